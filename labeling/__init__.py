@@ -1,0 +1,1 @@
+"""What people say: prompts, completions, rankings. Works with no trainer at all."""

@@ -1,0 +1,35 @@
+"""The rows of what people say, one file per noun."""
+
+from labeling.models.assignments import Assignment, Skip
+from labeling.models.completions import Completion, SampleRequest, Source
+from labeling.models.demonstrations import Demonstration
+from labeling.models.people import Invitation, Membership, Role, SignInLink, Token, User
+from labeling.models.prompts import Import, ImportProblem, Project, Prompt, Split
+from labeling.models.rankings import Draft, RankedCompletion, Ranking
+from labeling.models.slates import Purpose, Slate, SlateCompletion
+
+__all__ = [
+    "Assignment",
+    "Completion",
+    "Demonstration",
+    "Draft",
+    "Import",
+    "ImportProblem",
+    "Invitation",
+    "Membership",
+    "Project",
+    "Prompt",
+    "Purpose",
+    "RankedCompletion",
+    "Ranking",
+    "Role",
+    "SampleRequest",
+    "SignInLink",
+    "Skip",
+    "Slate",
+    "SlateCompletion",
+    "Source",
+    "Split",
+    "Token",
+    "User",
+]

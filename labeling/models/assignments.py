@@ -1,0 +1,89 @@
+"""Who ranks what: the slots of a slate, their leases, what was skipped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models.people import Role, User
+from labeling.models.prompts import Project
+from labeling.models.slates import Slate
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    """The vocabulary of assignments."""
+
+    def visible_to(self, user: User | AnonymousUser, *roles: Role | str) -> AssignmentQuerySet:
+        """Assignments of projects that `user` sees."""
+        return self.filter(project__in=Project.objects.visible_to(user, *roles))
+
+
+class Assignment(models.Model):
+    """A slot of a slate: one labeler's turn at it. Slots are made with the slate."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open")
+        DONE = "done", _("Done")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    slate = models.ForeignKey(Slate, on_delete=models.CASCADE, related_name="assignments")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
+    slot = models.PositiveSmallIntegerField()
+    priority = models.IntegerField(default=0)
+    """Higher comes first; a deployment puts the former policy's unopened slates last."""
+    state = models.CharField(max_length=20, choices=State.choices, default=State.OPEN)
+    labeler = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="assignments"
+    )
+    lease_token = models.UUIDField(null=True, blank=True, unique=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    order = models.CharField(max_length=9, blank=True)
+    """Canonical positions in the order shown to this labeler, for example "2031"."""
+    opened_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["slate", "slot"], name="slot_once"),
+            models.UniqueConstraint(
+                fields=["slate", "labeler"],
+                condition=Q(labeler__isnull=False),
+                name="labeler_once_a_slate",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["project", "-priority", "id", "lease_expires_at"],
+                condition=Q(state="open"),
+                name="assignment_queue",
+            ),
+            models.Index(fields=["labeler", "state", "-completed_at"], name="assignment_mine"),
+        ]
+
+    def __str__(self) -> str:
+        return f"assignment {self.pk} of slate {self.slate_id}"
+
+
+class Skip(models.Model):
+    """A labeler passed on a slate; it is not offered to that labeler again."""
+
+    slate = models.ForeignKey(Slate, on_delete=models.CASCADE, related_name="skips")
+    labeler = models.ForeignKey(User, on_delete=models.PROTECT, related_name="skips")
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["slate", "labeler"], name="skipped_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.labeler} skipped {self.slate_id}"

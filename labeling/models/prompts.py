@@ -1,0 +1,202 @@
+"""Projects, what they ask, and the files that prompts came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models.people import Membership, Role, User
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    """Which projects a person sees, and in which role."""
+
+    def visible_to(self, user: User | AnonymousUser, *roles: Role | str) -> ProjectQuerySet:
+        """Projects in which `user` has one of `roles` (any role where none is named)."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_superuser:
+            return self
+        memberships = Membership.objects.filter(project=OuterRef("pk"), user=user)
+        if roles:
+            memberships = memberships.filter(role__in=roles)
+        return self.filter(Exists(memberships))
+
+    def open(self) -> ProjectQuerySet:
+        """Projects that are not archived."""
+        return self.filter(archived_at=None)
+
+
+class Project(models.Model):
+    """A team's work on one model: its prompts, its guidelines, how it samples."""
+
+    name = models.CharField(_("name"), max_length=120)
+    slug = models.SlugField(max_length=60, unique=True)
+    guidelines = models.TextField(_("guidelines"), blank=True)
+    k = models.PositiveSmallIntegerField(
+        _("completions per prompt"),
+        default=4,
+        validators=[MinValueValidator(2), MaxValueValidator(9)],
+    )
+    overlap = models.PositiveSmallIntegerField(
+        _("labelers per prompt"),
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(20)],
+    )
+    base_model = models.CharField(
+        _("base model"),
+        max_length=400,
+        blank=True,
+        help_text=_("A model folder or a hub name; empty: the default model."),
+    )
+    max_new_tokens = models.PositiveIntegerField(
+        _("longest completion, in tokens"),
+        default=64,
+        validators=[MinValueValidator(1), MaxValueValidator(4096)],
+    )
+    temperature = models.FloatField(
+        _("temperature"),
+        default=1.0,
+        validators=[MinValueValidator(0.05), MaxValueValidator(5.0)],
+    )
+    slates_ahead = models.PositiveIntegerField(
+        _("prompts kept ready"),
+        default=24,
+        validators=[MinValueValidator(1), MaxValueValidator(10_000)],
+        help_text=_("Completions are sampled ahead of the labelers up to this many prompts."),
+    )
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(k__gte=2, k__lte=9), name="k_is_2_to_9"),
+            models.CheckConstraint(condition=Q(overlap__gte=1), name="overlap_is_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Import(models.Model):
+    """An uploaded file. What it brought is invisible until `committed_at` is set."""
+
+    class Kind(models.TextChoices):
+        PROMPTS = "prompts", _("Prompts")
+        DEMONSTRATIONS = "demonstrations", _("Demonstrations")
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("Running")
+        COMMITTED = "committed", _("Done")
+        REFUSED = "refused", _("Refused")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="imports")
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.PROMPTS)
+    format = models.CharField(max_length=20)
+    file_name = models.CharField(max_length=255)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.RUNNING)
+    rows = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    committed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.file_name} ({self.state})"
+
+
+class ImportProblem(models.Model):
+    """One line that could not be taken, and what would be right."""
+
+    imported = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="problems")
+    line = models.PositiveIntegerField()
+    field = models.CharField(max_length=60, blank=True)
+    message = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["line", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.message}"
+
+
+class Split(models.TextChoices):
+    """What a prompt serves for, for life (design: a split is for life)."""
+
+    TRAIN = "train", _("Training")
+    JUDGE = "judge", _("Judge")
+    RM_TEST = "rm_test", _("Reward model test")
+    EVALUATION = "evaluation", _("Evaluation")
+
+
+class PromptQuerySet(models.QuerySet["Prompt"]):
+    """The vocabulary of prompts."""
+
+    def visible_to(self, user: User | AnonymousUser, *roles: Role | str) -> PromptQuerySet:
+        """Live prompts of projects that `user` sees."""
+        return self.live().filter(project__in=Project.objects.visible_to(user, *roles))
+
+    def live(self) -> PromptQuerySet:
+        """Neither withdrawn nor part of an import that is not committed."""
+        committed = Q(imported=None) | Q(imported__committed_at__isnull=False)
+        return self.filter(committed, withdrawn_at=None)
+
+
+class Prompt(models.Model):
+    """An immutable conversation that ends with the user's turn."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
+    messages = models.JSONField()
+    """A list of {"role", "content"}; never changed once stored."""
+    content_hash = models.CharField(max_length=64)
+    group = models.CharField(max_length=120, blank=True)
+    """Template or near-duplicate group; prompts of one group share a split."""
+    split = models.CharField(max_length=20, choices=Split.choices)
+    category = models.CharField(max_length=60, blank=True)
+    priority = models.IntegerField(default=0)
+    shuffle = models.PositiveIntegerField()
+    """A hash of the text: the order in which prompts are taken up."""
+    parent_completion = models.ForeignKey(
+        "labeling.Completion", on_delete=models.PROTECT, null=True, blank=True, related_name="turns"
+    )
+    imported = models.ForeignKey(
+        Import, on_delete=models.PROTECT, null=True, blank=True, related_name="prompts"
+    )
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PromptQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "content_hash"], name="prompt_once"),
+        ]
+        indexes = [
+            models.Index(fields=["project", "split", "-priority", "shuffle"], name="prompt_queue"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+    @property
+    def text(self) -> str:
+        """The last user turn."""
+        return str(self.messages[-1]["content"]) if self.messages else ""

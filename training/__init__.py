@@ -1,0 +1,1 @@
+"""What machines learn: datasets, runs, rounds, checkpoints, deployments. Reads `labeling`."""

@@ -1,0 +1,25 @@
+"""The rows of what machines learn, one file per noun."""
+
+from training.models.checkpoints import Checkpoint
+from training.models.datasets import Dataset, DatasetDemonstration, DatasetRanking
+from training.models.deployments import Deployment
+from training.models.evaluations import Evaluation, EvaluationText
+from training.models.rounds import Plan, Round
+from training.models.runs import Device, Run, RunMetric, RunResult, RunSample
+
+__all__ = [
+    "Checkpoint",
+    "Dataset",
+    "DatasetDemonstration",
+    "DatasetRanking",
+    "Deployment",
+    "Device",
+    "Evaluation",
+    "EvaluationText",
+    "Plan",
+    "Round",
+    "Run",
+    "RunMetric",
+    "RunResult",
+    "RunSample",
+]

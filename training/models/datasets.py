@@ -1,0 +1,72 @@
+"""Frozen datasets and the exact rows that made them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Demonstration, Project, Prompt, Ranking, User
+
+
+class Dataset(models.Model):
+    """Rows written once to JSONL. The same selection gives the same bytes."""
+
+    class Kind(models.TextChoices):
+        RANKINGS = "rankings", _("Rankings")
+        DEMONSTRATIONS = "demonstrations", _("Demonstrations")
+        PROMPTS = "prompts", _("Prompts")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    artifact = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    rows = models.PositiveIntegerField()
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    rankings = models.ManyToManyField(Ranking, through="DatasetRanking", related_name="datasets")
+    demonstrations = models.ManyToManyField(
+        Demonstration, through="DatasetDemonstration", related_name="datasets"
+    )
+    prompts = models.ManyToManyField(Prompt, related_name="datasets")
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk} ({self.rows} rows)"
+
+
+class DatasetRanking(models.Model):
+    """A ranking in a dataset, with the weight it was given."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+")
+    ranking = models.ForeignKey(Ranking, on_delete=models.PROTECT, related_name="+")
+    weight = models.FloatField(default=1.0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "ranking"], name="ranking_once_a_dataset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"ranking {self.ranking_id} in dataset {self.dataset_id}"
+
+
+class DatasetDemonstration(models.Model):
+    """A demonstration in a dataset, with the weight it was given."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+")
+    demonstration = models.ForeignKey(Demonstration, on_delete=models.PROTECT, related_name="+")
+    weight = models.FloatField(default=1.0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "demonstration"], name="demonstration_once_a_dataset"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"demonstration {self.demonstration_id} in dataset {self.dataset_id}"

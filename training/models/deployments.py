@@ -1,0 +1,46 @@
+"""Which policy answers, since when, and who said so."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Project, User
+from training.models.checkpoints import Checkpoint
+from training.models.evaluations import Evaluation
+
+
+class Deployment(models.Model):
+    """History is kept: the current one is that which nothing has replaced."""
+
+    class Kind(models.TextChoices):
+        FIRST = "first", _("First")
+        DEPLOY = "deploy", _("Deployed")
+        ROLL_BACK = "roll_back", _("Rolled back")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="deployments")
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="deployments")
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.DEPLOY)
+    evaluation = models.ForeignKey(
+        Evaluation, on_delete=models.PROTECT, null=True, blank=True, related_name="deployments"
+    )
+    deployed_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    """None: the gate was met and the project deploys by itself."""
+    deployed_at = models.DateTimeField(auto_now_add=True)
+    replaced_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project"],
+                condition=Q(replaced_at__isnull=True),
+                name="one_current_deployment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint} since {self.deployed_at:%Y-%m-%d %H:%M}"

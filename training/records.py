@@ -1,0 +1,141 @@
+"""Rows of a run directory's JSONL files. Standard library only.
+
+One half of the contract between Django and the trainer; the other half is `training/configs.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+Split = Literal["train", "judge", "rm_test", "evaluation"]
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class DemonstrationRow(TypedDict):
+    """data/demonstrations.jsonl: what a person would have answered."""
+
+    id: str
+    split: Split
+    category: NotRequired[str]
+    prompt: list[Message]
+    completion: str
+    labeler: str
+    weight: float
+
+
+class RankedText(TypedDict):
+    """One completion of a ranking. `finished` is False when it was cut at the token limit."""
+
+    id: str
+    text: str
+    source: str
+    finished: bool
+
+
+class RankingRow(TypedDict):
+    """data/rankings.jsonl: `ranks[i]` belongs to `completions[i]`; 1 is best, dense, ties equal."""
+
+    id: str
+    split: Split
+    category: NotRequired[str]
+    prompt: list[Message]
+    completions: list[RankedText]
+    ranks: list[int]
+    labeler: str
+    weight: float
+    likert: NotRequired[list[int]]
+
+
+class PromptRow(TypedDict):
+    """data/prompts.jsonl: a prompt to roll out, to sample for, or to evaluate on."""
+
+    id: str
+    split: Split
+    category: NotRequired[str]
+    prompt: list[Message]
+
+
+class TextRow(TypedDict):
+    """data/texts.jsonl: plain text for PPO-ptx and pretraining."""
+
+    id: str
+    split: Split
+    text: str
+
+
+class CompletionRow(TypedDict):
+    """completions.jsonl, written by `sample`; the id is (prompt, source, sample number)."""
+
+    id: str
+    prompt: str
+    sample: int
+    text: str
+    finished: bool
+    tokens: int
+    seed: int
+
+
+class EvaluationRow(TypedDict):
+    """evaluation.jsonl, written by `evaluate`: one evaluation prompt with a text of each policy.
+
+    Scores are the judge's; a missing policy's text and score are None.
+    """
+
+    id: str
+    prompt: str
+    candidate: str
+    deployed: str | None
+    base: str
+    candidate_score: float | None
+    deployed_score: float | None
+    base_score: float | None
+    candidate_finished: bool
+    base_finished: bool
+
+
+class SampleRow(TypedDict):
+    """samples.jsonl: a completion for people to read while a run goes on."""
+
+    step: int
+    prompt: str
+    before: str
+    after: str
+    score: NotRequired[float]
+
+
+class ErrorRecord(TypedDict):
+    """result.json's error: a code that the web translates, and the values it names."""
+
+    code: str
+    values: dict[str, str | int | float]
+
+
+class ResultRecord(TypedDict):
+    """result.json, written last and atomically."""
+
+    status: Literal["succeeded", "failed", "stopped"]
+    metrics: dict[str, float | int | str | None]
+    sha256: str | None
+    error: NotRequired[ErrorRecord]
+
+
+ERROR_CODES: tuple[str, ...] = (
+    "config_invalid",  # problems
+    "model_not_found",  # path
+    "model_unsupported",  # path, architecture
+    "checkpoint_corrupt",  # path, expected, found
+    "checkpoint_mismatch",  # path, expected, found
+    "data_missing",  # file
+    "data_invalid",  # file, line, problem
+    "too_few_rankings",  # found, needed
+    "disk_full",  # path
+    "out_of_memory",  # step, micro_batch
+    "not_finite",  # step, quantity
+    "internal",  # message
+)

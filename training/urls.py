@@ -1,0 +1,5 @@
+"""Addresses, one prefix a noun."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
