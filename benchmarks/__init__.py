@@ -1,0 +1,1 @@
+"""Benchmarks: measurements of the product with answers that are known in advance."""

@@ -1,0 +1,1 @@
+"""Hidden scores that simulated labelers judge by: the truth that learning is measured against."""
