@@ -1,0 +1,94 @@
+"""The second row of every page of a project: which tabs its role shows.
+
+Pages of the trainer are named by their URL name only, and left out where nothing answers to it.
+Showing a tab is a courtesy; what a person may do is decided in the view.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from django import template
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Membership, Project, Role, User
+
+register = template.Library()
+
+EVERYONE = frozenset(Role)
+RANKERS = frozenset({Role.LABELER, Role.REVIEWER, Role.MANAGER})
+READERS = frozenset({Role.REVIEWER, Role.MANAGER, Role.RESEARCHER})
+MANAGERS = frozenset({Role.MANAGER})
+
+TABS: tuple[tuple[str, Promise, frozenset[Role]], ...] = (
+    ("overview", _("Overview"), READERS),
+    ("rank", _("Rank"), RANKERS),
+    ("my-rankings", _("My rankings"), RANKERS),
+    ("prompt-list", _("Prompts"), READERS),
+    ("dataset-list", _("Datasets"), READERS),
+    ("run-list", _("Runs"), READERS),
+    ("checkpoint-list", _("Models"), READERS),
+    ("deployment-list", _("Deployments"), READERS),
+    ("guidelines", _("Guidelines"), EVERYONE),
+    ("project-people", _("People"), MANAGERS),
+    ("project-settings", _("Settings"), MANAGERS),
+)
+
+
+class Tab(TypedDict):
+    """One tab, as the template draws it."""
+
+    name: Promise
+    url: str
+    current: bool
+
+
+def role_in(*, user: User, project: Project) -> Role | None:
+    """The role of `user` in `project`; a superuser is a manager everywhere."""
+    if user.is_superuser:
+        return Role.MANAGER
+    membership = Membership.objects.filter(user=user, project=project).first()
+    return Role(membership.role) if membership else None
+
+
+def address(name: str, project: Project) -> str | None:
+    """The page called `name` of `project`, or None where no app has one."""
+    try:
+        return reverse(name, args=[project.slug])
+    except NoReverseMatch:
+        return None
+
+
+@register.inclusion_tag("labeling/_project_tabs.html", takes_context=True)
+def project_tabs(context: dict[str, Any], project: Project) -> dict[str, Any]:
+    """The tabs that the signed-in person's role has in `project`."""
+    request = context["request"]
+    role = role_in(user=request.user, project=project)
+    tabs = []
+    for name, label, roles in TABS:
+        url = address(name, project)
+        if role in roles and url is not None:
+            tabs.append(Tab(name=label, url=url, current=False))
+    path = request.path
+    nearest = max(
+        (tab for tab in tabs if path.startswith(tab["url"])),
+        key=lambda tab: len(tab["url"]),
+        default=None,
+    )
+    if nearest is not None:
+        nearest["current"] = True
+    return {"tabs": tabs, "project": project}
+
+
+@register.simple_tag
+def project_home(project: Project) -> str:
+    """Where a project's name leads."""
+    return reverse("project", args=[project.slug])
+
+
+@register.filter
+def notice_class(tag: str) -> str:
+    """Our word for the level of a message of Django's."""
+    return {"success": "good", "warning": "warn", "error": "bad"}.get(tag, "")
