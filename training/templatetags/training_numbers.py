@@ -1,0 +1,87 @@
+"""Numbers in words and with no more digits than the data give."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+register = template.Library()
+
+DASH = "–"
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """0.7261 → '73 %'."""
+    return DASH if value is None else f"{round(value * 100)} %"
+
+
+@register.filter
+def figure(value: float | None) -> str:
+    """Three significant digits: 0.0412, 1.73, 512, 256,000."""
+    if value is None:
+        return DASH
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0 or float(value).is_integer():
+        return number_format(int(value), force_grouping=abs(value) >= 10_000)
+    if abs(value) < 1e-3:
+        return f"{value:.2e}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return number_format(round(value, digits), decimal_pos=digits if abs(value) < 1000 else 0)
+
+
+@register.filter
+def interval(low: float | None, high: float | None) -> str:
+    """'65 to 84 %'; empty where one end is missing."""
+    if low is None or high is None:
+        return ""
+    return _("%(low)s to %(high)s %%") % {"low": round(low * 100), "high": round(high * 100)}
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """'45 s', '3 min', '2 h 10 min', '3 days'."""
+    if seconds is None:
+        return DASH
+    whole = round(seconds)
+    if whole < 60:
+        return _("%(n)s s") % {"n": whole}
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return _("%(n)s min") % {"n": minutes}
+    hours, rest = divmod(minutes, 60)
+    if hours < 24:
+        return _("%(h)s h %(m)s min") % {"h": hours, "m": rest} if rest else f"{hours} h"
+    return ngettext("%(n)s day", "%(n)s days", hours // 24) % {"n": hours // 24}
+
+
+@register.filter
+def age(moment: datetime | None) -> str:
+    """How long ago, in one unit: '3 min ago'."""
+    if moment is None:
+        return ""
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < 20:
+        return _("just now")
+    return _("%(time)s ago") % {"time": duration(seconds)}
+
+
+@register.filter
+def until(started: datetime | None, finished: datetime | None) -> str:
+    """How long it took, or has taken so far."""
+    if started is None:
+        return DASH
+    return duration(((finished or timezone.now()) - started).total_seconds())
+
+
+@register.filter
+def short(sha256: str) -> str:
+    """The first eight digits of a sum."""
+    return sha256[:8]
