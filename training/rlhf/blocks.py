@@ -2,7 +2,7 @@
 
 Knows how a layer computes, not what is computed with it: no batches, caches, tokens or files.
 The residual stream, norms and LoRA are float32; frozen matrices have the model's dtype (bfloat16
-where that is faster). Sampling and training call the same functions, so they agree but for rounding.
+where that is faster). Sampling and training call the same functions.
 """
 
 from __future__ import annotations

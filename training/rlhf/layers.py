@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +18,10 @@ from torch.nn import functional as F
 
 from training.rlhf.blocks import Heads, finish_layer, read_heads, rms_norm
 from training.rlhf.models import LanguageModel
+
+
+CHUNK_ROWS = 128
+"""Rows of logits at a time: 128 × 49,152 are 25 MB in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,27 +74,72 @@ def make_batch(
 
     A prompt must have at least one token; a completion may have none.
     """
-    raise NotImplementedError
+    if any(not prompt for prompt in prompts):
+        raise ValueError("a prompt must have at least one token")
+    longest = max(map(len, prompts))
+    prompt_ids = torch.full((len(prompts), longest), lm.pad_id)
+    prompt_mask = torch.zeros(len(prompts), longest, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        prompt_ids[row, longest - len(prompt) :] = torch.tensor(list(prompt))
+        prompt_mask[row, longest - len(prompt) :] = True
+    longest = max(map(len, completions), default=0)
+    ids = torch.full((len(completions), longest), lm.pad_id)
+    mask = torch.zeros(len(completions), longest, dtype=torch.bool)
+    for row, completion in enumerate(completions):
+        ids[row, : len(completion)] = torch.tensor(list(completion), dtype=torch.int64)
+        mask[row, : len(completion)] = True
+    tensors = (prompt_ids, prompt_mask, torch.tensor(list(owner), dtype=torch.int64), ids, mask)
+    return Batch(*(tensor.to(lm.device) for tensor in tensors))
 
 
 def embed(lm: LanguageModel, batch: Batch) -> Hidden:
     """The embeddings: the residual stream after 0 layers."""
-    raise NotImplementedError
+    table = lm.model.model.embed_tokens.weight
+    return Hidden(
+        F.embedding(batch.prompt_ids, table).float(), F.embedding(batch.ids, table).float()
+    )
 
 
 def run_layers(lm: LanguageModel, batch: Batch, hidden: Hidden, first: int, last: int) -> Hidden:
     """From the residual stream after `first` layers to that after `last` layers."""
-    raise NotImplementedError
+    if first >= last:
+        return hidden
+    plan = Plan.of(lm, batch)
+    for index in range(first, last):
+        hidden = run_layer(lm, plan, hidden, index)
+    return hidden
 
 
 def hidden_states(lm: LanguageModel, batch: Batch, layers: Collection[int]) -> dict[int, Hidden]:
     """The residual stream after each of `layers` (0: embeddings); runs no further than the last."""
-    raise NotImplementedError
+    states: dict[int, Hidden] = {}
+    hidden, at = embed(lm, batch), 0
+    plan = Plan.of(lm, batch)
+    for layer in sorted(set(layers)):
+        for index in range(at, layer):
+            hidden = run_layer(lm, plan, hidden, index)
+        states[layer], at = hidden, layer
+    return states
 
 
 def predicting(hidden: Hidden, batch: Batch) -> Tensor:
     """[n, t, d]: for each completion token the state that predicts it, one position earlier."""
-    raise NotImplementedError
+    before = hidden.prompt[batch.owner, -1:]
+    return torch.cat([before, hidden.completion[:, :-1]], dim=1)[:, : batch.ids.shape[1]]
+
+
+def completion_logprobs(
+    lm: LanguageModel, batch: Batch, hidden: Hidden, temperature: float = 1.0
+) -> Logprobs:
+    """From the residual stream after the last layer to two of [n, t], 0 where the mask is False."""
+    flat = token_logprobs(
+        lm, predicting(hidden, batch)[batch.mask], batch.ids[batch.mask], temperature
+    )
+    zeros = torch.zeros(batch.ids.shape, device=lm.device)
+    return Logprobs(
+        zeros.masked_scatter(batch.mask, flat.logprobs),
+        zeros.masked_scatter(batch.mask, flat.entropy),
+    )
 
 
 def token_logprobs(
@@ -100,11 +149,126 @@ def token_logprobs(
 
     The entropy carries no gradient.
     """
-    raise NotImplementedError
+    x = final_norm(lm, states)
+    if lm.head.requires_grad:
+        logits = F.linear(x.to(lm.dtype), lm.head).float() / temperature
+        logprobs = logits.log_softmax(-1)
+        entropy = -(logprobs.detach().exp() * logprobs.detach()).sum(-1)
+        return Logprobs(logprobs.gather(1, targets[:, None]).squeeze(1), entropy)
+    return Logprobs(*cast(Any, _FrozenHead).apply(x, lm.head, targets, temperature))
 
 
-def completion_logprobs(
-    lm: LanguageModel, batch: Batch, hidden: Hidden, temperature: float = 1.0
-) -> Logprobs:
-    """From the residual stream after the last layer to two of [n, t], 0 where the mask is False."""
-    raise NotImplementedError
+def final_norm(lm: LanguageModel, states: Tensor) -> Tensor:
+    """states: [..., d], the residual stream after the last layer → what the output matrix reads."""
+    norm = lm.model.model.norm
+    return rms_norm(states, norm.weight, norm.variance_epsilon)
+
+
+class _FrozenHead(torch.autograd.Function):
+    """log softmax of a frozen output matrix's logits at the targets, without keeping the logits.
+
+    d log p(target) / dx = (W[target] - Σ_v p(v) W[v]) / temperature is computed with the value, so
+    the memory is [m, d] instead of [m, vocabulary], and nothing is computed twice.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, head: Tensor, targets: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        logprobs = torch.empty(len(x), device=x.device)
+        entropy = torch.empty_like(logprobs)
+        slope = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(x), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            logits = F.linear(x[rows].to(head.dtype), head).float().div_(temperature)
+            logits -= logits.logsumexp(-1, keepdim=True)
+            logprobs[rows] = logits.gather(1, targets[rows, None]).squeeze(1)
+            p = logits.exp()
+            entropy[rows] = -torch.linalg.vecdot(p, logits)
+            if slope is not None:
+                slope[rows] = (head[targets[rows]].float() - p.to(head.dtype) @ head) / temperature
+        ctx.save_for_backward(slope)
+        ctx.mark_non_differentiable(entropy)
+        return logprobs, entropy
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return grads[0][:, None] * slope, None, None, None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What every layer needs of a batch: positions as rotations, and who may attend to whom."""
+
+    owner: Tensor
+    prompt_rotation: tuple[Tensor, Tensor]
+    """Cosine and sine, [p, q, 1, w] float32 each."""
+    rotation: tuple[Tensor, Tensor]
+    """[n, t, 1, w] each."""
+    prompt_mask: Tensor
+    """[p, 1, q, q] bool: true where a query attends to a key."""
+    mask: Tensor
+    """[n, 1, t, q + t] bool."""
+
+    @classmethod
+    def of(cls, lm: LanguageModel, batch: Batch) -> Plan:
+        q = batch.prompt_ids.shape[1]
+        n, t = batch.ids.shape
+        positions, starts = prompt_positions(batch.prompt_mask)
+        own = starts[batch.owner, None] + torch.arange(t, device=lm.device)
+        past = batch.prompt_mask[batch.owner, None, None, :].expand(n, 1, t, q)
+        causal = torch.ones(t, t, dtype=torch.bool, device=lm.device).tril()
+        return cls(
+            owner=batch.owner,
+            prompt_rotation=rotations(lm, positions),
+            rotation=rotations(lm, own),
+            prompt_mask=causal_mask(batch.prompt_mask),
+            mask=torch.cat([past, causal.expand(n, 1, t, t)], dim=-1),
+        )
+
+
+def prompt_positions(prompt_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions of the tokens [p, q], counted without padding, and of the first after them [p]."""
+    counts = prompt_mask.cumsum(1)
+    return (counts - 1).clamp(min=0), counts[:, -1]
+
+
+def causal_mask(prompt_mask: Tensor) -> Tensor:
+    """[p, q] → [p, 1, q, q] bool. Padding attends to itself, so that no row is empty."""
+    size = prompt_mask.shape[1]
+    causal = torch.ones(size, size, dtype=torch.bool, device=prompt_mask.device).tril()
+    itself = torch.eye(size, dtype=torch.bool, device=prompt_mask.device)
+    return ((prompt_mask[:, None, :] & causal) | itself)[:, None]
+
+
+def rotations(lm: LanguageModel, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of rotary positions. positions: [r, s] → two of [r, s, 1, w] float32."""
+    like = torch.empty(0, device=positions.device)
+    cosine, sine = lm.model.model.rotary_emb(like, positions)
+    return cosine.unsqueeze(2), sine.unsqueeze(2)
+
+
+def run_layer(lm: LanguageModel, plan: Plan, hidden: Hidden, index: int) -> Hidden:
+    """One layer: `hidden` after `index` layers to after `index` + 1."""
+    block, lora = lm.blocks[index], lm.adapter.layer(index) if lm.adapter else None
+    prompt = read_heads(block, hidden.prompt, *plan.prompt_rotation, lora)
+    mixed = attend(prompt, plan.prompt_mask)
+    after = finish_layer(block, hidden.prompt, mixed, lora)
+    if not hidden.completion.numel():
+        return Hidden(after, hidden.completion)
+    own = read_heads(block, hidden.completion, *plan.rotation, lora)
+    both = Heads(
+        own.queries,
+        torch.cat([prompt.keys[plan.owner], own.keys], dim=1),
+        torch.cat([prompt.values[plan.owner], own.values], dim=1),
+    )
+    mixed = attend(both, plan.mask)
+    return Hidden(after, finish_layer(block, hidden.completion, mixed, lora))
+
+
+def attend(heads: Heads, mask: Tensor) -> Tensor:
+    """Scaled dot-product attention. queries [r, s, h, w], keys [r, k, h', w] → [r, s, h * w]."""
+    queries, keys, values = (item.transpose(1, 2) for item in heads)
+    mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, enable_gqa=True)
+    return mixed.transpose(1, 2).flatten(2)

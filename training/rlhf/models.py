@@ -20,6 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from training.rlhf.adapters import SETTINGS, Adapter, read_adapter, write_adapter
 from training.rlhf.blocks import PROJECTIONS, Block, fuse_layer
@@ -89,7 +90,7 @@ class LanguageModel:
         return dataclasses.replace(self, adapter=adapter)
 
     def layer_at(self, depth: float) -> int:
-        """The layer count at a depth given as a share of all layers: 1/3 of 30 is 10; at least 1."""
+        """The layer count at a depth given as a share of all: 1/3 of 30 is 10; at least 1."""
         return max(1, round(depth * self.layers))
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -106,6 +107,7 @@ def load_language_model(
     An `adapter` that is a whole model's folder (full fine-tuning) takes the base's place.
     Raises RunError: model_not_found, model_unsupported, checkpoint_corrupt, checkpoint_mismatch.
     """
+    transformers_logging.disable_progress_bar()
     if adapter is not None and not (Path(adapter) / SETTINGS).is_file():
         path, adapter = adapter, None
     folder = _find(path)
@@ -233,7 +235,7 @@ def encode_chat(lm: LanguageModel, messages: Sequence[Mapping[str, str]]) -> lis
 
 
 def encode_text(lm: LanguageModel, text: str, *, finished: bool = False) -> list[int]:
-    """Token ids of a completion or of plain text, no control tokens in it; EOS after a finished one."""
+    """Token ids of a completion or plain text, control tokens as text; EOS after a finished one."""
     return _tokenize(lm, text, plain=True) + ([lm.eos_ids[0]] if finished else [])
 
 

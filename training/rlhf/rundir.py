@@ -116,6 +116,7 @@ def write_manifest(folder: Path) -> str:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         sums = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
         for path in files:
+            path.chmod(0o644)  # safetensors makes 0600, which another user's worker cannot read
             sync_file(path)
     write_atomically(folder / "manifest.json", json.dumps(sums, indent=1, sort_keys=True))
     return file_sha256(folder / "manifest.json")
