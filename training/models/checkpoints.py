@@ -7,6 +7,15 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, Source
 from training.models.runs import Run
+from training.models.visibility import ProjectRows
+
+
+class CheckpointQuerySet(ProjectRows["Checkpoint"]):
+    """The vocabulary of checkpoints."""
+
+    def with_files(self) -> CheckpointQuerySet:
+        """Those whose files are still there."""
+        return self.filter(files_removed_at=None)
 
 
 class Checkpoint(models.Model):
@@ -40,6 +49,8 @@ class Checkpoint(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     files_removed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CheckpointQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

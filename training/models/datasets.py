@@ -6,6 +6,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Demonstration, Project, Prompt, Ranking, User
+from training.models.visibility import ProjectRows
+
+
+class DatasetQuerySet(ProjectRows["Dataset"]):
+    """The vocabulary of frozen datasets."""
 
 
 class Dataset(models.Model):
@@ -30,6 +35,8 @@ class Dataset(models.Model):
         Demonstration, through="DatasetDemonstration", related_name="datasets"
     )
     prompts = models.ManyToManyField(Prompt, related_name="datasets")
+
+    objects = DatasetQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

@@ -9,6 +9,15 @@ from django.utils.translation import gettext_lazy as _
 from labeling.models import Project, User
 from training.models.checkpoints import Checkpoint
 from training.models.evaluations import Evaluation
+from training.models.visibility import ProjectRows
+
+
+class DeploymentQuerySet(ProjectRows["Deployment"]):
+    """The vocabulary of deployments."""
+
+    def current(self) -> DeploymentQuerySet:
+        """Those that nothing has replaced: one a project."""
+        return self.filter(replaced_at=None)
 
 
 class Deployment(models.Model):
@@ -31,6 +40,8 @@ class Deployment(models.Model):
     """None: the gate was met and the project deploys by itself."""
     deployed_at = models.DateTimeField(auto_now_add=True)
     replaced_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeploymentQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

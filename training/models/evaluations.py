@@ -7,6 +7,13 @@ from django.db import models
 from training.models.checkpoints import Checkpoint
 from training.models.rounds import Round
 from training.models.runs import Run
+from training.models.visibility import ProjectRows
+
+
+class EvaluationQuerySet(ProjectRows["Evaluation"]):
+    """The vocabulary of evaluations."""
+
+    to_project = "run__project"
 
 
 class Evaluation(models.Model):
@@ -33,6 +40,8 @@ class Evaluation(models.Model):
     base_distinct2 = models.FloatField(null=True, blank=True)
     finished_share = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = EvaluationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

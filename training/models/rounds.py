@@ -8,6 +8,20 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, User
+from training.models.datasets import Dataset
+from training.models.visibility import ProjectRows
+
+
+class PlanQuerySet(ProjectRows["Plan"]):
+    """The vocabulary of plans."""
+
+
+class RoundQuerySet(ProjectRows["Round"]):
+    """The vocabulary of rounds."""
+
+    def unfinished(self) -> RoundQuerySet:
+        """In progress, or stopped at a failed step: at most one a project."""
+        return self.filter(state__in=[Round.State.OPEN, Round.State.STOPPED])
 
 
 class Plan(models.Model):
@@ -57,6 +71,8 @@ class Plan(models.Model):
         _("blind comparisons after which labelers replace the judge"), default=50
     )
 
+    objects = PlanQuerySet.as_manager()
+
     def __str__(self) -> str:
         return f"plan of {self.project}"
 
@@ -98,8 +114,13 @@ class Round(models.Model):
     rankings_at_start = models.PositiveIntegerField(default=0)
     """Current training rankings when the round began; the next one counts from here."""
     rankings_needed = models.PositiveIntegerField(null=True, blank=True)
+    """How many more would probably be enough, where the round ended for want of them."""
+    datasets = models.ManyToManyField(Dataset, related_name="rounds")
+    """Frozen when the round began: every step sees the same rows."""
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RoundQuerySet.as_manager()
 
     class Meta:
         ordering = ["-number"]

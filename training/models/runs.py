@@ -9,9 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from labeling.models import Project, User
 from training.models.datasets import Dataset
 from training.models.rounds import Round
+from training.models.visibility import ProjectRows
 
 
-class RunQuerySet(models.QuerySet["Run"]):
+class RunQuerySet(ProjectRows["Run"]):
     """The vocabulary of runs."""
 
     def live(self) -> RunQuerySet:
@@ -161,6 +162,10 @@ class Device(models.Model):
     renewed_at = models.DateTimeField(null=True, blank=True)
     wanted_at = models.DateTimeField(null=True, blank=True)
     """Sampling asks the holder to pause: labelers come first."""
+    leased_at = models.DateTimeField(null=True, blank=True)
+    """When the present holder got it."""
+    sampler_seen_at = models.DateTimeField(null=True, blank=True)
+    """When a sampler that would use this device last looked for work."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.holder or 'free'}"
