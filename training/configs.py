@@ -210,7 +210,7 @@ class RewardConfig(RunConfig):
         problems.one_of(self, "role", ("reward", "judge"))
         problems.one_of(self, "finetune", get_args(Finetune))
         problems.positive(self, "epochs", "batch", "learning_rate", "max_tokens", "save_every")
-        problems.within(self, 2, 20, "folds")
+        problems.within(self, 3, 20, "folds")
         problems.within(self, 0.01, 1, "lora_top_share")
         problems.unless(
             all(0 < depth <= 1 for depth in self.probe_layers),

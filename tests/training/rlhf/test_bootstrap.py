@@ -1,0 +1,45 @@
+"""Intervals over prompts."""
+
+import math
+
+import numpy as np
+import pytest
+
+from training.rlhf.bootstrap import look_alpha, ratio_interval, wins
+
+
+def test_the_value_is_the_ratio_of_the_sums():
+    found = ratio_interval([3, 0, 1], [3, 1, 4], draws=100, seed=0)
+    assert found.value == 0.5
+    assert found.low <= 0.5 <= found.high
+
+
+def test_it_is_as_wide_as_theory_says():
+    outcomes = (np.arange(400) % 4 == 0).astype(float)
+    found = ratio_interval(outcomes, np.ones(400), draws=4000, seed=0)
+    half = 1.96 * math.sqrt(0.25 * 0.75 / 400)
+    assert found.low == pytest.approx(0.25 - half, abs=0.006)
+    assert found.high == pytest.approx(0.25 + half, abs=0.006)
+
+
+def test_samples_of_one_prompt_are_not_taken_for_independent():
+    grouped = ratio_interval([10] * 5 + [0] * 5, [10] * 10, draws=1000, seed=0)
+    single = ratio_interval([1] * 50 + [0] * 50, [1] * 100, draws=1000, seed=0)
+    assert grouped.high - grouped.low > 2.5 * (single.high - single.low)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    first = ratio_interval([1, 0, 1, 1], [1] * 4, draws=50, seed=7)
+    assert first == ratio_interval([1, 0, 1, 1], [1] * 4, draws=50, seed=7)
+
+
+def test_nothing_to_compare_is_not_a_number():
+    assert all(math.isnan(number) for number in ratio_interval([0], [0], draws=10, seed=0))
+
+
+def test_all_looks_together_spend_alpha():
+    assert sum(look_alpha(0.05, look) for look in range(1, 100_000)) == pytest.approx(0.05, 1e-4)
+
+
+def test_a_tie_is_half_a_win():
+    assert wins([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]).tolist() == [0.0, 0.5, 1.0]

@@ -1,0 +1,207 @@
+"""Losses against numbers worked out by hand or by plain loops in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from training.rlhf.losses import (
+    kl_k1,
+    kl_k3,
+    ppo_policy_loss,
+    ranking_loss,
+    sampler_weights,
+    token_loss,
+    value_loss,
+)
+
+
+def full(rows, columns):
+    return torch.ones(rows, columns, dtype=torch.bool)
+
+
+class TestRankingLoss:
+    def test_equal_scores_cost_log_two(self):
+        loss, stats = ranking_loss(torch.zeros(1, 3), torch.tensor([[1, 2, 3]]), full(1, 3))
+        assert float(loss) == pytest.approx(math.log(2), abs=1e-7)
+        assert stats == (0.5, 3, 0)
+
+    def test_three_completions_by_hand(self):
+        # Pairs (a over b, a over c, b over c) of scores 2, 1, −1: differences 1, 3, 2.
+        loss, stats = ranking_loss(
+            torch.tensor([[2.0, 1.0, -1.0]]), torch.tensor([[1, 2, 3]]), full(1, 3)
+        )
+        expected = (0.3132616875 + 0.0485873516 + 0.1269280110) / 3
+        assert float(loss) == pytest.approx(expected, abs=1e-7)
+        assert stats.accuracy == 1.0
+
+    def test_tied_pairs_are_dropped(self):
+        tied = torch.tensor([[1, 1, 2]])
+        loss, stats = ranking_loss(torch.tensor([[5.0, -5.0, 0.0]]), tied, full(1, 3))
+        expected = (math.log1p(math.exp(-5)) + math.log1p(math.exp(5))) / 2
+        assert float(loss) == pytest.approx(expected, rel=1e-6)
+        assert (stats.pairs, stats.tied_pairs, stats.accuracy) == (2, 1, 0.5)
+
+    def test_a_prompt_that_is_one_tie_has_no_weight(self):
+        scores = torch.tensor([[1.0, 0.0], [3.0, -3.0]])
+        ranks = torch.tensor([[1, 2], [1, 1]])
+        with_tie, _ = ranking_loss(scores, ranks, full(2, 2))
+        without, _ = ranking_loss(scores[:1], ranks[:1], full(1, 2))
+        assert float(with_tie) == pytest.approx(float(without))
+
+    def test_only_ties_give_no_loss_and_a_gradient_of_zero(self):
+        scores = torch.tensor([[1.0, 0.0]], requires_grad=True)
+        loss, stats = ranking_loss(scores, torch.tensor([[1, 1]]), full(1, 2))
+        loss.backward()
+        assert float(loss.detach()) == 0.0
+        assert scores.grad.tolist() == [[0.0, 0.0]]
+        assert stats.pairs == 0
+
+    def test_each_prompt_weighs_the_same_whatever_its_k(self):
+        scores = torch.tensor([[0.3, -0.4, 1.1, 0.0], [0.7, 0.2, 0.0, 0.0]])
+        ranks = torch.tensor([[2, 4, 1, 3], [2, 1, 9, 9]])
+        mask = torch.tensor([[True] * 4, [True, True, False, False]])
+        together, _ = ranking_loss(scores, ranks, mask)
+        first, _ = ranking_loss(scores[:1], ranks[:1], mask[:1])
+        second, _ = ranking_loss(scores[1:, :2], ranks[1:, :2], mask[1:, :2])
+        assert float(together) == pytest.approx((float(first) + float(second)) / 2, rel=1e-6)
+
+    def test_label_weights_weigh_prompts(self):
+        scores, ranks = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1, 2], [1, 2]])
+        loss, _ = ranking_loss(scores, ranks, full(2, 2), torch.tensor([3.0, 1.0]))
+        right, wrong = math.log1p(math.exp(-1)), math.log1p(math.exp(1))
+        assert float(loss) == pytest.approx((3 * right + wrong) / 4, rel=1e-6)
+
+    def test_it_agrees_with_plain_loops(self):
+        random = np.random.default_rng(1)
+        scores = random.normal(size=(5, 6))
+        ranks = random.integers(1, 4, size=(5, 6))
+        sizes = [6, 2, 4, 5, 3]
+        total = []
+        for row, size in enumerate(sizes):
+            losses = [
+                -math.log(1 / (1 + math.exp(-(scores[row, i] - scores[row, j]))))
+                for i in range(size)
+                for j in range(size)
+                if ranks[row, i] < ranks[row, j]
+            ]
+            if losses:
+                total.append(sum(losses) / len(losses))
+        mask = torch.arange(6).unsqueeze(0) < torch.tensor(sizes).unsqueeze(1)
+        loss, _ = ranking_loss(torch.tensor(scores), torch.tensor(ranks), mask)
+        assert float(loss) == pytest.approx(sum(total) / len(total), rel=1e-12)
+
+
+class TestPolicyLoss:
+    def test_a_ratio_of_one_gives_minus_the_mean_advantage(self):
+        logprobs = torch.tensor([[-1.0, -2.0], [-3.0, -9.0]])
+        mask = torch.tensor([[True, True], [True, False]])
+        loss, stats = ppo_policy_loss(
+            logprobs, logprobs, torch.tensor([[1.0, 2.0], [-6.0, 77.0]]), mask, clip=0.2
+        )
+        assert float(loss) == pytest.approx(1.0)
+        assert stats == (0.0, 1.0, 0.0)
+
+    def test_it_clips_what_would_go_too_far_by_hand(self):
+        # ratio 1.5: A = 1 gives 1.2, A = −1 gives −1.5. ratio 0.5: A = 1 gives .5, A = −1 −.8.
+        new = torch.log(torch.tensor([[1.5, 1.5, 0.5, 0.5]]))
+        advantages = torch.tensor([[1.0, -1.0, 1.0, -1.0]])
+        loss, stats = ppo_policy_loss(new, torch.zeros(1, 4), advantages, full(1, 4), clip=0.2)
+        assert float(loss) == pytest.approx(-(1.2 - 1.5 + 0.5 - 0.8) / 4, abs=1e-6)
+        assert stats.clip_share == 1.0
+
+    def test_no_gradient_flows_where_it_clips(self):
+        new = torch.log(torch.tensor([[1.5, 1.1]])).requires_grad_()
+        loss, _ = ppo_policy_loss(new, torch.zeros(1, 2), torch.ones(1, 2), full(1, 2), clip=0.2)
+        loss.backward()
+        assert new.grad[0, 0] == 0
+        assert new.grad[0, 1] == pytest.approx(-0.55, abs=1e-6)
+
+    def test_micro_batches_add_up_to_the_minibatch(self):
+        random = torch.Generator().manual_seed(0)
+        new, old, advantages = (torch.randn(6, 5, generator=random) * 0.3 for _ in range(3))
+        mask = torch.rand(6, 5, generator=random) > 0.3
+        whole, _ = ppo_policy_loss(new, old, advantages, mask, clip=0.2)
+        count = float(mask.sum())
+        parts = sum(
+            ppo_policy_loss(
+                new[i : i + 2],
+                old[i : i + 2],
+                advantages[i : i + 2],
+                mask[i : i + 2],
+                clip=0.2,
+                denominator=count,
+            )[0]
+            for i in (0, 2, 4)
+        )
+        assert float(whole) == pytest.approx(float(parts), rel=1e-5)
+
+    def test_masked_tokens_may_hold_anything(self):
+        mask = torch.tensor([[True, False]])
+        new = torch.tensor([[0.0, float("-inf")]])
+        loss, _ = ppo_policy_loss(new, torch.zeros(1, 2), torch.ones(1, 2), mask, clip=0.2)
+        assert float(loss) == -1.0
+
+
+def test_sampler_weights_are_truncated_at_two():
+    old = torch.log(torch.tensor([[1.0, 0.9, 0.9, 0.5]]))
+    sampler = torch.log(torch.tensor([[0.5, 0.3, 0.6, 0.1]]))
+    mask = torch.tensor([[True, True, True, False]])
+    expected = torch.tensor([[2.0, 2.0, 1.5, 1.0]])
+    assert torch.allclose(sampler_weights(old, sampler, mask), expected)
+
+
+class TestValueLoss:
+    def test_by_hand(self):
+        # value 1 against return 0: ½. value 2, old 1, clipped to 1.2, return 3: max(1, 3.24)/2.
+        loss, stats = value_loss(
+            torch.tensor([[1.0, 2.0]]),
+            torch.tensor([[1.0, 1.0]]),
+            torch.tensor([[0.0, 3.0]]),
+            full(1, 2),
+            clip=0.2,
+        )
+        assert float(loss) == pytest.approx((0.5 + 1.62) / 2, rel=1e-6)
+        assert stats.clip_share == 0.5
+
+    def test_masked_tokens_do_not_count(self):
+        mask = torch.tensor([[True, False]])
+        loss, _ = value_loss(
+            torch.tensor([[1.0, 50.0]]), torch.zeros(1, 2), torch.ones(1, 2), mask, clip=9
+        )
+        assert float(loss) == 0.0
+
+
+class TestKl:
+    def test_both_estimates_are_zero_for_equal_policies(self):
+        logprobs = torch.randn(2, 3)
+        assert kl_k1(logprobs, logprobs, full(2, 3)).abs().max() == 0
+        assert kl_k3(logprobs, logprobs, full(2, 3)).abs().max() == 0
+
+    def test_both_are_unbiased_for_the_exact_divergence(self):
+        p, q = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.3, 0.5])
+        exact = float((p * (p / q).log()).sum())
+        each = kl_k1(p.log(), q.log(), torch.ones(3, dtype=torch.bool))
+        third = kl_k3(p.log(), q.log(), torch.ones(3, dtype=torch.bool))
+        assert float((p * each).sum()) == pytest.approx(exact, rel=1e-6)
+        assert float((p * third).sum()) == pytest.approx(exact, rel=1e-6)
+        assert (third >= 0).all()
+
+    def test_masked_tokens_are_zero(self):
+        mask = torch.tensor([[True, False]])
+        found = kl_k1(torch.tensor([[-1.0, -1.0]]), torch.tensor([[-2.0, float("-inf")]]), mask)
+        assert found.tolist() == [[1.0, 0.0]]
+
+
+class TestTokenLoss:
+    def test_it_is_the_mean_over_valid_tokens(self):
+        logprobs = torch.tensor([[-1.0, -2.0, -9.0], [-3.0, -9.0, -9.0]])
+        mask = torch.tensor([[True, True, False], [True, False, False]])
+        assert float(token_loss(logprobs, mask)) == 2.0
+
+    def test_weights_weigh_rows(self):
+        logprobs = torch.tensor([[-1.0, -2.0], [-3.0, -9.0]])
+        mask = torch.tensor([[True, True], [True, False]])
+        loss = token_loss(logprobs, mask, torch.tensor([1.0, 2.0]))
+        assert float(loss) == pytest.approx((1 + 2 + 2 * 3) / 4)

@@ -1,0 +1,102 @@
+"""Learning rates by hand, and the KL controller against a simulated policy."""
+
+import math
+import random
+
+import pytest
+
+from training.rlhf.schedules import KlController, cosine, warmed_up
+
+
+def test_the_warm_up_starts_at_a_tenth_and_ends_at_the_peak():
+    shares = [warmed_up(step, warmup=10) for step in (0, 5, 10, 500)]
+    assert shares == pytest.approx([0.1, 0.55, 1.0, 1.0])
+
+
+def test_without_a_warm_up_the_peak_holds_from_the_first_step():
+    assert warmed_up(0, warmup=0) == 1.0
+
+
+def test_the_cosine_falls_from_the_peak_to_a_tenth():
+    shares = [cosine(step, total=100) for step in (0, 50, 100, 130)]
+    assert shares == pytest.approx([1.0, 0.55, 0.1, 0.1])
+
+
+def test_the_cosine_rises_first():
+    assert cosine(0, total=100, warmup=4) == pytest.approx(0.2)
+    assert cosine(4, total=100, warmup=4) == pytest.approx(1.0)
+
+
+class Policy:
+    """A policy under PPO, its numbers taken from the trials in docs/experiments.md.
+
+    It moves at 0.45 √nat a batch at most, drawn by the reward's pull less the penalty's, with
+    Adam's momentum; its KL is half the square of the way, measured with 10 % of noise.
+    """
+
+    def __init__(self, *, pull, seed=0):
+        self.way, self.speed, self.pull = 0.0, 0.0, pull
+        self.random = random.Random(seed)
+
+    def batch(self, beta):
+        force = self.pull - beta * self.way + self.random.gauss(0, 0.1)
+        self.speed += 0.34 * (0.45 * math.tanh(2 * force) - self.speed)
+        self.way = max(0.0, self.way + self.speed)
+        return self.way**2 / 2 * self.random.gauss(1, 0.1)
+
+
+def stepwise(beta, kl, target):
+    """The rule of lm-human-preferences with a horizon short enough to act within 500 episodes."""
+    return beta * (1 + max(-0.2, min(0.2, kl / target - 1)) * 64 / 100)
+
+
+@pytest.mark.parametrize("pull", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("target", [4.0, 6.0, 10.0])
+def test_the_controller_holds_its_target_without_a_crash(pull, target):
+    controller, policy, seen = KlController(target=target, start=0.1), Policy(pull=pull), []
+    for _ in range(80):
+        kl = policy.batch(controller.beta)
+        controller = controller.measured(kl, episodes=64)
+        seen.append(kl)
+    late = seen[40:]
+    assert max(seen) < 1.9 * target
+    assert 0.85 * target < sum(late) / len(late) < 1.2 * target
+    assert min(late) > 0.6 * target
+
+
+def test_it_swings_less_than_the_stepwise_rule():
+    def swing(run):
+        return max(run[16:]) - min(run[16:])
+
+    ours, theirs = Policy(pull=0.8), Policy(pull=0.8)
+    controller, beta, held, stepped = KlController(target=6.0, start=0.1), 0.1, [], []
+    for _ in range(60):
+        held.append(ours.batch(controller.beta))
+        controller = controller.measured(held[-1], episodes=64)
+        stepped.append(theirs.batch(beta))
+        beta = stepwise(beta, stepped[-1], 6.0)
+    assert swing(held) < 0.7 * swing(stepped)
+
+
+def test_on_target_it_leaves_beta_alone():
+    controller = KlController(target=4.0, start=0.1, root=2.0, arrived=True)
+    assert controller.measured(4.0, episodes=64).beta == pytest.approx(0.1)
+
+
+def test_on_the_way_to_the_target_beta_stays_where_it_started():
+    controller = KlController(target=6.0, start=0.1)
+    for kl in (0.0, 0.2, 0.6, 1.2, 2.0):
+        controller = controller.measured(kl, episodes=64)
+        assert controller.beta == 0.1
+
+
+def test_where_the_penalty_keeps_it_from_its_target_beta_falls():
+    controller = KlController(target=6.0, start=0.1)
+    for _ in range(10):
+        controller = controller.measured(2.0, episodes=64)
+    assert controller.beta < 0.06
+
+
+def test_above_the_target_beta_rises_at_once():
+    controller = KlController(target=6.0, start=0.1, smoothing=1.0, arrived=True, root=2.4)
+    assert controller.measured(12.0, episodes=64).beta > 0.3

@@ -1,0 +1,189 @@
+"""Losses of the recipes: pure functions of tensors, each with its shapes, units and source.
+
+Knows nothing of models, optimisers or devices. [O] openai/lm-human-preferences,
+[S] summarize_from_feedback_details (arXiv 2403.17031), [I] InstructGPT (arXiv 2203.02155).
+Log-probabilities and KL divergences are in nats.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from training.rlhf.masks import masked_mean
+
+
+class RankingStats(NamedTuple):
+    """accuracy: share of the untied pairs in the labeler's order (equal scores count one half)."""
+
+    accuracy: float
+    pairs: int
+    tied_pairs: int
+
+
+def preferred_pairs(ranks: Tensor, mask: Tensor) -> Tensor:
+    """True at [p, i, j] where prompt p's completion i is ranked above its completion j.
+
+    ranks: (prompts, K) int, 1 is best, ties equal. mask: (prompts, K) bool, False for padding.
+    (prompts, K, K) bool.
+    """
+    both = mask.unsqueeze(2) & mask.unsqueeze(1)
+    return both & (ranks.unsqueeze(2) < ranks.unsqueeze(1))
+
+
+def ranking_loss(
+    scores: Tensor, ranks: Tensor, mask: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, RankingStats]:
+    """Mean of -log σ(r_i − r_j) over all pairs where i is ranked above j ([I] eq. 1).
+
+    scores: (prompts, K) float, raw RM scores. ranks: (prompts, K) int, 1 is best, ties equal.
+    mask: (prompts, K) bool, False for padding. weights: (prompts,) float, the labels' weights;
+    None: all alike. Tied pairs are dropped; the mean is taken over each prompt's untied pairs
+    first, so that each prompt weighs the same, whatever its K. A prompt that is one tie has no
+    loss and no weight. The loss is a scalar in nats (log 2 where the scores say nothing).
+    """
+    pairs = preferred_pairs(ranks, mask)
+    differences = scores.unsqueeze(2) - scores.unsqueeze(1)
+    counts = pairs.sum(dim=(1, 2))
+    per_prompt = -(logsigmoid(differences) * pairs).sum(dim=(1, 2)) / counts.clamp(min=1)
+    weight = torch.ones_like(per_prompt) if weights is None else weights.to(per_prompt.dtype)
+    weight = weight * (counts > 0)
+    loss = (per_prompt * weight).sum() / weight.sum().clamp(min=1e-12)
+
+    kept = differences.detach()[pairs]
+    right = (kept > 0).sum() + 0.5 * (kept == 0).sum()
+    total = int(counts.sum())
+    sizes = mask.sum(dim=1)
+    everything = int((sizes * (sizes - 1) // 2).sum())
+    return loss, RankingStats(
+        accuracy=float(right) / total if total else 0.5, pairs=total, tied_pairs=everything - total
+    )
+
+
+class PolicyStats(NamedTuple):
+    """All over the valid tokens: share outside the clip range, mean ratio, k3 estimate of KL."""
+
+    clip_share: float
+    ratio: float
+    kl: float
+
+
+def ppo_policy_loss(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    clip: float,
+    weights: Tensor | None = None,
+    denominator: float | None = None,
+) -> tuple[Tensor, PolicyStats]:
+    """PPO's clipped surrogate, −min(ρA, clip(ρ, 1 ± ε)A) (arXiv 1707.06347, eq. 7).
+
+    logprobs, old_logprobs: (rows, T) nats, of the taken tokens under the policy now and at the
+    rollout, both from the training pass. advantages: (rows, T). mask: (rows, T) bool. weights:
+    (rows, T), π_train/π_sampler truncated (see `sampler_weights`); None: 1. The sum is divided by
+    `denominator`, the valid tokens of the whole minibatch where this is one micro-batch of it;
+    None: the valid tokens here. A scalar.
+    """
+    log_ratio = torch.where(mask, logprobs - old_logprobs, torch.zeros_like(logprobs))
+    ratio = log_ratio.exp()
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    surrogate = torch.minimum(ratio * advantages, clipped * advantages)
+    if weights is not None:
+        surrogate = surrogate * weights
+    count = float(mask.sum()) if denominator is None else denominator
+    loss = -(surrogate * mask).sum() / max(count, 1.0)
+    with torch.no_grad():
+        outside = ((ratio - 1).abs() > clip).to(ratio.dtype)
+        stats = PolicyStats(
+            clip_share=float(masked_mean(outside, mask)),
+            ratio=float(masked_mean(ratio, mask)),
+            kl=float(masked_mean(ratio - 1 - log_ratio, mask)),
+        )
+    return loss, stats
+
+
+def sampler_weights(
+    old_logprobs: Tensor, sampler_logprobs: Tensor, mask: Tensor, *, ceiling: float = 2.0
+) -> Tensor:
+    """π_train/π_sampler for each token, truncated: repairs a sampler of lower precision.
+
+    old_logprobs, sampler_logprobs: (rows, T) nats. mask: (rows, T) bool. (rows, T), 1 outside the
+    mask, never above `ceiling` (truncated importance sampling, Ionides 2008).
+    """
+    gap = torch.where(mask, old_logprobs - sampler_logprobs, torch.zeros_like(old_logprobs))
+    return gap.exp().clamp(max=ceiling)
+
+
+class ValueStats(NamedTuple):
+    """Share of the valid tokens where the clipped value gave the larger error."""
+
+    clip_share: float
+
+
+def value_loss(
+    values: Tensor,
+    old_values: Tensor,
+    returns: Tensor,
+    mask: Tensor,
+    *,
+    clip: float,
+    denominator: float | None = None,
+) -> tuple[Tensor, ValueStats]:
+    """Half the larger of the squared errors of the value and of the clipped value ([O], [S]).
+
+    values, old_values, returns: (rows, T), in units of the reward. mask: (rows, T) bool. The
+    clipped value stays within `clip` of the old one. `denominator` as in `ppo_policy_loss`.
+    """
+    near = old_values + (values - old_values).clamp(-clip, clip)
+    plain, limited = (values - returns) ** 2, (near - returns) ** 2
+    count = float(mask.sum()) if denominator is None else denominator
+    loss = 0.5 * (torch.maximum(plain, limited) * mask).sum() / max(count, 1.0)
+    share = masked_mean((limited > plain).to(values.dtype), mask)
+    return loss, ValueStats(clip_share=float(share.detach()))
+
+
+def kl_k1(logprobs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """log π − log π_ref of each taken token, 0 outside the mask: unbiased, may be negative.
+
+    logprobs, reference: (rows, T) nats. (rows, T) nats. Sum over T for nats a completion. This is
+    the estimate that goes into the reward ([I] eq. 2).
+    """
+    return torch.where(mask, logprobs - reference, torch.zeros_like(logprobs))
+
+
+def kl_k3(logprobs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """π_ref/π − 1 − log(π_ref/π) of each taken token: unbiased and never negative.
+
+    Shapes as in `kl_k1`. For reports and early stops only (Schulman, 'Approximating KL
+    divergence', 2020): its gradient is not that of the KL.
+    """
+    gap = torch.where(mask, reference - logprobs, torch.zeros_like(logprobs))
+    return gap.exp() - 1 - gap
+
+
+def token_loss(
+    logprobs: Tensor,
+    mask: Tensor,
+    weights: Tensor | None = None,
+    *,
+    denominator: float | None = None,
+) -> Tensor:
+    """Mean negative log-likelihood of the valid tokens: the loss of SFT and of PPO-ptx.
+
+    logprobs: (rows, T) nats. mask: (rows, T) bool, true for the tokens to be learned (a
+    completion's with its end, never the prompt's). weights: (rows,) float, the labels' weights;
+    None: 1. `denominator`: the weighted valid tokens of the whole batch where this is one
+    micro-batch of it; None: those here. A scalar in nats a token.
+    """
+    weight = mask.to(logprobs.dtype)
+    if weights is not None:
+        weight = weight * weights.to(logprobs.dtype).unsqueeze(1)
+    count = float(weight.sum()) if denominator is None else denominator
+    return -(torch.where(mask, logprobs, torch.zeros_like(logprobs)) * weight).sum() / max(
+        count, 1e-12
+    )

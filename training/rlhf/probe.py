@@ -1,0 +1,330 @@
+"""A linear reward model by ridge regression on features of completions.
+
+Features and ranks in, weights and out-of-fold scores out; knows nothing of language models. A few
+hundred rankings are too few to tune a network, but enough for a linear fit on what the frozen
+model has computed anyway (docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.rlhf.bootstrap import Interval, ratio_interval
+
+RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""Candidates for λ, in units of one standardised feature's variance."""
+MOST_DIRECTIONS = 1024
+"""Principal directions of the features that a fit uses at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rankings:
+    """Rankings of rows of a feature matrix.
+
+    rows[r]: which rows ranking r compares. ranks[r]: their ranks, 1 is best, ties equal.
+    prompts[r]: whose folds it shares. weights[r]: its label weight.
+    """
+
+    rows: Sequence[Sequence[int]]
+    ranks: Sequence[Sequence[int]]
+    prompts: Sequence[str]
+    weights: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def subset(self, chosen: Sequence[int]) -> Rankings:
+        """Only the rankings with these numbers."""
+        return Rankings(
+            rows=[self.rows[index] for index in chosen],
+            ranks=[self.ranks[index] for index in chosen],
+            prompts=[self.prompts[index] for index in chosen],
+            weights=[self.weights[index] for index in chosen],
+        )
+
+    @cached_property
+    def untied(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For every untied pair the higher ranked row, the lower one, and the ranking's number."""
+        found = [
+            (rows[i], rows[j], number)
+            for number, (rows, ranks) in enumerate(zip(self.rows, self.ranks, strict=True))
+            for i in range(len(rows))
+            for j in range(len(rows))
+            if ranks[i] < ranks[j]
+        ]
+        table = torch.tensor(found, dtype=torch.int64).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
+
+    @property
+    def pairs(self) -> int:
+        """Untied pairs in all rankings together."""
+        return len(self.untied[0])
+
+    @property
+    def tied_pairs(self) -> int:
+        """Pairs of equal rank in all rankings together."""
+        return sum(len(ranks) * (len(ranks) - 1) // 2 for ranks in self.ranks) - self.pairs
+
+    def differences(self, scores: Tensor) -> Tensor:
+        """r_i − r_j over all untied pairs, i ranked above j. scores: (rows,). (pairs,)."""
+        high, low, _ = self.untied
+        return scores[high] - scores[low]
+
+
+def accuracy_interval(
+    scores: Tensor, rankings: Rankings, *, draws: int, seed: int, alpha: float = 0.05
+) -> Interval:
+    """Share of untied pairs in the labeler's order, equal scores one half; bootstrap over prompts.
+
+    scores: (rows,). Pairs weigh alike, as in the accuracy that InstructGPT reports.
+    """
+    differences = rankings.differences(scores)
+    good = (differences > 0).double() + 0.5 * (differences == 0).double()
+    names = sorted(set(rankings.prompts))
+    place = {name: index for index, name in enumerate(names)}
+    owner = torch.tensor([place[prompt] for prompt in rankings.prompts], dtype=torch.int64)
+    prompts = owner[rankings.untied[2]]
+    right = torch.zeros(len(names), dtype=torch.float64).index_add_(0, prompts, good)
+    total = torch.bincount(prompts, minlength=len(names))
+    return ratio_interval(right.numpy(), total.numpy(), draws=draws, seed=seed, alpha=alpha)
+
+
+def calibration(scores: Tensor, rankings: Rankings) -> tuple[float, float]:
+    """The a ≥ 0 for which σ(a·(r_i − r_j)) fits the labels best, and its mean log loss in nats.
+
+    Newton's method on one number; weighted as the ranking loss (each ranking's untied pairs share
+    its weight). Scores that order nothing get a = 0 and log 2.
+    """
+    differences = rankings.differences(scores.double())
+    spread = float(differences.abs().mean()) if len(differences) else 0.0
+    if spread < 1e-12:
+        return 0.0, math.log(2)
+    number = rankings.untied[2]
+    weights = torch.tensor(rankings.weights, dtype=torch.float64) / torch.bincount(
+        number, minlength=len(rankings)
+    ).clamp(min=1)
+    weights = weights[number] / weights[number].sum()
+    differences = differences / spread
+    scale = 0.0
+    for _ in range(50):
+        wrong = torch.sigmoid(-scale * differences)
+        slope = float((weights * wrong * differences).sum())
+        bend = float((weights * wrong * (1 - wrong) * differences**2).sum()) + 1e-9
+        step = max(-2.0, min(2.0, slope / bend))
+        scale = max(0.0, min(50.0, scale + step))
+        if abs(step) < 1e-10:
+            break
+    loss = -(weights * torch.nn.functional.logsigmoid(scale * differences)).sum()
+    return scale / spread, float(loss)
+
+
+def fold_numbers(prompts: Sequence[str], folds: int, seed: int) -> list[int]:
+    """Which fold each ranking belongs to: rankings of one prompt share theirs, sizes are even."""
+    names = sorted(set(prompts))
+    order = np.random.default_rng([seed, len(names)]).permutation(len(names))
+    fold = {names[place]: position % folds for position, place in enumerate(order.tolist())}
+    return [fold[prompt] for prompt in prompts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """weight: (features,) float64, in raw feature units; columns outside `columns` are 0.
+
+    scores = features @ weight. out_of_fold: (rows,) scores of each row by a fit that saw no
+    ranking of its prompt, λ and columns chosen without it as well; nan for rows in no ranking.
+    """
+
+    weight: Tensor
+    columns: str
+    ridge: float
+    out_of_fold: Tensor
+    log_losses: dict[str, float]
+    """Inner cross-validated log loss of every candidate, 'columns λ' → nats."""
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Normal equations of one fold's rankings: Σ w x xᵀ, Σ w x y, Σ w over their rows."""
+
+    gram: Tensor
+    moment: Tensor
+    weight: float
+
+
+def fit_probe(
+    features: Tensor,
+    rankings: Rankings,
+    columns: Mapping[str, Sequence[int]],
+    *,
+    folds: int,
+    seed: int,
+    ridges: Sequence[float] = RIDGES,
+) -> Probe:
+    """Least squares on score differences: w·(x_i − x_j) ≈ 1 where i is above j, 0 where tied.
+
+    features: (rows, f) float. columns: candidates, name → which features it may use. Summed over
+    all pairs of a ranking this is ridge regression on features centred within the ranking, with
+    target (wins − losses)/K; each ranking weighs its label weight, whatever its K. Columns and λ
+    are those with the lowest calibrated log loss on held-out prompts. `out_of_fold` is nested:
+    the choice for a fold is made on the others, so that it flatters nothing. folds: 3 or more, and
+    no more than there are prompts.
+    """
+    if not 3 <= folds <= len(set(rankings.prompts)):
+        raise ValueError(f"fit_probe: {folds} folds over {len(set(rankings.prompts))} prompts")
+    numbers = fold_numbers(rankings.prompts, folds, seed)
+    scores = _CandidateScores(features, rankings, numbers, folds)
+    for name, chosen in columns.items():
+        scores.add(name, chosen, ridges)
+    out_of_fold = torch.full((len(features),), float("nan"), dtype=torch.float64)
+    for fold in range(folds):
+        best, _ = scores.best(without=fold)
+        for rows in scores.fold_rankings[fold].rows:
+            out_of_fold[list(rows)] = scores.outer[best][fold][list(rows)]
+    (name, ridge), losses = scores.best(without=None)
+    return Probe(
+        weight=scores.weights[name, ridge],
+        columns=name,
+        ridge=ridge,
+        out_of_fold=out_of_fold,
+        log_losses={f"{key[0]} {key[1]:g}": loss for key, loss in losses.items()},
+    )
+
+
+class _CandidateScores:
+    """Held-out scores of every candidate (columns, λ), for every pair of folds left out.
+
+    Normal equations add up over folds, so that each fit is a subtraction and a solve.
+    """
+
+    def __init__(
+        self, features: Tensor, rankings: Rankings, numbers: Sequence[int], folds: int
+    ) -> None:
+        self.features = features.double()
+        self.folds = folds
+        self.rankings = rankings
+        self.fold_rankings = [
+            rankings.subset([i for i, n in enumerate(numbers) if n == fold])
+            for fold in range(folds)
+        ]
+        self.outer: dict[tuple[str, float], list[Tensor]] = {}
+        self.inner: dict[tuple[str, float], dict[tuple[int, int], Tensor]] = {}
+        self.weights: dict[tuple[str, float], Tensor] = {}
+
+    def add(self, name: str, columns: Sequence[int], ridges: Sequence[float]) -> None:
+        """Fit one set of columns with every λ, leaving out no fold, each one, and each two."""
+        chosen = torch.tensor(list(columns))
+        basis = _Basis(self.features[:, chosen], self.rankings)
+        parts = [basis.fold(part) for part in self.fold_rankings]
+        for ridge in ridges:
+            key = (name, ridge)
+            self.weights[key] = torch.zeros(self.features.shape[1], dtype=torch.float64)
+            self.weights[key][chosen] = basis.raw(_solve(parts, ridge))
+            self.outer[key] = [
+                basis.rows @ _solve([p for i, p in enumerate(parts) if i != fold], ridge)
+                for fold in range(self.folds)
+            ]
+            self.inner[key] = {}
+            for one in range(self.folds):
+                for other in range(one):
+                    left = [p for i, p in enumerate(parts) if i not in (one, other)]
+                    scores = basis.rows @ _solve(left, ridge)
+                    self.inner[key][one, other] = self.inner[key][other, one] = scores
+
+    def best(
+        self, *, without: int | None
+    ) -> tuple[tuple[str, float], dict[tuple[str, float], float]]:
+        """The candidate with the lowest log loss on held-out folds, never looking at `without`."""
+        losses = {}
+        for key in self.outer:
+            held_out = torch.zeros(len(self.features), dtype=torch.float64)
+            used = [fold for fold in range(self.folds) if fold != without]
+            for fold in used:
+                scores = (
+                    self.outer[key][fold] if without is None else self.inner[key][without, fold]
+                )
+                for rows in self.fold_rankings[fold].rows:
+                    held_out[list(rows)] = scores[list(rows)]
+            seen = [self.fold_rankings[fold] for fold in used]
+            losses[key] = calibration(held_out, _joined(seen))[1]
+        return min(losses, key=lambda key: (losses[key], -key[1])), losses
+
+
+class _Basis:
+    """The features standardised within rankings, rotated to their principal directions.
+
+    Ridge regression does not see a rotation, so this is exact up to MOST_DIRECTIONS, and faster
+    where rows are fewer than features; beyond that the directions that vary least are left out.
+    """
+
+    def __init__(self, features: Tensor, rankings: Rankings) -> None:
+        centred, weights, _ = _normal_rows(features, rankings)
+        variance = (weights.unsqueeze(1) * centred**2).sum(0) / weights.sum().clamp(min=1e-12)
+        self.scale = torch.where(variance > 1e-12, variance.clamp(min=1e-12).rsqrt(), 0.0)
+        self.rotation: Tensor | None = None
+        used = centred * self.scale
+        if len(used) < used.shape[1]:
+            values, vectors = torch.linalg.eigh(used @ used.T)
+            keep = values > values.max().clamp(min=1e-12) * 1e-10
+            values, vectors = values[keep][-MOST_DIRECTIONS:], vectors[:, keep]
+            self.rotation = used.T @ (vectors[:, -MOST_DIRECTIONS:] * values.rsqrt())
+        elif used.shape[1] > MOST_DIRECTIONS:
+            self.rotation = torch.linalg.eigh(used.T @ used)[1][:, -MOST_DIRECTIONS:]
+        self.rows = self._turn(features * self.scale)
+
+    def _turn(self, rows: Tensor) -> Tensor:
+        return rows if self.rotation is None else rows @ self.rotation
+
+    def fold(self, rankings: Rankings) -> _Fold:
+        centred, weights, targets = _normal_rows(self.rows, rankings)
+        weighted = centred * weights.unsqueeze(1)
+        return _Fold(weighted.T @ centred, weighted.T @ targets, float(weights.sum()))
+
+    def raw(self, weight: Tensor) -> Tensor:
+        """Weights for the features as they came. (columns,) float64."""
+        return (weight if self.rotation is None else self.rotation @ weight) * self.scale
+
+
+def _normal_rows(rows: Tensor, rankings: Rankings) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows centred within their ranking (n, f), their weights (n,), their targets (n,)."""
+    sizes = torch.tensor([len(own) for own in rankings.rows], dtype=torch.int64)
+    flat = torch.tensor([row for own in rankings.rows for row in own], dtype=torch.int64)
+    owner = torch.repeat_interleave(torch.arange(len(rankings)), sizes)
+    chosen = rows[flat]
+    means = rows.new_zeros(len(rankings), rows.shape[1]).index_add_(0, owner, chosen)
+    means = means / sizes.unsqueeze(1)
+    per_ranking = 2 * torch.tensor(rankings.weights, dtype=rows.dtype) / (sizes - 1).clamp(min=1)
+    targets = [
+        sum((other > rank) - (other < rank) for other in ranks) / len(ranks)
+        for ranks in rankings.ranks
+        for rank in ranks
+    ]
+    return (
+        chosen - means[owner],
+        per_ranking[owner],
+        torch.tensor(targets, dtype=rows.dtype),
+    )
+
+
+def _solve(parts: Sequence[_Fold], ridge: float) -> Tensor:
+    total = max(1e-12, sum(part.weight for part in parts))
+    gram = torch.stack([part.gram for part in parts]).sum(0) / total
+    moment = torch.stack([part.moment for part in parts]).sum(0) / total
+    gram.diagonal().add_(ridge)
+    factor = torch.linalg.cholesky(gram)
+    return torch.cholesky_solve(moment.unsqueeze(1), factor).squeeze(1)
+
+
+def _joined(parts: Sequence[Rankings]) -> Rankings:
+    return Rankings(
+        rows=[rows for part in parts for rows in part.rows],
+        ranks=[ranks for part in parts for ranks in part.ranks],
+        prompts=[prompt for part in parts for prompt in part.prompts],
+        weights=[weight for part in parts for weight in part.weights],
+    )
