@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+import dj_database_url
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
-from environs import Env
-from marshmallow.validate import OneOf, Range
+
+from config import broker
+from config import environment as read
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Env(eager=False)
-env.read_env(str(BASE_DIR / ".env"), recurse=False)
+env = read.open_environment(BASE_DIR)
 
-DATA_DIR = env.path("RANKLOOP_DATA", BASE_DIR / "data")
-DEBUG = env.bool("RANKLOOP_DEBUG", False)
-HOSTS = env.list("RANKLOOP_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-ORIGINS = env.list("RANKLOOP_ORIGINS", [])
-HTTPS = env.bool("RANKLOOP_HTTPS", False)
-BIND = env.str("RANKLOOP_BIND", "127.0.0.1")
-PORT = env.int("RANKLOOP_PORT", 8000, validate=Range(1, 65535))
-WEB_WORKERS = env.int("RANKLOOP_WEB_WORKERS", 1, validate=Range(1, 64))
-DATABASE = env.str("RANKLOOP_DATABASE", "")
-BROKER = env.str("RANKLOOP_BROKER", "")
-SECRET = env.str("RANKLOOP_SECRET_KEY", "")
-MODEL = env.str("RANKLOOP_MODEL", "")
-DEVICE = env.str("RANKLOOP_DEVICE", "auto")
-SAMPLER_IDLE_SECONDS = env.int("RANKLOOP_SAMPLER_IDLE_SECONDS", 600, validate=Range(1))
-LEASE_MINUTES = env.int("RANKLOOP_LEASE_MINUTES", 10, validate=Range(1, 24 * 60))
-RUN_LEASE_SECONDS = env.int("RANKLOOP_RUN_LEASE_SECONDS", 60, validate=Range(5, 3600))
-TICK_SECONDS = env.int("RANKLOOP_TICK_SECONDS", 10, validate=Range(1, 60))
-LOG_LEVEL = env.str(
-    "RANKLOOP_LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
-)
-DEMO = env.bool("RANKLOOP_DEMO", True)
-env.seal()
-
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+# Each of these stands in .env.example with its default; a test compares the two.
+DATA_DIR = read.folder(env, "RANKLOOP_DATA", BASE_DIR / "data", BASE_DIR)
+DEBUG = read.switch(env, "RANKLOOP_DEBUG", default=False)
+HOSTS = read.words(env, "RANKLOOP_HOSTS", ["localhost", "127.0.0.1", "[::1]"], read.is_host)
+ORIGINS = read.words(env, "RANKLOOP_ORIGINS", [], read.is_origin)
+HTTPS = read.switch(env, "RANKLOOP_HTTPS", default=False)
+BIND = read.text(env, "RANKLOOP_BIND", "127.0.0.1", read.is_bind_address)
+PORT = read.whole(env, "RANKLOOP_PORT", 8000, 1, 65535)
+WEB_WORKERS = read.whole(env, "RANKLOOP_WEB_WORKERS", 1, 1, 64)
+DATABASE = read.text(env, "RANKLOOP_DATABASE", "", read.is_database)
+BROKER = read.text(env, "RANKLOOP_BROKER", "", read.is_broker)
+SECRET = read.text(env, "RANKLOOP_SECRET_KEY", "", read.is_secret)
+STATIC_ROOT = read.folder(env, "RANKLOOP_STATIC", DATA_DIR / "static", BASE_DIR)
+MODEL = read.text(env, "RANKLOOP_MODEL", "", read.is_model)
+DEVICE = read.text(env, "RANKLOOP_DEVICE", "auto", read.is_device)
+SAMPLER_IDLE_SECONDS = read.whole(env, "RANKLOOP_SAMPLER_IDLE_SECONDS", 600, 1, 7 * 24 * 3600)
+LEASE_MINUTES = read.whole(env, "RANKLOOP_LEASE_MINUTES", 10, 1, 24 * 60)
+RUN_LEASE_SECONDS = read.whole(env, "RANKLOOP_RUN_LEASE_SECONDS", 60, 5, 3600)
+TICK_SECONDS = read.whole(env, "RANKLOOP_TICK_SECONDS", 10, 1, 60)
+LOG_LEVEL = read.choice(env, "RANKLOOP_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+DEMO = read.switch(env, "RANKLOOP_DEMO", default=True)
+read.seal(env, os.environ)
 
 
 def _secret_key() -> str:
@@ -126,12 +128,16 @@ SQLITE = {
         ),
     },
 }
-DATABASES = {"default": SQLITE}
-if DATABASE:
-    import dj_database_url
 
-    DATABASES = {"default": dict(dj_database_url.parse(DATABASE, conn_health_checks=True))}
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8, "timeout": 20}}
+
+def _postgresql(url: str) -> dict[str, Any]:
+    """Options in the address (`?sslmode=require`) stay, and a connection pool comes to them."""
+    parsed: dict[str, Any] = dict(dj_database_url.parse(url, conn_health_checks=True))
+    pool = {"min_size": 1, "max_size": 8, "timeout": 20}
+    return parsed | {"OPTIONS": parsed.get("OPTIONS", {}) | {"pool": pool}}
+
+
+DATABASES: dict[str, dict[str, Any]] = {"default": _postgresql(DATABASE) if DATABASE else SQLITE}
 
 AUTH_USER_MODEL = "labeling.User"
 AUTHENTICATION_BACKENDS = [
@@ -150,6 +156,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
+AXES_VERBOSE = False
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -163,7 +170,6 @@ USE_TZ = True
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -209,8 +215,8 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-RUN_DIR = DATA_DIR / "run"
-CELERY_BROKER_URL = BROKER or f"redis+socket://{RUN_DIR / 'valkey.sock'}?virtual_host=0"
+BROKER_SOCKET = broker.socket_path(DATA_DIR)
+CELERY_BROKER_URL = BROKER or f"redis+socket://{quote(str(BROKER_SOCKET))}?virtual_host=0"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
@@ -218,6 +224,7 @@ CELERY_TASK_ROUTES = {
     "training.tasks.sample": {"queue": "sampling"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 60,
     "unacked_restore_interval": 10,
@@ -228,7 +235,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "training.tasks.tick", "schedule": TICK_SECONDS},
 }
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat")
+# Kept in memory: the one entry is due each few seconds, and what is due stands in rows.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["labeling.api.authentication.TokenAuthentication"],
