@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 class Interval(NamedTuple):
@@ -51,7 +51,7 @@ def look_alpha(alpha: float, look: int) -> float:
     return alpha / (look * (look + 1))
 
 
-def wins(ours: ArrayLike, theirs: ArrayLike) -> np.ndarray:
+def wins(ours: ArrayLike, theirs: ArrayLike) -> NDArray[np.float64]:
     """1 where ours is above theirs, one half where equal, 0 below. (n,) each, (n,) float."""
     first, second = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
-    return (first > second) + 0.5 * (first == second)
+    return np.where(first == second, 0.5, np.where(first > second, 1.0, 0.0))

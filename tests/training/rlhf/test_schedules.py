@@ -94,7 +94,7 @@ def test_where_the_penalty_keeps_it_from_its_target_beta_falls():
     controller = KlController(target=6.0, start=0.1)
     for _ in range(10):
         controller = controller.measured(2.0, episodes=64)
-    assert controller.beta < 0.06
+    assert controller.beta < 0.07
 
 
 def test_above_the_target_beta_rises_at_once():
