@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from training.rlhf.blocks import Heads, finish_layer, read_heads, rms_norm
 from training.rlhf.models import LanguageModel
 
-
 CHUNK_ROWS = 128
 """Rows of logits at a time: 128 × 49,152 are 25 MB in float32."""
 
