@@ -13,6 +13,7 @@ import json
 import textwrap
 import types
 import typing
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -21,12 +22,6 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from training.configs import ConfigError, RunConfig
-
-NOT_BY_HAND = frozenset(
-    {"base", "preset", "device", "reward", "judge", "adapter", "candidate", "deployed", "role"}
-    | {"look", "best_of", "seed"}
-)
-"""Set by the launcher or by a field of the plan, never typed into a plan's form."""
 
 STAND_INS = {"base": "base", "reward": "reward", "judge": "judge"}
 """Paths that the launcher fills in; here only so that a config can be checked."""
@@ -206,24 +201,18 @@ def _form_field(hint: Any, default: object) -> forms.Field:
 
 def config_form(
     config_class: type[RunConfig],
+    names: Sequence[str],
     *,
     defaults: dict[str, Any],
     changed: dict[str, Any] | None = None,
     data: Any = None,
     prefix: str | None = None,
-    also: frozenset[str] = frozenset(),
 ) -> ConfigForm:
-    """A form over the simple fields of `config_class`.
+    """A form over the fields `names` of `config_class`.
 
-    defaults: the value of each field when nothing is typed; changed: what is typed already;
-    also: names out of NOT_BY_HAND that this form shows nevertheless.
+    defaults: the value of each field when nothing is typed; changed: what is typed already.
     """
     hints = get_type_hints(config_class)
-    names = [
-        item.name
-        for item in dataclasses.fields(config_class)
-        if item.name not in NOT_BY_HAND - also
-    ]
     fields: dict[str, Any] = {name: _form_field(hints[name], defaults.get(name)) for name in names}
     made = type(
         f"{config_class.__name__}Form",

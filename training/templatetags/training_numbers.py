@@ -9,7 +9,7 @@ from django import template
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 register = template.Library()
 
@@ -85,3 +85,59 @@ def until(started: datetime | None, finished: datetime | None) -> str:
 def short(sha256: str) -> str:
     """The first eight digits of a sum."""
     return sha256[:8]
+
+
+STATE_CLASSES = {
+    "running": "info",
+    "open": "info",
+    "succeeded": "good",
+    "deployed": "good",
+    "failed": "bad",
+    "stopped": "bad",
+    "waiting": "warn",
+    "needs_rankings": "warn",
+}
+
+
+@register.filter
+def state_class(state: str) -> str:
+    """The badge's colour for a state of a run or a round; neutral where none fits."""
+    return STATE_CLASSES.get(state, "")
+
+
+METRIC_NAMES = {
+    "oof_accuracy": gettext_lazy("accuracy, out of fold"),
+    "oof_low": gettext_lazy("accuracy, low"),
+    "oof_high": gettext_lazy("accuracy, high"),
+    "oof_log_loss": gettext_lazy("log loss, out of fold"),
+    "test_accuracy": gettext_lazy("accuracy on test prompts"),
+    "test_low": gettext_lazy("accuracy on test prompts, low"),
+    "test_high": gettext_lazy("accuracy on test prompts, high"),
+    "tied_pairs": gettext_lazy("tied pairs"),
+    "finetuned": gettext_lazy("fine-tuned (1) or probe (0)"),
+    "score_mean": gettext_lazy("mean score"),
+    "score_std": gettext_lazy("spread of scores"),
+    "kl": gettext_lazy("KL to the base, nats"),
+    "finished_share": gettext_lazy("ends by itself"),
+    "distinct2": gettext_lazy("distinct-2"),
+    "base_distinct2": gettext_lazy("distinct-2 of the base"),
+    "judge_win_rate": gettext_lazy("win rate, development, by the judge"),
+    "picked_episode": gettext_lazy("picked at episode"),
+    "win_rate": gettext_lazy("win rate over the deployed"),
+    "win_low": gettext_lazy("win rate, low"),
+    "win_high": gettext_lazy("win rate, high"),
+    "base_win_rate": gettext_lazy("win rate over the base"),
+    "base_win_low": gettext_lazy("win rate over the base, low"),
+    "base_win_high": gettext_lazy("win rate over the base, high"),
+    "best_of_win_rate": gettext_lazy("win rate of best-of-n"),
+    "best_of_low": gettext_lazy("win rate of best-of-n, low"),
+    "best_of_high": gettext_lazy("win rate of best-of-n, high"),
+    "ratio_first": gettext_lazy("first ratio"),
+    "validation_loss": gettext_lazy("held-out loss"),
+}
+
+
+@register.filter
+def metric_name(name: str) -> str:
+    """A metric's name in words; one that has no words of its own loses its underscores."""
+    return str(METRIC_NAMES.get(name) or name.replace("_", " "))

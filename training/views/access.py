@@ -1,21 +1,17 @@
 """Who may open a training page, and who may press its buttons.
 
-Managers read and act, researchers read; for everybody else these pages do not exist (404).
+Managers read and act; researchers and reviewers read; for labelers these pages do not exist (404),
+so that a blind comparison stays blind.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from django.shortcuts import get_object_or_404
 
 from labeling.models import Project, Role
+from labeling.views.access import READERS, SignedIn, project_for, role_in, signed_in
 
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-READERS = (Role.MANAGER, Role.RESEARCHER)
+__all__ = ["Place", "SignedIn", "managed_project", "place_of", "signed_in"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +22,12 @@ class Place:
     can_act: bool
 
 
-def place_of(request: HttpRequest, slug: str) -> Place:
-    """The project behind a training page. 404 for whoever is neither manager nor researcher."""
-    project = get_object_or_404(Project.objects.visible_to(request.user, *READERS), slug=slug)
-    managed = Project.objects.visible_to(request.user, Role.MANAGER).filter(pk=project.pk)
-    return Place(project=project, can_act=managed.exists())
+def place_of(request: SignedIn, slug: str) -> Place:
+    """The project behind a page. Raises Http404 for whoever may not read it."""
+    project = project_for(request, slug, *READERS)
+    return Place(project=project, can_act=role_in(project, request.user) == Role.MANAGER)
 
 
-def managed_project(request: HttpRequest, slug: str) -> Project:
-    """The project behind an action. 404 for whoever is not a manager."""
-    return get_object_or_404(Project.objects.visible_to(request.user, Role.MANAGER), slug=slug)
+def managed_project(request: SignedIn, slug: str) -> Project:
+    """The project behind an action. Raises Http404 for whoever is not a manager."""
+    return project_for(request, slug, Role.MANAGER)
