@@ -41,10 +41,12 @@ class Assignment(models.Model):
     labeler = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="assignments"
     )
+    """Who holds it, held it last (the lease lapsed and nobody else took it), or did it."""
     lease_token = models.UUIDField(null=True, blank=True, unique=True)
+    """Names the last lease. Who gave the slot back can still submit by it, if nobody took it."""
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    order = models.CharField(max_length=9, blank=True)
-    """Canonical positions in the order shown to this labeler, for example "2031"."""
+    order = models.CharField(max_length=9)
+    """Canonical positions in the order shown in this slot, for example "2031"; shuffled once."""
     opened_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
 
@@ -57,6 +59,11 @@ class Assignment(models.Model):
                 fields=["slate", "labeler"],
                 condition=Q(labeler__isnull=False),
                 name="labeler_once_a_slate",
+            ),
+            models.UniqueConstraint(
+                fields=["project", "labeler"],
+                condition=Q(state="open", labeler__isnull=False),
+                name="one_open_lease",
             ),
         ]
         indexes = [

@@ -74,6 +74,10 @@ class Completion(models.Model):
 
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="completions")
     source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="completions")
+    request = models.ForeignKey(
+        SampleRequest, on_delete=models.PROTECT, null=True, blank=True, related_name="completions"
+    )
+    """The need it was sampled for."""
     external_id = models.CharField(max_length=120)
     """The writer's own name for it: taking the same result in twice stores it once."""
     text = models.TextField(blank=True)

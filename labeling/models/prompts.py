@@ -114,7 +114,16 @@ class Import(models.Model):
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    renewed_at = models.DateTimeField(auto_now_add=True)
+    """Last sign of life while running; one that stays silent was interrupted and is undone."""
     committed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project"], condition=Q(state="running"), name="one_running_import"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.file_name} ({self.state})"

@@ -58,6 +58,11 @@ class Slate(models.Model):
     objects = SlateQuerySet.as_manager()
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["prompt", "batch"], condition=~Q(batch=""), name="slate_once_a_batch"
+            ),
+        ]
         indexes = [models.Index(fields=["project", "purpose", "batch"], name="slate_batch")]
 
     def __str__(self) -> str:

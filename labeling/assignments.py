@@ -1,0 +1,161 @@
+"""Who ranks what now: slots are leased for a while, renewed, released, skipped.
+
+A lease is one conditional UPDATE by the database's clock. A labeler holds at most one open slot of
+a project, and the same one comes back, with the same order and token, until it is done or skipped:
+in a second tab, after a reload, and after the lease has lapsed if nobody else took the slot.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.db.models import Case, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Assignment, Completion, Project, Skip, Slate, User
+from labeling.refusals import Refusal
+
+TRIES = 3
+"""Two tabs can collide once; the next try finds what the other one leased."""
+
+
+class LeaseExpired(Refusal):
+    """Somebody else holds or finished the slot; what was sent is kept as a draft."""
+
+    code = "lease_expired"
+    sentence = _(
+        "You were away for a while and somebody else ranks this one now. "
+        "What you had ranked is kept as a draft."
+    )
+
+
+class AlreadyDone(Refusal):
+    """The slot is done: nothing to renew or to skip."""
+
+    code = "already_done"
+    sentence = _("You ranked this one already.")
+
+
+def lease_next(*, project: Project, labeler: User) -> Assignment | None:
+    """The labeler's own open slot, else the next free one; its lease starts anew. None: no work.
+
+    Never of a slate that this labeler ranked or skipped. By priority, then the oldest.
+    """
+    if project.archived_at is not None:
+        return None
+    mine = Assignment.objects.filter(
+        project=project, labeler=labeler, state=Assignment.State.OPEN
+    ).select_related("slate__prompt", "project")
+    for _attempt in range(TRIES):
+        try:
+            with transaction.atomic():
+                if _take_next(project, labeler):
+                    return mine.get()
+        except IntegrityError:
+            continue  # another tab of this labeler was first
+    return None
+
+
+def _take_next(project: Project, labeler: User) -> int:
+    """The one conditional UPDATE; how many rows it changed (0 or 1)."""
+    slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
+    held = Q(labeler=labeler)
+    ranked = Assignment.objects.filter(slate=OuterRef("slate"), labeler=labeler)
+    skipped = Skip.objects.filter(slate=OuterRef("slate"), labeler=labeler)
+    next_free = (
+        slots.filter(free())
+        .exclude(Exists(ranked))
+        .exclude(Exists(skipped))
+        .order_by("-priority", "pk")
+        .select_for_update(skip_locked=True)
+    )
+    chosen = Coalesce(
+        Subquery(slots.filter(held).values("pk")[:1]), Subquery(next_free.values("pk")[:1])
+    )
+    return slots.filter(held | free(), pk=chosen).update(
+        lease_token=Case(
+            When(held, then=F("lease_token")),
+            default=Value(uuid.uuid4()),
+            output_field=models.UUIDField(),
+        ),
+        opened_at=Case(When(held, then=F("opened_at")), default=Now()),
+        lease_expires_at=lease_end(),
+        labeler=labeler,
+    )
+
+
+def free() -> Q:
+    """Slots that anybody may take: never leased, or the lease has lapsed."""
+    return Q(labeler=None) | Q(lease_expires_at__lte=Now())
+
+
+def lease_end() -> ExpressionWrapper:
+    """When a lease that starts now ends, by the database's clock."""
+    minutes = Value(timedelta(minutes=settings.LEASE_MINUTES))
+    return ExpressionWrapper(Now() + minutes, output_field=models.DateTimeField())
+
+
+def shown(assignment: Assignment) -> list[Completion]:
+    """The completions in the order in which this slot shows them."""
+    items = list(assignment.slate.items.select_related("completion"))
+    return [items[int(position)].completion for position in assignment.order]
+
+
+def renew(*, assignment: Assignment, labeler: User, token: uuid.UUID) -> datetime:
+    """Start the lease anew while the labeler is active; when it ends.
+
+    A lapsed lease revives if nobody else took the slot. Raises LeaseExpired, AlreadyDone.
+    """
+    held = Assignment.objects.filter(pk=assignment.pk, labeler=labeler, lease_token=token)
+    if not held.exclude(state=Assignment.State.DONE).update(lease_expires_at=lease_end()):
+        raise AlreadyDone if held.exists() else LeaseExpired
+    assignment.refresh_from_db(fields=["lease_expires_at"])
+    if assignment.lease_expires_at is None:
+        raise LeaseExpired
+    return assignment.lease_expires_at
+
+
+def release(*, assignment: Assignment, labeler: User) -> None:
+    """Let others take the slot at once. Until somebody does, it comes back to this labeler."""
+    Assignment.objects.filter(
+        pk=assignment.pk, labeler=labeler, state=Assignment.State.OPEN
+    ).update(lease_expires_at=Now())
+
+
+def skip(*, assignment: Assignment, labeler: User, reason: str = "") -> None:
+    """Pass on the slate: this labeler isn't offered it again; others are. Twice is once.
+
+    The draft is kept. Raises AlreadyDone.
+    """
+    with transaction.atomic():
+        own = Assignment.objects.filter(slate=assignment.slate_id, labeler=labeler)
+        own.exclude(state=Assignment.State.DONE).update(
+            labeler=None, lease_expires_at=None, opened_at=None
+        )
+        if own.exists():
+            raise AlreadyDone
+        Skip.objects.get_or_create(
+            slate_id=assignment.slate_id,
+            labeler=labeler,
+            defaults={"reason": reason.strip()[:200]},
+        )
+
+
+def waiting_for(*, project: Project, labeler: User) -> int:
+    """How many slates this labeler could still be given."""
+    ranked = Assignment.objects.filter(
+        slate=OuterRef("pk"), labeler=labeler, state=Assignment.State.DONE
+    )
+    open_slots = Assignment.objects.filter(
+        free() | Q(labeler=labeler), slate=OuterRef("pk"), state=Assignment.State.OPEN
+    )
+    return (
+        Slate.objects.filter(Exists(open_slots), project=project)
+        .exclude(Exists(ranked))
+        .exclude(Exists(Skip.objects.filter(slate=OuterRef("pk"), labeler=labeler)))
+        .count()
+    )

@@ -1,0 +1,247 @@
+"""Completions: asked for ahead of the labelers, taken in once, made into slates.
+
+Knows nothing of models; a need is a `SampleRequest`, and whoever samples fulfils it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import (
+    Assignment,
+    Completion,
+    Project,
+    Prompt,
+    Purpose,
+    SampleRequest,
+    Skip,
+    Slate,
+    Source,
+    Split,
+    User,
+)
+from labeling.refusals import Refusal
+from labeling.slates import DEMOTED, open_slate
+
+RANKED_SPLITS = (Split.TRAIN, Split.JUDGE, Split.RM_TEST)
+SURROGATES = re.compile("[\ud800-\udfff]")
+RETRY_AFTER = timedelta(minutes=10)
+"""After a failed request its prompt rests this long, and the project asks for one at a time."""
+
+
+class SourceRefused(Refusal):
+    """A name means one source."""
+
+    code = "source_refused"
+    sentence = _("There is another kind of source named “%(name)s” in this project.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewCompletion:
+    """A text as its writer hands it in. `external_id`: the writer's own name for it."""
+
+    source: Source
+    external_id: str
+    text: str
+    finished: bool = True
+    tokens: int | None = None
+    sampling: Mapping[str, object] = field(default_factory=dict)
+
+
+def source_for(*, project: Project, kind: Source.Kind | str, name: str) -> Source:
+    """The project's source of this name, made where it is missing. Raises SourceRefused."""
+    source, _created = Source.objects.get_or_create(
+        project=project, name=name[:200], defaults={"kind": Source.Kind(kind)}
+    )
+    if source.kind != kind:
+        raise SourceRefused(name=name)
+    return source
+
+
+def add_completions(
+    *,
+    prompt: Prompt,
+    completions: Iterable[NewCompletion],
+    request: SampleRequest | None = None,
+    by: User | None = None,
+) -> list[Completion]:
+    """Store completions, each once: the rows in the order given, old or new.
+
+    NUL and lone surrogates, which databases can't hold, become U+FFFD.
+    """
+    new = list(completions)
+    rows = [
+        Completion(
+            prompt=prompt,
+            source=item.source,
+            request=request,
+            external_id=item.external_id,
+            text=storable(item.text),
+            finished=item.finished,
+            tokens=item.tokens,
+            sampling=dict(item.sampling),
+            labeler=by,
+        )
+        for item in new
+    ]
+    with transaction.atomic():
+        Completion.objects.bulk_create(rows, ignore_conflicts=True)
+        stored = {
+            (row.source_id, row.external_id): row
+            for row in Completion.objects.filter(
+                prompt=prompt, external_id__in=[item.external_id for item in new]
+            )
+        }
+    return [stored[item.source.pk, item.external_id] for item in new]
+
+
+def storable(text: str) -> str:
+    """`text` with what no database column can hold replaced by U+FFFD."""
+    return SURROGATES.sub("\ufffd", text.replace("\x00", "\ufffd"))
+
+
+def waiting_requests(project: Project | None = None) -> QuerySet[SampleRequest]:
+    """Requests to be fulfilled: those that somebody waits for first, then the oldest.
+
+    None: of all projects. Archived projects and withdrawn prompts have none.
+    """
+    requests = SampleRequest.objects.filter(
+        state=SampleRequest.State.WAITING,
+        prompt__project__archived_at=None,
+        prompt__withdrawn_at=None,
+    ).select_related("prompt__project")
+    if project is not None:
+        requests = requests.filter(prompt__project=project)
+    return requests.order_by(F("deadline").asc(nulls_last=True), "pk")
+
+
+def ready_slates(project: Project) -> int:
+    """Training slates that any labeler could be given: no slot taken, skipped by nobody.
+
+    Those of a former policy, put last by a deployment, don't count.
+    """
+    taken = Assignment.objects.filter(slate=OuterRef("slate"), labeler__isnull=False)
+    return (
+        Assignment.objects.filter(
+            project=project,
+            state=Assignment.State.OPEN,
+            slot=0,
+            priority__gt=DEMOTED // 2,
+            slate__purpose=Purpose.TRAINING,
+        )
+        .exclude(Exists(taken))
+        .exclude(Exists(Skip.objects.filter(slate=OuterRef("slate"))))
+        .count()
+    )
+
+
+def request_samples(
+    *, project: Project, policy_since: datetime | None = None
+) -> list[SampleRequest]:
+    """Ask for as many slates as are missing from the stock; the requests made now.
+
+    Prompts come by priority, then in shuffled order, evaluation prompts never; first those that
+    were never ranked, then those whose slates are all done and older than the policy that
+    samples now (`policy_since`; None: since the newest policy's source was made).
+    """
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        waiting = waiting_requests(project).filter(deadline=None).count()
+        wanted = project.slates_ahead - ready_slates(project) - waiting
+        failed = SampleRequest.objects.filter(
+            prompt__project=project,
+            state=SampleRequest.State.FAILED,
+            done_at__gt=timezone.now() - RETRY_AFTER,
+        ).exclude(error_code="withdrawn")
+        if failed.exists():
+            wanted = min(wanted, 1 - waiting)
+        if wanted <= 0 or project.archived_at is not None:
+            return []
+        prompts = _next_prompts(project, wanted, policy_since, failed)
+        return SampleRequest.objects.bulk_create(
+            SampleRequest(prompt=prompt, k=project.k) for prompt in prompts
+        )
+
+
+def _next_prompts(
+    project: Project,
+    count: int,
+    policy_since: datetime | None,
+    failed: QuerySet[SampleRequest],
+) -> list[Prompt]:
+    """The next prompts to be sampled for."""
+    mine = {"prompt": OuterRef("pk")}
+    slates = Slate.objects.filter(**mine, purpose=Purpose.TRAINING, withdrawn_at=None)
+    asked = SampleRequest.objects.filter(**mine, state=SampleRequest.State.WAITING)
+    free = (
+        Prompt.objects.live()
+        .filter(project=project, split__in=RANKED_SPLITS)
+        .exclude(Exists(asked))
+        .exclude(pk__in=failed.values("prompt"))
+        .order_by("-priority", "shuffle", "pk")
+    )
+    prompts = list(free.exclude(Exists(slates))[:count])
+    if policy_since is None:
+        policies = Source.objects.filter(project=project, kind=Source.Kind.POLICY)
+        policy_since = policies.aggregate(newest=Max("created_at"))["newest"]
+    if len(prompts) < count and policy_since is not None:
+        unranked = Assignment.objects.filter(
+            slate__prompt=OuterRef("pk"),
+            state=Assignment.State.OPEN,
+            priority__gt=DEMOTED // 2,
+            slate__purpose=Purpose.TRAINING,
+        )
+        again = (
+            free.filter(Exists(slates))
+            .exclude(Exists(slates.filter(created_at__gte=policy_since)))
+            .exclude(Exists(unranked))
+        )
+        prompts += again[: count - len(prompts)]
+    return prompts
+
+
+def ask_now(*, prompt: Prompt, k: int, seconds: float) -> SampleRequest:
+    """Ask for K completions that somebody waits for, at most `seconds` long."""
+    return SampleRequest.objects.create(
+        prompt=prompt, k=k, deadline=timezone.now() + timedelta(seconds=seconds)
+    )
+
+
+def record_completions(*, request: SampleRequest, results: Sequence[NewCompletion]) -> Slate | None:
+    """Take in results for a request; when its K are there, make the slate and close the request.
+
+    Results may come in parts and more than once: each is stored once, and a request makes one
+    slate. None: some are still missing, or the prompt was withdrawn meanwhile.
+    """
+    with transaction.atomic():
+        held = SampleRequest.objects.select_for_update().get(pk=request.pk)
+        prompt = Prompt.objects.select_related("project").get(pk=held.prompt_id)
+        taken = add_completions(prompt=prompt, completions=results, request=held)
+        slate = Slate.objects.filter(request=held).first()
+        if slate is not None:
+            return slate
+        rows = list({row.pk: row for row in [*held.completions.order_by("pk"), *taken]}.values())
+        if len(rows) < held.k:
+            return None
+        if prompt.withdrawn_at is None and prompt.split != Split.EVALUATION:
+            slate = open_slate(prompt=prompt, completions=rows[: held.k], request=held)
+        held.state = SampleRequest.State.DONE
+        SampleRequest.objects.filter(pk=held.pk).update(state=held.state, done_at=Now())
+    request.state = held.state
+    return slate
+
+
+def fail_request(*, request: SampleRequest, code: str) -> None:
+    """Give a waiting request up, with the reason's code; its prompt is asked for again later."""
+    SampleRequest.objects.filter(Q(pk=request.pk), state=SampleRequest.State.WAITING).update(
+        state=SampleRequest.State.FAILED, error_code=code[:40], done_at=Now()
+    )

@@ -1,0 +1,321 @@
+"""Who comes in, by what link or token, and with which role. Secrets leave once, as a return value.
+
+Only SHA-256 hashes of secrets are stored: they are 256 random bits, so no slow hash is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import (
+    Assignment,
+    Invitation,
+    Membership,
+    Project,
+    Role,
+    SignInLink,
+    Token,
+    User,
+)
+from labeling.refusals import Refusal
+
+SCOPES = ("read", "write", "train")
+INVITATION_DAYS = 14
+SIGN_IN_LINK_MINUTES = 60
+TOKEN_PREFIX = "rl_"  # noqa: S105  # tells scanners of leaked secrets whose token it is
+
+
+class InvitationInvalid(Refusal):
+    """Unknown, used, revoked or expired."""
+
+    code = "invitation_invalid"
+    status = 410
+    sentence = _("This invitation no longer works. Ask the person who sent it for a new link.")
+
+
+class SignInLinkInvalid(Refusal):
+    """Unknown, used or expired."""
+
+    code = "sign_in_link_invalid"
+    status = 410
+    sentence = _("This sign-in link was used before or is too old. Start again for a new one.")
+
+
+class UsernameRefused(Refusal):
+    """Taken, or made of letters that user names don't have."""
+
+    code = "username_refused"
+    status = 400
+    sentence = _("There is somebody of that user name already. Choose another one.")
+
+
+class PasswordRefused(Refusal):
+    """Too weak."""
+
+    code = "password_refused"
+    status = 400
+
+
+class ScopesRefused(Refusal):
+    """No scope, or one that does not exist."""
+
+    code = "scopes_refused"
+    status = 400
+    sentence = _("A token needs at least one of these scopes: %(known)s.")
+
+
+class LastManager(Refusal):
+    """A project keeps at least one manager."""
+
+    code = "last_manager"
+    sentence = _("A project needs a manager. Make somebody else one first.")
+
+
+def hash_of(secret: str) -> str:
+    """What is stored of a secret: its SHA-256 in hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def create_user(
+    *, username: str, name: str = "", password: str | None = None, superuser: bool = False
+) -> User:
+    """A new person. Without a password only links let this person in.
+
+    Raises UsernameRefused, PasswordRefused.
+    """
+    user = User(username=User.normalize_username(username.strip()), name=name.strip())
+    user.is_staff = user.is_superuser = superuser
+    if password is None:
+        user.set_unusable_password()
+    else:
+        _check_password(password, user)
+        user.set_password(password)
+    try:
+        user.full_clean(exclude=["password", "pseudonym"], validate_unique=False)
+    except ValidationError as error:
+        raise UsernameRefused(" ".join(error.messages)) from error
+    if User.objects.filter(username__iexact=user.username).exists():
+        raise UsernameRefused
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError as error:
+        raise UsernameRefused from error
+    return user
+
+
+def _check_password(password: str, user: User) -> None:
+    """Raise PasswordRefused with the validators' own sentences."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise PasswordRefused(" ".join(error.messages)) from error
+
+
+def deactivate_user(*, user: User) -> None:
+    """Nobody gets in as `user` any more; leases fall back, all work is kept."""
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        Token.objects.filter(user=user, revoked_at=None).update(revoked_at=Now())
+        _release_leases(Q(labeler=user))
+    user.is_active = False
+
+
+def set_role(*, project: Project, user: User, role: Role | str) -> Membership:
+    """Give `user` this role in `project`, whatever it was before. Raises LastManager."""
+    with transaction.atomic():
+        if role != Role.MANAGER:
+            _refuse_last_manager(project, user)
+        membership, _created = Membership.objects.update_or_create(
+            project=project, user=user, defaults={"role": Role(role)}
+        )
+    return membership
+
+
+def remove_member(*, project: Project, user: User) -> None:
+    """Take `user` out of `project`; leases fall back, all work is kept. Raises LastManager."""
+    with transaction.atomic():
+        _refuse_last_manager(project, user)
+        Membership.objects.filter(project=project, user=user).delete()
+        _release_leases(Q(labeler=user, project=project))
+
+
+def _release_leases(whose: Q) -> None:
+    """Let others take what these people hold."""
+    Assignment.objects.filter(whose, state=Assignment.State.OPEN).update(
+        labeler=None, lease_expires_at=None
+    )
+
+
+def _refuse_last_manager(project: Project, user: User) -> None:
+    """Raise LastManager if `user` is the only one. Locks the managers' rows until the commit."""
+    managers = Membership.objects.filter(project=project, role=Role.MANAGER)
+    if list(managers.select_for_update().values_list("user_id", flat=True)) == [user.pk]:
+        raise LastManager
+
+
+def invite(
+    *, project: Project, role: Role | str = Role.LABELER, note: str = "", by: User
+) -> tuple[Invitation, str]:
+    """A link into `project` that works once, for INVITATION_DAYS days: the row and its secret."""
+    secret = secrets.token_urlsafe(32)
+    invitation = Invitation.objects.create(
+        project=project,
+        role=Role(role),
+        note=note.strip()[:200],
+        token_hash=hash_of(secret),
+        created_by=by,
+        expires_at=timezone.now() + timedelta(days=INVITATION_DAYS),
+    )
+    return invitation, secret
+
+
+def find_invitation(*, secret: str) -> Invitation:
+    """The invitation behind a link that still works, to show what it is for.
+
+    Raises InvitationInvalid. Looking uses nothing up: chat programs fetch links.
+    """
+    invitation = _working(secret).select_related("project", "created_by").first()
+    if invitation is None:
+        raise InvitationInvalid
+    return invitation
+
+
+def accept_invitation(*, secret: str, username: str, name: str = "", password: str) -> User:
+    """A new person comes in by a link, which is used up.
+
+    Raises InvitationInvalid, UsernameRefused, PasswordRefused; the latter two leave it usable.
+    """
+    with transaction.atomic():
+        if not _working(secret).exists():
+            raise InvitationInvalid
+        user = create_user(username=username, name=name, password=password)
+        _use_up(secret, user)
+    return user
+
+
+def join_by_invitation(*, secret: str, user: User) -> Membership:
+    """Somebody who has an account comes into a project by a link, which is used up.
+
+    A role that the person has there stays where it may do more. Raises InvitationInvalid.
+    """
+    with transaction.atomic():
+        return _use_up(secret, user)
+
+
+def _working(secret: str) -> QuerySet[Invitation]:
+    """Invitations with this secret that can still be accepted: one or none."""
+    return Invitation.objects.filter(
+        token_hash=hash_of(secret), accepted_at=None, revoked_at=None, expires_at__gt=Now()
+    )
+
+
+def _use_up(secret: str, user: User) -> Membership:
+    """Mark the invitation as accepted, once, and give the role. Raises InvitationInvalid."""
+    if not _working(secret).update(accepted_at=Now(), accepted_by=user):
+        raise InvitationInvalid
+    invitation = Invitation.objects.get(token_hash=hash_of(secret))
+    membership, created = Membership.objects.get_or_create(
+        project=invitation.project, user=user, defaults={"role": invitation.role}
+    )
+    if not created and membership.role != Role.MANAGER:
+        membership.role = invitation.role
+        membership.save(update_fields=["role"])
+    return membership
+
+
+def revoke_invitation(*, invitation: Invitation) -> None:
+    """The link stops working. One that was accepted stays so."""
+    Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None).update(
+        revoked_at=Now()
+    )
+
+
+def reissue_invitation(*, invitation: Invitation, by: User) -> tuple[Invitation, str]:
+    """A new link for the same role and person; the old one stops working."""
+    with transaction.atomic():
+        revoke_invitation(invitation=invitation)
+        return invite(project=invitation.project, role=invitation.role, note=invitation.note, by=by)
+
+
+def issue_sign_in_link(*, user: User, minutes: int = SIGN_IN_LINK_MINUTES) -> str:
+    """The secret of a link that signs `user` in once, within `minutes`."""
+    secret = secrets.token_urlsafe(32)
+    SignInLink.objects.create(
+        user=user,
+        token_hash=hash_of(secret),
+        expires_at=timezone.now() + timedelta(minutes=minutes),
+    )
+    return secret
+
+
+def use_sign_in_link(*, secret: str) -> User:
+    """Who signs in by this link, which is used up. Raises SignInLinkInvalid."""
+    links = SignInLink.objects.filter(token_hash=hash_of(secret))
+    used = links.filter(used_at=None, expires_at__gt=Now(), user__is_active=True)
+    if not SignInLink.objects.filter(pk__in=used.values("pk"), used_at=None).update(used_at=Now()):
+        raise SignInLinkInvalid
+    return links.select_related("user").get().user
+
+
+def issue_token(
+    *,
+    user: User,
+    name: str,
+    scopes: Iterable[str],
+    project: Project | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[Token, str]:
+    """An API token: the row and its secret, which is shown once. Raises ScopesRefused."""
+    wanted = set(scopes)
+    if not wanted or not wanted <= set(SCOPES):
+        raise ScopesRefused(known=", ".join(SCOPES))
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    token = Token.objects.create(
+        user=user,
+        name=name.strip()[:100],
+        prefix=secret[:12],
+        token_hash=hash_of(secret),
+        scopes=" ".join(scope for scope in SCOPES if scope in wanted),
+        project=project,
+        expires_at=expires_at,
+    )
+    return token, secret
+
+
+def revoke_token(*, token: Token) -> None:
+    """The token stops working."""
+    Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=Now())
+
+
+def authenticate_token(*, secret: str) -> Token | None:
+    """The working token of this secret, with its user and project; None if there is none.
+
+    Found by hash, so the time it takes tells nothing of the secret. `last_used_at` is written at
+    most once a minute.
+    """
+    digest = hash_of(secret)
+    token = (
+        Token.objects.select_related("user", "project")
+        .filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
+        .filter(token_hash=digest, revoked_at=None, user__is_active=True)
+        .first()
+    )
+    if token is None or not hmac.compare_digest(token.token_hash, digest):
+        return None
+    minute_ago = timezone.now() - timedelta(minutes=1)
+    if token.last_used_at is None or token.last_used_at < minute_ago:
+        Token.objects.filter(pk=token.pk).update(last_used_at=Now())
+    return token

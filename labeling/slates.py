@@ -1,0 +1,136 @@
+"""What is ranked: K frozen completions of one prompt, with a slot for each labeler to be asked."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import (
+    Assignment,
+    Completion,
+    Project,
+    Prompt,
+    Purpose,
+    SampleRequest,
+    Slate,
+    SlateCompletion,
+    Split,
+)
+from labeling.refusals import Refusal
+
+DEMOTED = -1_000_000
+"""Added to the priority of slates that come last."""
+ORDERS = secrets.SystemRandom()
+
+
+class SlateRefused(Refusal):
+    """These completions can't be ranked together."""
+
+    code = "slate_refused"
+    status = 400
+    sentence = _("A slate needs 2 to 9 different completions of one prompt.")
+
+
+class EvaluationPromptRefused(Refusal):
+    """A split is for life."""
+
+    code = "evaluation_prompt"
+    sentence = _("Evaluation prompts are never ranked for training.")
+
+
+def open_slate(
+    *,
+    prompt: Prompt,
+    completions: Sequence[Completion],
+    purpose: Purpose | str = Purpose.TRAINING,
+    overlap: int | None = None,
+    batch: str = "",
+    priority: int | None = None,
+    request: SampleRequest | None = None,
+) -> Slate:
+    """Freeze completions in this order and make the slots, each with an order of its own.
+
+    overlap: how many labelers are asked (None: as the project says). priority: higher comes first
+    (None: the prompt's). batch: a prompt has one slate a batch; asked again, that one comes back.
+    Raises SlateRefused, EvaluationPromptRefused.
+    """
+    ids = [completion.pk for completion in completions]
+    if not 2 <= len(ids) <= 9 or len(set(ids)) != len(ids):
+        raise SlateRefused
+    if any(completion.prompt_id != prompt.pk for completion in completions):
+        raise SlateRefused
+    if purpose == Purpose.TRAINING and prompt.split == Split.EVALUATION:
+        raise EvaluationPromptRefused
+    try:
+        with transaction.atomic():
+            slate = Slate.objects.create(
+                project_id=prompt.project_id,
+                prompt=prompt,
+                purpose=Purpose(purpose),
+                batch=batch,
+                request=request,
+            )
+            _fill(
+                slate,
+                ids,
+                slots=prompt.project.overlap if overlap is None else overlap,
+                priority=prompt.priority if priority is None else priority,
+            )
+    except IntegrityError:
+        there = Slate.objects.filter(prompt=prompt, batch=batch).first() if batch else None
+        if there is None:
+            raise
+        return there
+    return slate
+
+
+def _fill(slate: Slate, ids: list[int], *, slots: int, priority: int) -> None:
+    """The slate's completions at their canonical positions, and its slots."""
+    SlateCompletion.objects.bulk_create(
+        SlateCompletion(slate=slate, completion_id=pk, position=position)
+        for position, pk in enumerate(ids)
+    )
+    positions = [str(position) for position in range(len(ids))]
+    Assignment.objects.bulk_create(
+        Assignment(
+            slate=slate,
+            project_id=slate.project_id,
+            slot=slot,
+            priority=priority,
+            order="".join(ORDERS.sample(positions, len(positions))),
+        )
+        for slot in range(slots)
+    )
+
+
+def demote_unopened(*, project: Project) -> int:
+    """Put training slates that nobody has opened yet last; how many slots that were.
+
+    For deployments: they hold completions of the former policy. Called twice, it changes nothing.
+    """
+    return (
+        Assignment.objects.filter(
+            project=project,
+            state=Assignment.State.OPEN,
+            opened_at=None,
+            priority__gt=DEMOTED // 2,
+            slate__purpose=Purpose.TRAINING,
+        )
+        .exclude(slate__assignments__opened_at__isnull=False)
+        .update(priority=F("priority") + DEMOTED)
+    )
+
+
+def withdraw_slate(*, slate: Slate) -> None:
+    """Give its slots out no more. Rankings are kept; one under way can still be submitted."""
+    with transaction.atomic():
+        Slate.objects.filter(pk=slate.pk, withdrawn_at=None).update(withdrawn_at=Now())
+        Assignment.objects.filter(slate=slate, state=Assignment.State.OPEN).update(
+            state=Assignment.State.WITHDRAWN
+        )
+    slate.refresh_from_db(fields=["withdrawn_at"])
