@@ -1,0 +1,216 @@
+"""Versions of what was trained: recorded from runs, traced back and forward, cleaned up.
+
+Knows nothing of how a run went; `training/outcomes.py` calls `record` inside its transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+
+from labeling.completions import source_for
+from labeling.models import Completion, Project, Ranking, Source
+from training import artifacts
+from training.models import Checkpoint, Dataset, Deployment, Evaluation, Run
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+KIND_OF: dict[str, str] = {
+    Run.Kind.SFT: Checkpoint.Kind.BASE,
+    Run.Kind.REWARD: Checkpoint.Kind.REWARD,
+    Run.Kind.JUDGE: Checkpoint.Kind.JUDGE,
+    Run.Kind.PPO: Checkpoint.Kind.POLICY,
+}
+"""What a run of each kind leaves behind; the others leave numbers only."""
+KEPT_UNDEPLOYED = 3
+"""Files of this many of the newest undeployed checkpoints of each kind are kept."""
+
+
+def base_checkpoint(project: Project) -> Checkpoint:
+    """The newest whole model of the project: the last SFT's, or the project's base model."""
+    outside = outside_base(project)
+    newer = Checkpoint.objects.with_files().filter(
+        project=project, kind=Checkpoint.Kind.BASE, version__gt=outside.version
+    )
+    return newer.order_by("-version").first() or outside
+
+
+def outside_base(project: Project) -> Checkpoint:
+    """The project's base model as it came from outside, before any SFT.
+
+    Made the first time it is asked for; a changed base model of the project is a new version.
+    """
+    location = project.base_model or settings.MODEL
+    bases = Checkpoint.objects.filter(project=project, kind=Checkpoint.Kind.BASE, run=None)
+    newest = bases.order_by("-version").first()
+    if newest is not None and newest.location == location:
+        return newest
+    try:
+        with transaction.atomic():
+            return _insert(
+                Checkpoint(project=project, kind=Checkpoint.Kind.BASE, location=location)
+            )
+    except IntegrityError:  # somebody else was first
+        return bases.order_by("-version")[0]
+
+
+def record(run: Run, *, artifact: str, sha256: str) -> Checkpoint | None:
+    """The checkpoint that a finished run left, or None for a kind that leaves none.
+
+    Call inside the transaction that closes the run. The same run records one, however often.
+    """
+    kind = KIND_OF.get(run.kind)
+    if kind is None:
+        return None
+    existing = Checkpoint.objects.filter(run=run).first()
+    if existing is not None:
+        return existing
+    return _insert(
+        Checkpoint(
+            project=run.project,
+            kind=kind,
+            run=run,
+            artifact=artifact,
+            sha256=sha256,
+            base=None if kind == Checkpoint.Kind.BASE else run.base,
+            started_from=run.base if kind == Checkpoint.Kind.BASE else run.start,
+        )
+    )
+
+
+def _insert(checkpoint: Checkpoint) -> Checkpoint:
+    """Save with the next version of its kind; a base or policy gets its labeling source."""
+    siblings = Checkpoint.objects.filter(project=checkpoint.project, kind=checkpoint.kind)
+    newest = siblings.aggregate(newest=Max("version"))["newest"] or 0
+    checkpoint.version = newest + 1
+    if checkpoint.kind in (Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY):
+        policy = checkpoint.kind == Checkpoint.Kind.POLICY
+        checkpoint.source = source_for(
+            project=checkpoint.project,
+            kind=Source.Kind.POLICY if policy else Source.Kind.BASE,
+            name=f"{'policy' if policy else 'base'} {checkpoint.version}",
+        )
+    checkpoint.save(force_insert=True)
+    return checkpoint
+
+
+def latest(project: Project, kind: str, *, base: Checkpoint | None = None) -> Checkpoint | None:
+    """The newest checkpoint of `kind` whose files are there (and that belongs to `base`)."""
+    found = Checkpoint.objects.with_files().filter(project=project, kind=kind)
+    if base is not None:
+        found = found.filter(base=base)
+    return found.order_by("-version").first()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """A checkpoint's way back to the rankings, and forward to what it wrote."""
+
+    checkpoint: Checkpoint
+    run: Run | None
+    datasets: list[Dataset]
+    rankings: int
+    """Rankings in those datasets and in its parents' datasets, each counted once."""
+    parents: list[Checkpoint]
+    """Base, start, reward model and judge of its run, directly."""
+    children: list[Checkpoint]
+    """Made with it, directly."""
+    deployments: list[Deployment]
+    evaluations: list[Evaluation]
+    completions: int
+    """Completions that its source wrote."""
+
+
+def ancestors(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """Everything that it grew from, nearest first, each once, itself left out."""
+    found: dict[int, Checkpoint] = {}
+    level = [checkpoint]
+    while level:
+        above = {parent.pk: parent for one in level for parent in parents(one)}
+        level = [one for pk, one in above.items() if pk not in found and pk != checkpoint.pk]
+        found |= {one.pk: one for one in level}
+    return list(found.values())
+
+
+def parents(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """What it was made with, directly."""
+    related = [checkpoint.base, checkpoint.started_from]
+    if checkpoint.run is not None:
+        run = checkpoint.run
+        related += [run.base, run.start, run.reward, run.judge]
+    unique = {one.pk: one for one in related if one is not None and one.pk != checkpoint.pk}
+    return list(unique.values())
+
+
+def children(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """What was made with it, directly, oldest first."""
+    runs: set[int] = set()
+    for relation in ("base", "start", "reward", "judge"):
+        runs.update(Run.objects.filter(**{relation: checkpoint}).values_list("pk", flat=True))
+    return list(Checkpoint.objects.filter(run__in=runs).order_by("pk"))
+
+
+def rankings_behind(checkpoint: Checkpoint) -> QuerySet[Ranking]:
+    """The rankings from which it and everything it grew from were trained."""
+    everyone = [checkpoint, *ancestors(checkpoint)]
+    runs = [one.run_id for one in everyone if one.run_id is not None]
+    datasets = Dataset.objects.filter(runs__in=runs)
+    return Ranking.objects.filter(datasets__in=datasets).distinct()
+
+
+def lineage(checkpoint: Checkpoint) -> Lineage:
+    """A checkpoint's way back and forward."""
+    run = checkpoint.run
+    written = (
+        Completion.objects.filter(source=checkpoint.source_id) if checkpoint.source_id else None
+    )
+    return Lineage(
+        checkpoint=checkpoint,
+        run=run,
+        datasets=list(run.datasets.all()) if run is not None else [],
+        rankings=rankings_behind(checkpoint).count(),
+        parents=parents(checkpoint),
+        children=children(checkpoint),
+        deployments=list(checkpoint.deployments.select_related("deployed_by")),
+        evaluations=list(checkpoint.evaluations.select_related("deployed")),
+        completions=written.count() if written is not None else 0,
+    )
+
+
+def clean_up(project: Project) -> list[Checkpoint]:
+    """Remove the files of old checkpoints that nothing needs; rows and lineage stay.
+
+    Kept: bases, whatever was ever deployed with the reward model and judge of the deployed one,
+    the newest few of each kind, and what a live run or an unfinished round uses.
+    """
+    needed = _needed(project)
+    removed = []
+    for kind in (Checkpoint.Kind.POLICY, Checkpoint.Kind.REWARD, Checkpoint.Kind.JUDGE):
+        those = Checkpoint.objects.with_files().filter(project=project, kind=kind)
+        for checkpoint in those.order_by("-version")[KEPT_UNDEPLOYED:]:
+            if checkpoint.pk in needed:
+                continue
+            Checkpoint.objects.filter(pk=checkpoint.pk).update(files_removed_at=Now())
+            artifacts.remove_folder(checkpoint.artifact)
+            removed.append(checkpoint)
+    return removed
+
+
+def _needed(project: Project) -> set[int]:
+    needed: set[int] = set(
+        Deployment.objects.filter(project=project).values_list("checkpoint", flat=True)
+    )
+    unfinished = Run.objects.filter(project=project, round__state__in=["open", "stopped"])
+    for run in [*unfinished, *Run.objects.live().filter(project=project)]:
+        needed.update(
+            pk for pk in (run.start_id, run.deployed_id, run.reward_id, run.judge_id) if pk
+        )
+        made = Checkpoint.objects.filter(run=run).values_list("pk", flat=True)
+        needed.update(made)
+    return needed

@@ -1,0 +1,230 @@
+"""Frozen datasets: rows written once to JSONL, with a sum and the exact selection that made them.
+
+The same selection gives the same bytes, and a dataset that is there already is not made twice.
+Knows nothing of what a dataset is trained for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from labeling.models import (
+    Demonstration,
+    Project,
+    Prompt,
+    Purpose,
+    RankedCompletion,
+    Ranking,
+    SlateCompletion,
+    Split,
+    User,
+)
+from training import artifacts
+from training.models import Dataset, DatasetDemonstration, DatasetRanking
+from training.records import (
+    DemonstrationRow,
+    PromptRow,
+    RankedText,
+    RankingRow,
+)
+
+CHUNK = 500
+"""Rows read, written or inserted at a time."""
+
+
+def training_rankings(project: Project) -> QuerySet[Ranking]:
+    """What stands and may be trained on: current, of training slates, of prompts not withdrawn."""
+    return Ranking.objects.current().filter(
+        slate__project=project,
+        slate__purpose=Purpose.TRAINING,
+        slate__prompt__withdrawn_at=None,
+    )
+
+
+def training_demonstrations(project: Project) -> QuerySet[Demonstration]:
+    """Demonstrations of training prompts: other splits must not leak into a policy."""
+    return Demonstration.objects.live().filter(prompt__project=project, prompt__split=Split.TRAIN)
+
+
+def freeze_rankings(*, project: Project, by: User | None = None) -> Dataset:
+    """All current training rankings, of every split; the recipes take theirs by `split`."""
+    ids = list(training_rankings(project).order_by("pk").values_list("pk", flat=True))
+
+    def select(dataset: Dataset, part: Sequence[int]) -> None:
+        DatasetRanking.objects.bulk_create(
+            DatasetRanking(dataset=dataset, ranking_id=pk) for pk in part
+        )
+
+    return _freeze(
+        project=project,
+        kind=Dataset.Kind.RANKINGS,
+        ids=ids,
+        rows=_ranking_rows,
+        select=select,
+        by=by,
+    )
+
+
+def freeze_demonstrations(*, project: Project, by: User | None = None) -> Dataset:
+    """All demonstrations of training prompts."""
+    ids = list(training_demonstrations(project).order_by("pk").values_list("pk", flat=True))
+
+    def select(dataset: Dataset, part: Sequence[int]) -> None:
+        DatasetDemonstration.objects.bulk_create(
+            DatasetDemonstration(dataset=dataset, demonstration_id=pk) for pk in part
+        )
+
+    return _freeze(
+        project=project,
+        kind=Dataset.Kind.DEMONSTRATIONS,
+        ids=ids,
+        rows=_demonstration_rows,
+        select=select,
+        by=by,
+    )
+
+
+def freeze_prompts(*, project: Project, evaluation_prompts: int, by: User | None = None) -> Dataset:
+    """Prompts to roll out (train), to look at along the way (rm_test) and to evaluate on.
+
+    evaluation_prompts: how many of the last kind, in the order of their shuffle; it is the same
+    selection for every round as long as no prompt comes before.
+    """
+    prompts = Prompt.objects.live().filter(project=project)
+    used = prompts.filter(Q(split=Split.TRAIN) | Q(split=Split.RM_TEST))
+    evaluation = prompts.filter(split=Split.EVALUATION).order_by("shuffle", "pk")
+    chosen = evaluation.values_list("pk", flat=True)[:evaluation_prompts]
+    ids = sorted([*used.values_list("pk", flat=True), *chosen])
+
+    def select(dataset: Dataset, part: Sequence[int]) -> None:
+        dataset.prompts.add(*part)
+
+    return _freeze(
+        project=project, kind=Dataset.Kind.PROMPTS, ids=ids, rows=_prompt_rows, select=select, by=by
+    )
+
+
+def _freeze(
+    *,
+    project: Project,
+    kind: Dataset.Kind,
+    ids: Sequence[int],
+    rows: Callable[[Sequence[int]], Iterator[Any]],
+    select: Callable[[Dataset, Sequence[int]], None],
+    by: User | None,
+) -> Dataset:
+    """Write the rows of `ids`, in their order, and record the selection.
+
+    No transaction spans the file; the rows that were selected never change.
+    """
+    folder = Path(settings.DATA_DIR) / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="freeze-") as temporary:
+        path = Path(temporary) / f"{kind}.jsonl"
+        sha256 = _write(path, (row for part in _chunks(ids) for row in rows(part)))
+        same = Dataset.objects.filter(project=project, kind=kind, sha256=sha256, rows=len(ids))
+        existing = same.order_by("pk").first()
+        if existing is not None:
+            return existing
+        name = f"datasets/{project.pk}/{kind}-{sha256[:16]}.jsonl"
+        artifact = artifacts.put_file(path, name)
+    with transaction.atomic():
+        dataset = Dataset.objects.create(
+            project=project,
+            kind=kind,
+            artifact=artifact,
+            sha256=sha256,
+            rows=len(ids),
+            created_by=by,
+        )
+        for part in _chunks(ids):
+            select(dataset, part)
+    return dataset
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+
+
+def _write(path: Path, rows: Iterable[Any]) -> str:
+    """Write one JSON object a line; the sha256 of the bytes."""
+    digest = hashlib.sha256()
+    with path.open("wb") as stream:
+        for row in rows:
+            line = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n").encode()
+            digest.update(line)
+            stream.write(line)
+    return digest.hexdigest()
+
+
+def _with_category(row: Any, prompt: Prompt) -> Any:
+    if prompt.category:
+        row["category"] = prompt.category
+    return row
+
+
+def _ranking_rows(ids: Sequence[int]) -> Iterator[RankingRow]:
+    rankings = Ranking.objects.filter(pk__in=ids).select_related("slate__prompt", "labeler")
+    ranks: dict[int, dict[int, int]] = defaultdict(dict)
+    for ranking, completion, rank in RankedCompletion.objects.filter(ranking__in=ids).values_list(
+        "ranking", "completion", "rank"
+    ):
+        ranks[ranking][completion] = rank
+    by_pk = {ranking.pk: ranking for ranking in rankings}
+    slates: dict[int, list[SlateCompletion]] = defaultdict(list)
+    items = SlateCompletion.objects.filter(slate__in={one.slate_id for one in by_pk.values()})
+    for item in items.select_related("completion__source").order_by("slate", "position"):
+        slates[item.slate_id].append(item)
+    for pk in ids:
+        ranking = by_pk[pk]
+        prompt = ranking.slate.prompt
+        completions = [item.completion for item in slates[ranking.slate_id]]
+        row: RankingRow = {
+            "id": str(pk),
+            "split": prompt.split,  # type: ignore[typeddict-item]  # the column's choices are these
+            "prompt": prompt.messages,
+            "completions": [
+                RankedText(
+                    id=str(one.pk), text=one.text, source=one.source.name, finished=one.finished
+                )
+                for one in completions
+            ],
+            "ranks": [ranks[pk][one.pk] for one in completions],
+            "labeler": ranking.labeler.pseudonym,
+            "weight": 1.0,
+        }
+        yield _with_category(row, prompt)
+
+
+def _demonstration_rows(ids: Sequence[int]) -> Iterator[DemonstrationRow]:
+    found = Demonstration.objects.filter(pk__in=ids).select_related("prompt", "labeler")
+    for one in found.order_by("pk"):
+        row: DemonstrationRow = {
+            "id": str(one.pk),
+            "split": one.prompt.split,  # type: ignore[typeddict-item]  # as above
+            "prompt": one.prompt.messages,
+            "completion": one.text,
+            "labeler": one.labeler.pseudonym if one.labeler else "",
+            "weight": 1.0,
+        }
+        yield _with_category(row, one.prompt)
+
+
+def _prompt_rows(ids: Sequence[int]) -> Iterator[PromptRow]:
+    for prompt in Prompt.objects.filter(pk__in=ids).order_by("pk"):
+        row: PromptRow = {
+            "id": str(prompt.pk),
+            "split": prompt.split,  # type: ignore[typeddict-item]  # as above
+            "prompt": prompt.messages,
+        }
+        yield _with_category(row, prompt)

@@ -1,0 +1,121 @@
+"""Which policy answers: deployed, rolled back, with its whole history. One transaction each.
+
+Knows nothing of gates: whoever deploys has decided.
+"""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Project, User
+from labeling.refusals import Refusal
+from labeling.slates import demote_unopened
+from training.checkpoints import base_checkpoint
+from training.models import Checkpoint, Deployment, Evaluation, Round
+
+
+class NotDeployable(Refusal):
+    """Only a base or policy whose files are still there can answer."""
+
+    code = "not_deployable"
+    sentence = _("%(checkpoint)s can't be deployed: its files are gone, or it is no policy.")
+
+
+class DeployedAlready(Refusal):
+    """It answers already."""
+
+    code = "deployed_already"
+    sentence = _("%(checkpoint)s is deployed already.")
+
+
+class NothingToRollBackTo(Refusal):
+    """There was no other policy before this one."""
+
+    code = "nothing_to_roll_back_to"
+    sentence = _("There is no earlier policy to roll back to.")
+
+
+def current(project: Project) -> Deployment | None:
+    """What answers now; None before the project sampled for the first time."""
+    deployments = Deployment.objects.current().filter(project=project)
+    return deployments.select_related("checkpoint", "checkpoint__base").first()
+
+
+def current_or_first(project: Project) -> Deployment:
+    """What answers now; the base model, deployed here, where nothing was so far."""
+    deployed = current(project)
+    if deployed is not None:
+        return deployed
+    base = base_checkpoint(project)
+    try:
+        with transaction.atomic():
+            return Deployment.objects.create(
+                project=project, checkpoint=base, kind=Deployment.Kind.FIRST
+            )
+    except IntegrityError:  # somebody else was first
+        return Deployment.objects.current().select_related("checkpoint").get(project=project)
+
+
+def deploy(
+    *, checkpoint: Checkpoint, by: User | None, evaluation: Evaluation | None = None
+) -> Deployment:
+    """Let `checkpoint` answer from now on. `by` None: the gate was met, the project does it itself.
+
+    The round that it comes from, where it still waits, is closed as deployed. The former policy's
+    slates that nobody has opened go last. Raises NotDeployable, DeployedAlready.
+    """
+    with transaction.atomic():
+        return _replace(checkpoint, by, Deployment.Kind.DEPLOY, evaluation)
+
+
+def roll_back(*, project: Project, by: User) -> Deployment:
+    """Let the policy before the present one answer again.
+
+    Rolling back twice goes back two. Raises NothingToRollBackTo, NotDeployable.
+    """
+    with transaction.atomic():
+        target = roll_back_target(project)
+        if target is None:
+            raise NothingToRollBackTo
+        return _replace(target, by, Deployment.Kind.ROLL_BACK, None)
+
+
+def roll_back_target(project: Project) -> Checkpoint | None:
+    """The checkpoint that `roll_back` would deploy.
+
+    The history read as a stack: a deployment pushes, a roll-back pops.
+    """
+    stack: list[Checkpoint] = []
+    history = Deployment.objects.filter(project=project).order_by("pk")
+    for deployment in history.select_related("checkpoint"):
+        if deployment.kind == Deployment.Kind.ROLL_BACK and len(stack) > 1:
+            stack.pop()
+        else:
+            stack.append(deployment.checkpoint)
+    return stack[-2] if len(stack) > 1 else None
+
+
+def _replace(
+    checkpoint: Checkpoint, by: User | None, kind: str, evaluation: Evaluation | None
+) -> Deployment:
+    answers = checkpoint.kind in (Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY)
+    checkpoint.refresh_from_db(fields=["files_removed_at"])
+    if not answers or checkpoint.files_removed_at is not None:
+        raise NotDeployable(checkpoint=checkpoint)
+    project = checkpoint.project
+    present = Deployment.objects.current().select_for_update().filter(project=project).first()
+    if present is not None and present.checkpoint_id == checkpoint.pk:
+        raise DeployedAlready(checkpoint=checkpoint)
+    Deployment.objects.current().filter(project=project).update(replaced_at=Now())
+    deployment = Deployment.objects.create(
+        project=project, checkpoint=checkpoint, kind=kind, evaluation=evaluation, deployed_by=by
+    )
+    if kind == Deployment.Kind.DEPLOY and checkpoint.run is not None:
+        Round.objects.filter(
+            pk=checkpoint.run.round_id,
+            state__in=[Round.State.OPEN, Round.State.WAITING, Round.State.REFUSED],
+        ).update(state=Round.State.DEPLOYED, finished_at=Now())
+    demote_unopened(project=project)
+    return deployment

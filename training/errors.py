@@ -1,0 +1,68 @@
+"""What went wrong with a run, in words. Codes and values come from `training/records.py`.
+
+Knows nothing of where an error arose; a code it has never heard of still makes a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+
+def explain(code: str, values: Mapping[str, Any]) -> str:
+    """One sentence for people: what happened and, where there is one, the way out."""
+    if not code:
+        return ""
+    sentences: dict[str, str] = {
+        "config_invalid": _("The configuration cannot be run: %(problems)s."),
+        "model_not_found": _(
+            "There is no model at “%(path)s”. Name a model folder or a hub model."
+        ),
+        "model_unsupported": _(
+            "The model at “%(path)s” has the architecture %(architecture)s, which is not one of "
+            "the Llama family that Rankloop trains."
+        ),
+        "checkpoint_corrupt": _(
+            "The checkpoint at “%(path)s” is damaged: its sum should be %(expected)s and is "
+            "%(found)s. Train it again, or put the right files back."
+        ),
+        "checkpoint_mismatch": _(
+            "The checkpoint at “%(path)s” belongs to another base model: it was made with "
+            "%(expected)s, this is %(found)s."
+        ),
+        "data_missing": _("The run has no %(file)s: its dataset is not there."),
+        "data_invalid": _("%(file)s, line %(line)s: %(problem)s."),
+        "too_few_rankings": _(
+            "There are %(found)s usable rankings, and at least %(needed)s are needed. Rank more, "
+            "then start again."
+        ),
+        "disk_full": _("The disk is full at “%(path)s”. Make room, then resume the run."),
+        "out_of_memory": _(
+            "The memory was not enough at step %(step)s (micro-batch %(micro_batch)s). Use a "
+            "smaller batch or shorter texts, then repeat the run with changes."
+        ),
+        "not_finite": _(
+            "%(quantity)s became infinite or undefined at step %(step)s. A lower learning rate "
+            "usually helps."
+        ),
+        "process_died": _(
+            "The process of the run ended without a result %(attempts)s times (the last time with "
+            "%(exit)s). The log's last lines say more; often the machine had too little memory."
+        ),
+        "artifact_missing": _("The file “%(name)s” is not in the artifacts store any more."),
+        "sampler_failed": _("The sampling process failed: %(message)s."),
+        "internal": _("An unexpected error: %(message)s"),
+    }
+    sentence = sentences.get(code)
+    if sentence is None:
+        return _("The run failed with the code %(code)s.") % {"code": code}
+    try:
+        return sentence % dict(values)
+    except (KeyError, TypeError):
+        named = ", ".join(f"{name}: {value}" for name, value in values.items())
+        return _("The run failed with the code %(code)s (%(values)s).") % {
+            "code": code,
+            "values": named,
+        }

@@ -1,0 +1,202 @@
+"""Evaluations: taken in from a run, asked of labelers blindly, their votes counted.
+
+Knows nothing of what follows from the numbers; that is `training/gate.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from labeling.completions import NewCompletion, add_completions
+from labeling.models import Project, Prompt, Purpose, RankedCompletion, Slate
+from labeling.slates import open_slate
+from training.models import Checkpoint, Evaluation, EvaluationText, Run
+from training.plans import plan_of
+from training.runs import results_of
+
+NUMBERS = (
+    "win_rate",
+    "win_low",
+    "win_high",
+    "base_win_rate",
+    "base_win_low",
+    "base_win_high",
+    "kl",
+    "length",
+    "base_length",
+    "distinct2",
+    "base_distinct2",
+    "finished_share",
+)
+"""Result numbers that an Evaluation has a column for; the rest stays with the run's results."""
+BOOTSTRAP = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinRate:
+    """How often the candidate won, ties one half, with the interval of its mean over prompts."""
+
+    rate: float
+    low: float
+    high: float
+    prompts: int
+    comparisons: int
+
+
+def next_look(project: Project) -> int:
+    """The number that the next evaluation has among the project's: it sets its α."""
+    return Evaluation.objects.filter(run__project=project).count() + 1
+
+
+def record(run: Run, rows: Iterable[Mapping[str, Any]], results: Mapping[str, Any]) -> Evaluation:
+    """Take in what a finished evaluation run wrote; call inside the transaction that closes it.
+
+    rows: EvaluationRow each, kept where their prompt is the project's. The same again changes
+    nothing.
+    """
+    candidate = run.start if run.start is not None else run.base
+    deployed = run.deployed if run.deployed is not None else run.base
+    evaluation, created = Evaluation.objects.get_or_create(
+        run=run,
+        defaults={
+            "round": run.round,
+            "candidate": candidate,
+            "deployed": deployed,
+            "look": int(run.config.get("look", 1)),
+            "prompts": int(results.get("prompts") or 0),
+            **{name: results.get(name) for name in NUMBERS},
+        },
+    )
+    if created:
+        known = set(Prompt.objects.filter(project=run.project).values_list("pk", flat=True))
+        EvaluationText.objects.bulk_create(
+            [_text(evaluation, row) for row in rows if int(row["prompt"]) in known],
+            batch_size=200,
+            ignore_conflicts=True,
+        )
+    return evaluation
+
+
+def _text(evaluation: Evaluation, row: Mapping[str, Any]) -> EvaluationText:
+    return EvaluationText(
+        evaluation=evaluation,
+        prompt_id=int(row["prompt"]),
+        candidate=row["candidate"],
+        deployed=row.get("deployed"),
+        base=row["base"],
+        candidate_score=row.get("candidate_score"),
+        deployed_score=row.get("deployed_score"),
+        base_score=row.get("base_score"),
+    )
+
+
+def batch_name(evaluation: Evaluation) -> str:
+    """The batch by which an evaluation's blind slates are found again."""
+    return f"evaluation-{evaluation.pk}"
+
+
+def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> int:
+    """Ask labelers: new against deployed, sources hidden. How many slates there are for it now.
+
+    count: how many prompts, in the order of their shuffle (None: as the plan says). Texts that are
+    the same say nothing and are left out. Asked again, nothing is doubled.
+    """
+    wanted = plan_of(evaluation.run.project).blind_slates if count is None else count
+    texts = evaluation.texts.select_related("prompt", "prompt__project").order_by("prompt__shuffle")
+    slates = []
+    for text in texts:
+        if len(slates) >= wanted:
+            break
+        other = text.base if text.deployed is None else text.deployed
+        if text.candidate.strip() != other.strip():
+            slates.append(_blind_slate(evaluation, text, other))
+    return len(slates)
+
+
+def _blind_slate(evaluation: Evaluation, text: EvaluationText, other: str) -> Slate:
+    pairs = ((evaluation.candidate, text.candidate), (evaluation.deployed, other))
+    sampling = {"evaluation": evaluation.pk, "temperature": evaluation.run.config["temperature"]}
+    with transaction.atomic():
+        completions = add_completions(
+            prompt=text.prompt,
+            completions=[
+                NewCompletion(
+                    source=_source(checkpoint),
+                    external_id=f"{batch_name(evaluation)}-{checkpoint.pk}",
+                    text=written,
+                    sampling=sampling,
+                )
+                for checkpoint, written in pairs
+            ],
+        )
+        return open_slate(
+            prompt=text.prompt,
+            completions=completions,
+            purpose=Purpose.EVALUATION,
+            overlap=1,
+            batch=batch_name(evaluation),
+        )
+
+
+def _source(checkpoint: Checkpoint) -> Any:
+    assert checkpoint.source is not None, "bases and policies have a source"
+    return checkpoint.source
+
+
+def blind_win_rate(evaluation: Evaluation, *, alpha: float = 0.05) -> WinRate | None:
+    """What labelers said so far, or None before the first vote.
+
+    The interval is a percentile bootstrap over prompts at level 1 − alpha.
+    """
+    votes = RankedCompletion.objects.filter(
+        ranking__is_current=True,
+        ranking__slate__batch=batch_name(evaluation),
+        ranking__slate__purpose=Purpose.EVALUATION,
+        ranking__slate__project=evaluation.run.project,
+    ).values_list(
+        "ranking__slate__prompt", "ranking", "completion__source", "completion__external_id", "rank"
+    )
+    ours = f"{batch_name(evaluation)}-{evaluation.candidate_id}"
+    ranks: dict[tuple[int, int], dict[bool, int]] = {}
+    for prompt, ranking, _source_id, external_id, rank in votes:
+        ranks.setdefault((prompt, ranking), {})[external_id == ours] = rank
+    by_prompt: dict[int, list[float]] = {}
+    for (prompt, _ranking), pair in ranks.items():
+        if len(pair) == 2:
+            by_prompt.setdefault(prompt, []).append(_won(pair[True], pair[False]))
+    return win_rate(list(by_prompt.values()), alpha=alpha, seed=evaluation.pk)
+
+
+def _won(ours: int, theirs: int) -> float:
+    return 0.5 if ours == theirs else float(ours < theirs)
+
+
+def win_rate(outcomes: Sequence[Sequence[float]], *, alpha: float, seed: int) -> WinRate | None:
+    """Share won over all comparisons, with a percentile bootstrap interval over prompts.
+
+    outcomes: for each prompt its comparisons, 1 won, 0.5 tied, 0 lost. None without any.
+    """
+    sums = [(sum(each), len(each)) for each in outcomes if each]
+    if not sums:
+        return None
+    comparisons = sum(count for _won_, count in sums)
+    rate = sum(won for won, _count in sums) / comparisons
+    draw = random.Random(seed)  # noqa: S311  # a bootstrap, reproducible by its seed
+    means = sorted(_resampled_mean(draw.choices(sums, k=len(sums))) for _ in range(BOOTSTRAP))
+    low = means[int(alpha / 2 * (BOOTSTRAP - 1))]
+    high = means[round((1 - alpha / 2) * (BOOTSTRAP - 1))]
+    return WinRate(rate=rate, low=low, high=high, prompts=len(sums), comparisons=comparisons)
+
+
+def _resampled_mean(sums: Sequence[tuple[float, int]]) -> float:
+    return sum(won for won, _count in sums) / sum(count for _won_, count in sums)
+
+
+def results(evaluation: Evaluation) -> dict[str, float]:
+    """Every number that the run reported, by name."""
+    return results_of(evaluation.run)

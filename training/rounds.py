@@ -1,0 +1,315 @@
+"""One turn of the loop: which step comes next, what stops it, how it ends.
+
+    [sft, where demonstrations are new] → reward → judge → best_of → ppo → evaluate → decide
+
+Finishing a step creates the next run in the same transaction; a step that fails stops the round,
+resumable from there. Knows nothing of how a run is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Project, User
+from labeling.refusals import Refusal
+from training import checkpoints, datasets, deployments, evaluations, gate, runs
+from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
+from training.plans import plan_of
+from training.run_configs import JUDGE_SEED
+
+BEFORE_PPO = (Round.Step.SFT, Round.Step.REWARD, Round.Step.JUDGE, Round.Step.BEST_OF)
+
+
+class RoundUnderWay(Refusal):
+    """At most one round of a project is under way."""
+
+    code = "round_under_way"
+    sentence = _("A round of this project is under way already.")
+
+
+class RoundNotStopped(Refusal):
+    """Only a stopped round can be resumed."""
+
+    code = "round_not_stopped"
+    sentence = _("This round has not stopped at a failed step.")
+
+
+class RoundOver(Refusal):
+    """Only an unfinished round can be cancelled."""
+
+    code = "round_over"
+    sentence = _("This round is over already.")
+
+
+class NothingToRefuse(Refusal):
+    """Only a round that waits for a decision can be refused."""
+
+    code = "round_not_waiting"
+    sentence = _("This round does not wait for a decision.")
+
+
+class ProjectIsArchived(Refusal):
+    """An archived project trains nothing."""
+
+    code = "project_archived"
+    sentence = _("This project is archived. Restore it to train.")
+
+
+def start_round(
+    *, project: Project, by: User | None = None, trigger: str = Round.Trigger.HAND
+) -> Round:
+    """Freeze the datasets, open a round and queue its first run.
+
+    An earlier round that still waits for a decision is closed as not deployed. Raises
+    RoundUnderWay, ProjectIsArchived, InvalidConfig.
+    """
+    if project.archived_at is not None:
+        raise ProjectIsArchived
+    if Round.objects.unfinished().filter(project=project).exists():
+        raise RoundUnderWay
+    plan = plan_of(project)
+    deployments.current_or_first(project)
+    base = checkpoints.base_checkpoint(project)
+    frozen = [
+        datasets.freeze_rankings(project=project, by=by),
+        datasets.freeze_prompts(project=project, evaluation_prompts=plan.evaluation_prompts, by=by),
+    ]
+    demonstrations = datasets.freeze_demonstrations(project=project, by=by)
+    if demonstrations.rows:
+        frozen.append(demonstrations)
+    step = Round.Step.REWARD
+    if _sft_is_due(demonstrations):
+        step, base = Round.Step.SFT, checkpoints.outside_base(project)
+    try:
+        with transaction.atomic():
+            number = project.rounds.aggregate(last=Max("number"))["last"] or 0
+            project.rounds.filter(state=Round.State.WAITING).update(
+                state=Round.State.REFUSED, finished_at=Now()
+            )
+            round_ = Round.objects.create(
+                project=project,
+                number=number + 1,
+                step=step,
+                trigger=trigger,
+                started_by=by,
+                rankings_at_start=frozen[0].rows,
+            )
+            round_.datasets.set(frozen)
+            _queue(round_, base)
+    except IntegrityError as error:
+        raise RoundUnderWay from error
+    return round_
+
+
+def _sft_is_due(demonstrations: Dataset) -> bool:
+    """Whether these demonstrations have not yet made a base."""
+    done = Checkpoint.objects.filter(
+        project=demonstrations.project, kind=Checkpoint.Kind.BASE, run__datasets=demonstrations
+    )
+    return demonstrations.rows > 0 and not done.exists()
+
+
+def resume_round(*, round_: Round) -> Round:
+    """Go on from the failed step. Raises RoundNotStopped."""
+    if round_.state != Round.State.STOPPED:
+        raise RoundNotStopped
+    failed = round_.runs.filter(state__in=[Run.State.FAILED, Run.State.CANCELLED]).first()
+    if failed is None:
+        raise RoundNotStopped
+    runs.resume_run(run=failed)
+    round_.refresh_from_db()
+    return round_
+
+
+def cancel_round(*, round_: Round) -> Round:
+    """End the round, and its run where one is live. Raises RoundOver."""
+    with transaction.atomic():
+        unfinished = Round.objects.unfinished().filter(pk=round_.pk)
+        if not unfinished.update(state=Round.State.CANCELLED, finished_at=Now()):
+            raise RoundOver
+    for run in Run.objects.live().filter(round=round_):
+        try:
+            runs.cancel_run(run=run)
+        except runs.RunNotLive:
+            continue  # it ended by itself meanwhile
+    round_.refresh_from_db()
+    return round_
+
+
+def refuse_round(*, round_: Round) -> Round:
+    """A manager decides against the policy. It is never a start. Raises NothingToRefuse."""
+    waiting = Round.objects.filter(pk=round_.pk, state=Round.State.WAITING)
+    if not waiting.update(state=Round.State.REFUSED, finished_at=Now()):
+        raise NothingToRefuse
+    round_.refresh_from_db()
+    return round_
+
+
+def advance(run: Run, results: Mapping[str, Any]) -> None:
+    """The run succeeded: queue the next step, or end the round.
+
+    Call inside the transaction that closes the run, after its checkpoint or evaluation is
+    recorded. A round that was cancelled meanwhile stays so.
+    """
+    round_ = run.round
+    if round_ is None or round_.state != Round.State.OPEN or round_.step != run.kind:
+        return
+    if run.kind == Run.Kind.REWARD and not gate.reward_model_holds(results):
+        _end_for_want(round_, results.get("oof_accuracy"), results.get("oof_low"))
+    elif run.kind == Run.Kind.BEST_OF and not gate.best_of_holds(results):
+        _end_for_want(round_, results.get("best_of_win_rate"), results.get("best_of_win_low"))
+    elif run.kind == Run.Kind.EVALUATE:
+        _decide(round_, Evaluation.objects.get(run=run))
+    else:
+        steps = list(Round.Step)
+        round_.step = steps[steps.index(Round.Step(round_.step)) + 1]
+        round_.save(update_fields=["step"])
+        _queue(round_, _base_of(round_, run))
+
+
+def ended_for_want_of_rankings(run: Run, *, found: int, needed: int) -> None:
+    """The run failed because there are too few rankings: so its round ends, saying how many.
+
+    Call inside the transaction that fails the run.
+    """
+    more = max(needed - found, 1)
+    Round.objects.unfinished().filter(pk=run.round_id).update(
+        state=Round.State.NEEDS_RANKINGS, rankings_needed=more, finished_at=Now()
+    )
+
+
+def _end_for_want(round_: Round, value: float | None, low: float | None) -> None:
+    more = gate.more_rankings_needed(rankings=round_.rankings_at_start, value=value, low=low)
+    Round.objects.filter(pk=round_.pk).update(
+        state=Round.State.NEEDS_RANKINGS, rankings_needed=more, finished_at=Now()
+    )
+
+
+def _decide(round_: Round, evaluation: Evaluation) -> None:
+    """Deploy where the gate is met and the plan allows it; else wait for the manager."""
+    Round.objects.filter(pk=round_.pk).update(step=Round.Step.DECIDE, state=Round.State.WAITING)
+    _deploy_if_met(plan_of(round_.project), evaluation)
+
+
+def _deploy_if_met(plan: Plan, evaluation: Evaluation) -> None:
+    if not (plan.deploys_by_itself and gate.gate_of(evaluation).holds):
+        return
+    try:
+        deployments.deploy(checkpoint=evaluation.candidate, by=None, evaluation=evaluation)
+    except (deployments.NotDeployable, deployments.DeployedAlready):
+        return  # a manager was faster, or its files are gone: nothing to do by itself
+
+
+def reconsider_waiting() -> None:
+    """Labelers' blind votes may have come in: deploy by itself what meets the gate now."""
+    waiting = Round.objects.filter(
+        state=Round.State.WAITING,
+        project__archived_at=None,
+        project__plan__deploys_by_itself=True,
+        project__plan__blind_slates__gt=0,
+    )
+    for round_ in waiting.select_related("project__plan"):
+        evaluation = round_.evaluations.first()
+        if evaluation is not None:
+            _deploy_if_met(round_.project.plan, evaluation)
+
+
+def _base_of(round_: Round, run: Run) -> Checkpoint:
+    """The whole model that the round works on: its own SFT's result, or the run's base."""
+    own = Checkpoint.objects.filter(run__round=round_, kind=Checkpoint.Kind.BASE).first()
+    return own or run.base
+
+
+def _queue(round_: Round, base: Checkpoint) -> Run:
+    """Put the round's present step into the queue."""
+    kind = Run.Kind(round_.step)
+    made = {
+        one.kind: one
+        for one in Checkpoint.objects.filter(run__round=round_, run__kind__in=list(Run.Kind))
+    }
+    deployed = deployments.current_or_first(round_.project).checkpoint
+    reward, judge = made.get(Checkpoint.Kind.REWARD), made.get(Checkpoint.Kind.JUDGE)
+    start = None
+    if kind == Run.Kind.PPO and deployed.base_id == base.pk:
+        start = deployed
+    if kind == Run.Kind.EVALUATE:
+        start = made[Checkpoint.Kind.POLICY]
+    changes: dict[str, Any] = {}
+    if kind == Run.Kind.EVALUATE:
+        changes["look"] = evaluations.next_look(round_.project)
+    inputs = runs.Inputs(
+        base=base,
+        start=start,
+        deployed=deployed if kind == Run.Kind.EVALUATE else None,
+        reward=reward if kind in (Run.Kind.BEST_OF, Run.Kind.PPO) else None,
+        judge=judge if kind in (Run.Kind.BEST_OF, Run.Kind.PPO, Run.Kind.EVALUATE) else None,
+        datasets=_datasets_for(round_, kind),
+    )
+    return runs.create_run(
+        project=round_.project,
+        kind=kind,
+        inputs=inputs,
+        by=round_.started_by,
+        round_=round_,
+        seed=round_.number + (JUDGE_SEED if kind == Run.Kind.JUDGE else 0),
+        changes=changes,
+    )
+
+
+def _datasets_for(round_: Round, kind: str) -> list[Dataset]:
+    kinds = {
+        Run.Kind.SFT: [Dataset.Kind.DEMONSTRATIONS],
+        Run.Kind.REWARD: [Dataset.Kind.RANKINGS, Dataset.Kind.DEMONSTRATIONS],
+        Run.Kind.JUDGE: [Dataset.Kind.RANKINGS],
+    }.get(Run.Kind(kind), [Dataset.Kind.PROMPTS])
+    return list(round_.datasets.filter(kind__in=kinds))
+
+
+# --- the rules -----------------------------------------------------------------------------------
+
+
+def new_rankings(project: Project) -> int:
+    """Training rankings since the last round began (since ever, where there was none)."""
+    last = project.rounds.order_by("-number").first()
+    now = datasets.training_rankings(project).count()
+    return max(now - (last.rankings_at_start if last is not None else 0), 0)
+
+
+def due(project: Project) -> Round.Trigger | None:
+    """Which of the project's rules asks for a round now; None: none does."""
+    plan = plan_of(project)
+    if plan.after_rankings is None and plan.every_hours is None:
+        return None
+    if Round.objects.unfinished().filter(project=project).exists():
+        return None
+    fresh = new_rankings(project)
+    if plan.after_rankings is not None and fresh >= max(plan.after_rankings, 1):
+        return Round.Trigger.RANKINGS
+    if plan.every_hours is not None and fresh:
+        last = project.rounds.order_by("-number").first()
+        since = last.created_at if last is not None else project.created_at
+        if since <= timezone.now() - timedelta(hours=plan.every_hours):
+            return Round.Trigger.HOURS
+    return None
+
+
+def start_due_rounds() -> list[Round]:
+    """Start a round wherever a project's rules ask for one. One that is refused is left alone."""
+    started = []
+    for project in Project.objects.open():
+        trigger = due(project)
+        if trigger is None:
+            continue
+        try:
+            started.append(start_round(project=project, trigger=trigger))
+        except RoundUnderWay:
+            continue
+    return started
