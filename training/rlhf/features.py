@@ -1,4 +1,4 @@
-"""What a reward probe sees of a completion: pooled hidden states of the frozen base, and its length.
+"""What a reward probe sees of a completion: pooled states of the frozen base, and its length.
 
 Per completion: the mean over its tokens of the residual stream at each depth, its last token's
 state at the deepest, and n/N, (n/N)², finished. Knows nothing of rankings or scores.
@@ -6,14 +6,17 @@ state at the deepest, and n/N, (n/N)², finished. Knows nothing of rankings or s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from training.records import Message
 from training.rlhf.decoding import Rollout
-from training.rlhf.models import LanguageModel
+from training.rlhf.layers import Batch, Hidden, hidden_states, make_batch
+from training.rlhf.models import LanguageModel, encode_chat, encode_text
 from training.rlhf.process import Control
 
 LENGTH_FEATURES = 3
@@ -33,6 +36,20 @@ def feature_count(lm: LanguageModel, layers: Sequence[int]) -> int:
     return (len(layers) + 1) * lm.width + LENGTH_FEATURES
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The completions of one prompt: token ids, and which row each is."""
+
+    prompt: list[int]
+    completions: list[list[int]]
+    finished: list[bool]
+    rows: list[int]
+
+    def cost(self) -> int:
+        """Tokens, roughly, that the layers have to run."""
+        return len(self.prompt) + len(self.rows) * max(map(len, self.completions))
+
+
 def pooled_features(
     lm: LanguageModel,
     rows: Sequence[FeatureRow],
@@ -40,17 +57,34 @@ def pooled_features(
     *,
     length_scale: float,
     max_tokens: int = 1024,
-    batch_tokens: int = 8192,
+    batch_tokens: int = 4096,
     progress: Callable[[int, int], None] | None = None,
     control: Control | None = None,
 ) -> Tensor:
     """[len(rows), f] float32 on the CPU, from the base without its adapter.
 
     layers: ascending layer counts (lm.layer_at turns a depth into one). length_scale: N.
-    max_tokens: a longer prompt loses its beginning, a longer completion its end.
-    progress(done, total) is called after each batch of rows.
+    max_tokens: a longer prompt loses its beginning; a longer completion its end, and counts as
+    unfinished. progress(done, total) is called after each batch of rows.
     """
-    raise NotImplementedError
+    base = lm.with_adapter(None)
+    features = torch.zeros(len(rows), feature_count(lm, layers))
+    done = 0
+    for groups in _batches(_group(lm, rows, max_tokens), batch_tokens):
+        if control is not None:
+            control.step_boundary()
+        completions = [ids for group in groups for ids in group.completions]
+        finished = torch.tensor([flag for group in groups for flag in group.finished])
+        owner = [index for index, group in enumerate(groups) for _ in group.rows]
+        batch = make_batch(lm, [group.prompt for group in groups], completions, owner)
+        with torch.no_grad():
+            states = hidden_states(base, batch, layers)
+        indices = [row for group in groups for row in group.rows]
+        features[indices] = _pool(batch, states, finished, layers, length_scale).cpu()
+        done += len(indices)
+        if progress is not None:
+            progress(done, len(rows))
+    return features
 
 
 def features_from_rollout(
@@ -58,6 +92,56 @@ def features_from_rollout(
 ) -> Tensor:
     """The same numbers (but for rounding) from the states kept by `sample(keep_layers=layers)`.
 
-    Only where the rollout's policy changes nothing up to the deepest of `layers`.
+    [n, f] float32 on the model's device. Only where the rollout's policy changes nothing up to the
+    deepest of `layers`, and where a text, tokenized again, gives the tokens that were sampled.
     """
-    raise NotImplementedError
+    return _pool(rollout.batch, rollout.hidden, rollout.finished, layers, length_scale)
+
+
+def _pool(
+    batch: Batch,
+    states: dict[int, Hidden],
+    finished: Tensor,
+    layers: Sequence[int],
+    length_scale: float,
+) -> Tensor:
+    """[n, f]. A completion of no tokens has means of 0 and its prompt's last state."""
+    counts = batch.mask.sum(1)
+    weights = batch.mask / counts.clamp(min=1)[:, None]
+    means = [torch.einsum("nt,ntd->nd", weights, states[layer].completion) for layer in layers]
+    deepest = states[layers[-1]]
+    last = deepest.prompt[batch.owner, -1]
+    if batch.ids.shape[1]:
+        at_end = deepest.completion[torch.arange(len(counts)), (counts - 1).clamp(min=0)]
+        last = torch.where((counts > 0)[:, None], at_end, last)
+    length = (counts / length_scale)[:, None]
+    ended = finished.to(length)[:, None]
+    return torch.cat([*means, last, length, length.square(), ended], dim=1)
+
+
+def _group(lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int) -> list[_Group]:
+    """Rows of one prompt together, short groups first, so that a batch holds little padding."""
+    groups: dict[str, _Group] = {}
+    for index, row in enumerate(rows):
+        key = json.dumps(row.messages)
+        if key not in groups:
+            groups[key] = _Group(encode_chat(lm, row.messages)[-max_tokens:], [], [], [])
+        ids = encode_text(lm, row.text, finished=row.finished)
+        groups[key].completions.append(ids[:max_tokens])
+        groups[key].finished.append(row.finished and len(ids) <= max_tokens)
+        groups[key].rows.append(index)
+    return sorted(groups.values(), key=lambda group: (group.cost(), group.rows[0]))
+
+
+def _batches(groups: Sequence[_Group], budget: int) -> Iterator[list[_Group]]:
+    """Consecutive groups of at most `budget` tokens together; a larger one comes alone."""
+    batch: list[_Group] = []
+    cost = 0
+    for group in groups:
+        if batch and cost + group.cost() > budget:
+            yield batch
+            batch, cost = [], 0
+        batch.append(group)
+        cost += group.cost()
+    if batch:
+        yield batch
