@@ -119,6 +119,8 @@ def services(link_file: Path) -> list[Service]:
         command=[] if settings.BROKER else broker.command(path, settings.DATA_DIR),
         stage=0,
         ready=partial(broker.answers, path),
+        # For servers that save by forking; this one appends to its log of a few kilobytes.
+        ignore=["WARNING Memory overcommit must be enabled"],
     )
     model = Service(
         name="model",
@@ -151,7 +153,9 @@ def services(link_file: Path) -> list[Service]:
         ),
     ]
     first = [] if settings.BROKER else [embedded]
-    return first + ([] if settings.MODEL else [model]) + others
+    # A manifest is written last: the model is whole. Asking the trainer would take it seconds.
+    complete = settings.MODEL or Path(settings.DEFAULT_MODEL, "manifest.json").is_file()
+    return first + ([] if complete else [model]) + others
 
 
 def web(bind: str, port: int, workers: int, log_level: str) -> list[str]:
@@ -195,7 +199,7 @@ def serve() -> None:
             link_file.unlink()
 
     # Fewer arenas keep the many-threaded processes small.
-    os.environ |= {"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
+    os.environ |= {"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2", "TQDM_DISABLE": "1"}
     supervisor = Supervisor(services(link_file), lock=lock, on_ready=on_ready)
     try:
         supervisor.run()

@@ -249,6 +249,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 100,
+    "EXCEPTION_HANDLER": "labeling.api.errors.handle",
+    "NUM_PROXIES": 1 if HTTPS else 0,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
@@ -260,6 +262,22 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "displayOperationId": False},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "labeling.api.schema.add_errors",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "SourceKind": "labeling.models.Source.Kind",
+        "SlatePurpose": "labeling.models.Purpose",
+        "PromptSplit": "labeling.models.Split",
+        "DatasetKind": "training.models.Dataset.Kind",
+        "CheckpointKind": "training.models.Checkpoint.Kind",
+        "DeploymentKind": "training.models.Deployment.Kind",
+        "RunKind": "training.models.Run.Kind",
+        "RunState": "training.models.Run.State",
+        "RoundState": "training.models.Round.State",
+    },
 }
 
 LOGGING = {

@@ -51,6 +51,8 @@ class Service:
     """Ready once it ended with exit code 0, and not started again."""
     ready: Callable[[], bool] = always
     ready_seconds: float = 60.0
+    ignore: Sequence[str] = ()
+    """Lines that contain one of these say nothing here, and are not shown."""
 
     @property
     def needed_by(self) -> int:
@@ -123,7 +125,7 @@ class Child:
         with open(self.output, "rb", closefd=False) as lines:
             for line in lines:
                 text = line.decode("utf-8", "replace").rstrip()
-                if text:
+                if text and not any(part in text for part in self.service.ignore):
                     self._printer.line(self.service.name, text)
 
 
@@ -220,10 +222,10 @@ class Supervisor:
     def _advance(self) -> None:
         """Start whose turn it is, and notice who became ready."""
         for child in self._children:
-            if child.due_at is not None and child.due_at <= time.monotonic():
-                if self._may_start(child):
-                    child.start(self._register)
-            elif child.process is not None and not child.ready and not child.service.once:
+            due = child.due_at is not None and child.due_at <= time.monotonic()
+            if due and self._may_start(child):
+                child.start(self._register)
+            if child.process is not None and not child.ready and not child.service.once:
                 self._ask(child)
 
     def _may_start(self, child: Child) -> bool:
