@@ -1,0 +1,124 @@
+"""Rankings over REST: what labelers said, and a way to say it from a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling import rankings
+from labeling.api.pagination import OldestFirst
+from labeling.api.permissions import EVERYONE, RANKERS, ProjectView, Rule, Scope
+from labeling.models import Assignment, Purpose, Ranking, Role
+
+
+class RankingSerializer(serializers.ModelSerializer[Ranking]):
+    """A ranking that stands. 1 is best, ranks are dense, equal ranks are ties."""
+
+    labeler = serializers.CharField(source="labeler.pseudonym", help_text="A pseudonym.")
+    purpose = serializers.ChoiceField(choices=Purpose.choices, source="slate.purpose")
+    prompt = serializers.IntegerField(source="slate.prompt_id")
+    ranks = serializers.SerializerMethodField(help_text="Rank by completion id.")
+
+    class Meta:
+        model = Ranking
+        fields = [
+            "id",
+            "slate",
+            "prompt",
+            "purpose",
+            "labeler",
+            "ranks",
+            "seconds",
+            "replaces",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+    def get_ranks(self, ranking: Ranking) -> dict[str, int]:
+        """Rank by completion id, which JSON wants as text."""
+        return {str(row.completion_id): row.rank for row in ranking.ranks.all()}
+
+
+class SubmissionSerializer(serializers.Serializer[Any]):
+    """What a labeler decided about the assignment that `next/` gave."""
+
+    assignment = serializers.IntegerField(min_value=1)
+    lease = serializers.UUIDField()
+    ranks = serializers.DictField(
+        child=serializers.IntegerField(min_value=1, max_value=9),
+        help_text="Rank by completion id: 1 is best, equal ranks are ties.",
+    )
+    seconds = serializers.FloatField(min_value=0, default=0.0, help_text="Active seconds it took.")
+
+    def validate_ranks(self, ranks: dict[str, int]) -> dict[int, int]:
+        """Completion ids as numbers."""
+        if not all(key.isascii() and key.isdecimal() for key in ranks):
+            message = _('Name each completion by its id, like {"12": 1, "15": 2}.')
+            raise serializers.ValidationError(message, code="bad_completion")
+        return {int(key): rank for key, rank in ranks.items()}
+
+
+class RankingFilter(django_filters.FilterSet):  # type: ignore[misc]  # untyped library
+    """`?purpose=training&slate=7`"""
+
+    purpose = django_filters.ChoiceFilter(field_name="slate__purpose", choices=Purpose.choices)
+    slate = django_filters.NumberFilter(field_name="slate_id")
+
+
+class RankingListView(ProjectView):
+    """/projects/<slug>/rankings/"""
+
+    rules = {
+        "GET": Rule(scope=Scope.READ, roles=EVERYONE),
+        "POST": Rule(scope=Scope.WRITE, roles=RANKERS),
+    }
+    serializer_class = RankingSerializer
+    pagination_class = OldestFirst
+    filterset_class = RankingFilter
+    queryset = Ranking.objects.none()
+
+    def get_queryset(self) -> QuerySet[Ranking]:
+        """Current rankings of the project; labelers see their own."""
+        rows = Ranking.objects.visible_to(self.user).current().filter(slate__project=self.project)
+        if self.role == Role.LABELER:
+            rows = rows.filter(labeler=self.user)
+        return rows.select_related("slate", "labeler").prefetch_related("ranks")
+
+    @extend_schema(operation_id="rankings_list", responses=RankingSerializer(many=True))
+    def get(self, request: Request, slug: str) -> Response:
+        """The rankings that stand, the oldest first. Labelers see their own."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(
+        operation_id="rankings_submit",
+        request=SubmissionSerializer,
+        responses={200: RankingSerializer, 201: RankingSerializer},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Submit a ranking. Sent twice, it is stored once: 201 the first time, 200 after."""
+        body = SubmissionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        rows = Assignment.objects.visible_to(self.user).filter(project=self.project)
+        assignment = get_object_or_404(rows, pk=sent["assignment"])
+        mine = Ranking.objects.filter(slate=assignment.slate_id, labeler=self.user)
+        again = mine.exists()
+        ranking = rankings.submit_ranking(
+            assignment=assignment,
+            labeler=self.user,
+            token=sent["lease"],
+            ranks=sent["ranks"],
+            seconds=sent["seconds"],
+        )
+        stored = self.get_queryset().get(pk=ranking.pk)
+        code = status.HTTP_200_OK if again else status.HTTP_201_CREATED
+        return Response(self.get_serializer(stored).data, status=code)
