@@ -240,11 +240,11 @@ def encode_text(lm: LanguageModel, text: str, *, finished: bool = False) -> list
 
 
 def decode(lm: LanguageModel, ids: Sequence[int]) -> str:
-    """The text of token ids, without control tokens."""
+    """The text of token ids, without control tokens and without NUL, which databases refuse."""
     text: str = lm.tokenizer.decode(
         list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
-    return text
+    return text.replace("\0", "")
 
 
 def base_sha256(folder: Path) -> str:

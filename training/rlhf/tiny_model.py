@@ -68,12 +68,12 @@ def make_model(
     likely = torch.zeros(len(tokenizer))
     likely[tokenizer.convert_tokens_to_ids([*string.ascii_lowercase, "Ġ"])] = LETTER_BIAS
     likely[tokenizer.eos_token_id] = END_BIAS
-    # Half of each embedding's square lies along one direction, which the head reads as a bias.
+    # Every embedding has a large part along one direction, which the head reads as a bias.
     direction = torch.full((hidden,), 1 / math.sqrt(hidden))
     with torch.no_grad():
-        spread = model.model.embed_tokens.weight.std() * math.sqrt(hidden)
-        model.model.embed_tokens.weight += spread * direction
-        model.lm_head.weight += likely[:, None] * direction / math.sqrt(hidden / 2)
+        embeddings = model.model.embed_tokens.weight
+        embeddings += 3 * embeddings.std() * math.sqrt(hidden) * direction
+        model.lm_head.weight += likely[:, None] * direction / math.sqrt(hidden)
     return model.eval()
 
 
