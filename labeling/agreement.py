@@ -1,0 +1,96 @@
+"""How often labelers agree with each other about the same pair: the ceiling of a reward model."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from labeling.models import Project, Purpose, RankedCompletion, Ranking
+
+MOST_SLATES = 2000
+RESAMPLES = 1000
+BLOCKS = 500
+"""Slates are resampled one by one up to this many, in equal groups beyond: constant cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Shares from 0 to 1 with a 95 % interval. `rate` is None where nobody shared a slate."""
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    pairs: int
+    slates: int
+
+
+def agreement(*, project: Project) -> Agreement:
+    """Pairwise agreement of labelers on slates that two or more ranked, the newest first.
+
+    A pair of completions counts once for each two labelers, unless one of them tied it. The
+    interval is by bootstrap over slates, since pairs of one slate are not independent.
+    """
+    shared = (
+        Ranking.objects.current()
+        .filter(
+            slate__project=project,
+            slate__purpose__in=[Purpose.TRAINING, Purpose.EVALUATION],
+            assignment__slot__gte=1,
+        )
+        .order_by("-slate_id")
+        .values_list("slate_id", flat=True)
+        .distinct()[:MOST_SLATES]
+    )
+    return summarised(agreeing_pairs(rankings) for rankings in _by_slate(list(shared)))
+
+
+def _by_slate(slates: Sequence[int]) -> list[list[dict[int, int]]]:
+    """The standing rankings of each slate, as ranks by completion id."""
+    found: dict[int, dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+    rows = RankedCompletion.objects.filter(
+        ranking__slate__in=slates, ranking__is_current=True
+    ).values_list("ranking__slate_id", "ranking_id", "completion_id", "rank")
+    for slate, ranking, completion, rank in rows.order_by("ranking__slate_id"):
+        found[slate][ranking][completion] = rank
+    return [list(rankings.values()) for rankings in found.values()]
+
+
+def agreeing_pairs(rankings: Sequence[Mapping[int, int]]) -> tuple[int, int]:
+    """Of one slate: (pairs on which two labelers agree, pairs that both of two labelers order)."""
+    agreed = total = 0
+    for one, other in combinations(rankings, 2):
+        for a, b in combinations(sorted(one), 2):
+            here, there = one[a] - one[b], other[a] - other[b]
+            if here and there:
+                total += 1
+                agreed += (here > 0) == (there > 0)
+    return agreed, total
+
+
+def summarised(slates: Iterable[tuple[int, int]]) -> Agreement:
+    """The rate over slates given as (agreed, total), with its interval. The same each time."""
+    counts = [(agreed, total) for agreed, total in slates if total]
+    if not counts:
+        return Agreement(rate=None, low=None, high=None, pairs=0, slates=0)
+    agreed = sum(count[0] for count in counts)
+    total = sum(count[1] for count in counts)
+    blocks = [
+        (sum(c[0] for c in group), sum(c[1] for c in group))
+        for group in (counts[start::BLOCKS] for start in range(min(BLOCKS, len(counts))))
+    ]
+    chance = random.Random(0)  # noqa: S311  # a bootstrap, not a secret
+    rates = []
+    for _ in range(RESAMPLES):
+        drawn = chance.choices(blocks, k=len(blocks))
+        rates.append(sum(b[0] for b in drawn) / sum(b[1] for b in drawn))
+    rates.sort()
+    return Agreement(
+        rate=agreed / total,
+        low=rates[round(0.025 * (RESAMPLES - 1))],
+        high=rates[round(0.975 * (RESAMPLES - 1))],
+        pairs=total,
+        slates=len(counts),
+    )

@@ -1,0 +1,23 @@
+"""Plain text: one prompt a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from labeling.formats.lines import Problem, Row, text_lines
+
+
+def read(file: BinaryIO) -> Iterator[Row | Problem]:
+    """A prompt for each line; empty lines are passed over."""
+    for line in text_lines(file):
+        if isinstance(line, Problem):
+            yield line
+        elif line.text.strip():
+            yield Row(line.number, {"prompt": line.text.strip()})
+
+
+def write(texts: Iterable[str]) -> Iterator[str]:
+    """A line for each text; line breaks inside one become spaces."""
+    for text in texts:
+        yield " ".join(text.splitlines()) + "\n"

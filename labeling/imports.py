@@ -1,0 +1,233 @@
+"""Files of prompts and demonstrations: taken in whole or not at all, in constant memory.
+
+A file is read twice: first every line is checked and nothing is written, then its rows are stored
+in batches under an Import row that keeps them invisible until it is committed. So a broken line
+costs no write, and an import that is interrupted is undone by the next one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from pathlib import PurePath
+from typing import BinaryIO, cast
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from labeling.demonstrations import NewDemonstration, new_demonstration, store_demonstrations
+from labeling.formats import csv, jsonl, text
+from labeling.formats.lines import Problem, Row
+from labeling.models import Demonstration, Import, ImportProblem, Project, Prompt, User
+from labeling.prompts import BATCH, NewPrompt, PromptRefused, new_prompt, store_batch
+from labeling.refusals import Refusal
+
+Reader = Callable[[BinaryIO], Iterator[Row | Problem]]
+READERS: dict[str, Reader] = {"jsonl": jsonl.read, "csv": csv.read, "text": text.read}
+SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".txt": "text"}
+MAX_BYTES = 4 * 2**30
+MAX_PROBLEMS = 100
+"""So many are kept; then the reading stops."""
+ABANDONED_AFTER = timedelta(minutes=5)
+"""An import gives a sign of life with each batch; silent for so long, it was interrupted."""
+
+
+class ImportRunning(Refusal):
+    """A project takes in one file at a time."""
+
+    code = "import_running"
+    sentence = gettext_lazy(
+        "Another file is being taken in to this project. Wait until it is done, then try again."
+    )
+
+
+class FileRefused(Refusal):
+    """The file as a whole can't be taken."""
+
+    code = "file_refused"
+    status = 400
+
+
+@dataclass
+class _Job:
+    """An import under way."""
+
+    row: Import
+    file: BinaryIO
+    read: Reader
+
+    def parsed(self) -> Iterator[tuple[int, NewPrompt | NewDemonstration] | Problem]:
+        """The file's rows from its beginning, each checked."""
+        make = new_demonstration if self.row.kind == Import.Kind.DEMONSTRATIONS else new_prompt
+        self.file.seek(0)
+        for found in self.read(self.file):
+            if isinstance(found, Problem):
+                yield found
+                continue
+            try:
+                yield found.line, make(found.values)
+            except PromptRefused as refusal:
+                yield Problem(found.line, refusal.message, refusal.field)
+
+
+def format_of(file_name: str) -> str:
+    """The format that a file's name tells. Raises FileRefused."""
+    found = SUFFIXES.get(PurePath(file_name).suffix.lower())
+    if found is None:
+        raise FileRefused(_("Choose a format: the file's name ends in none of .jsonl, .csv, .txt."))
+    return found
+
+
+def import_file(
+    *,
+    project: Project,
+    kind: Import.Kind | str,
+    format: str,  # noqa: A002  # the word of the page and the column
+    file: BinaryIO,
+    file_name: str = "",
+    by: User | None = None,
+) -> Import:
+    """Take a file in, whole or not at all. Its state is then COMMITTED, or REFUSED with `problems`.
+
+    file: bytes, read from the beginning, twice; one that can't seek is copied to disk first.
+    format: "jsonl", "csv" or "text". Raises FileRefused, ImportRunning.
+    """
+    reader = READERS.get(format)
+    if reader is None:
+        raise FileRefused(_("This format is not known; choose jsonl, csv or text."))
+    if format == "text" and kind == Import.Kind.DEMONSTRATIONS:
+        raise FileRefused(_("Plain text has no place for answers; use JSONL or CSV."))
+    clear_abandoned(project=project)
+    with tempfile.TemporaryFile() as spare:
+        held = _seekable(file, cast("BinaryIO", spare))
+        try:
+            row = Import.objects.create(
+                project=project,
+                kind=Import.Kind(kind),
+                format=format,
+                file_name=(file_name or str(getattr(file, "name", "") or _("a file")))[-255:],
+                created_by=by,
+            )
+        except IntegrityError as error:
+            raise ImportRunning from error
+        try:
+            return _take_in(_Job(row, held, reader))
+        except BaseException:
+            undo_import(imported=row)
+            raise
+
+
+def _seekable(file: BinaryIO, spare: BinaryIO) -> BinaryIO:
+    """`file`, or a copy of it on disk where it can be read only once. Raises FileRefused."""
+    if not file.seekable():
+        shutil.copyfileobj(file, spare, 2**20)
+        file = spare
+    if file.seek(0, 2) > MAX_BYTES:
+        raise FileRefused(_("The file is larger than %d GiB; split it.") % (MAX_BYTES // 2**30))
+    return file
+
+
+def _take_in(job: _Job) -> Import:
+    """Check, store, commit."""
+    problems = list(islice(_problems(job), MAX_PROBLEMS))
+    if problems:
+        return _refuse(job.row, problems)
+    total = added = 0
+    rows = (item[1] for item in job.parsed() if not isinstance(item, Problem))
+    while batch := list(islice(rows, BATCH)):
+        with transaction.atomic():
+            _sign_of_life(job.row)
+            added += _store(job.row, batch)
+        total += len(batch)
+    committed = Import.objects.filter(pk=job.row.pk, state=Import.State.RUNNING).update(
+        state=Import.State.COMMITTED, committed_at=Now(), rows=added, duplicates=total - added
+    )
+    if not committed:
+        raise FileRefused(_("The import was interrupted. Upload the file again."))
+    job.row.refresh_from_db()
+    return job.row
+
+
+def _problems(job: _Job) -> Iterator[Problem]:
+    """What is wrong with the file."""
+    number = 0
+    wrong = False
+    for number, item in enumerate(job.parsed(), 1):
+        if number % 10_000 == 0:
+            _sign_of_life(job.row)
+        if isinstance(item, Problem):
+            wrong = True
+            yield item
+    if not number and not wrong:
+        yield Problem(1, _("the file holds no rows"))
+
+
+def _sign_of_life(row: Import) -> None:
+    """Say that it goes on. Raises FileRefused if it was given up meanwhile."""
+    running = Import.objects.filter(pk=row.pk, state=Import.State.RUNNING)
+    if not running.update(renewed_at=Now()):
+        raise FileRefused(_("The import was interrupted. Upload the file again."))
+
+
+def _store(row: Import, batch: Sequence[NewPrompt | NewDemonstration]) -> int:
+    """Store one batch; how many rows were new."""
+    answers = [item for item in batch if isinstance(item, NewDemonstration)]
+    if answers:
+        return store_demonstrations(
+            project=row.project, batch=answers, by=row.created_by, imported=row
+        )
+    asked = [item for item in batch if isinstance(item, NewPrompt)]
+    return store_batch(project=row.project, batch=asked, by=row.created_by, imported=row)
+
+
+def _refuse(row: Import, problems: Sequence[Problem]) -> Import:
+    """Keep what was wrong; nothing else was written."""
+    with transaction.atomic():
+        ImportProblem.objects.bulk_create(
+            ImportProblem(
+                imported=row,
+                line=problem.line,
+                field=problem.field[:60],
+                message=problem.message[:500],
+            )
+            for problem in problems
+        )
+        Import.objects.filter(pk=row.pk).update(state=Import.State.REFUSED)
+    row.refresh_from_db()
+    return row
+
+
+def clear_abandoned(*, project: Project) -> int:
+    """Undo imports that were interrupted (the server was killed); how many."""
+    silent = Import.objects.filter(
+        project=project,
+        state=Import.State.RUNNING,
+        renewed_at__lt=timezone.now() - ABANDONED_AFTER,
+    )
+    abandoned = list(silent)
+    for row in abandoned:
+        undo_import(imported=row)
+    return len(abandoned)
+
+
+def undo_import(*, imported: Import) -> None:
+    """Remove what an import that is not committed has stored, in batches, and mark it refused."""
+    running = Import.objects.filter(pk=imported.pk, state=Import.State.RUNNING)
+    if not running.update(state=Import.State.REFUSED):
+        return
+    message = _("the import was interrupted; nothing was kept; upload the file again")
+    ImportProblem.objects.create(imported=imported, line=0, message=message)
+    for rows in (
+        Demonstration.objects.filter(imported=imported),
+        Prompt.objects.filter(imported=imported),
+    ):
+        while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
+            rows.filter(pk__in=ids).delete()
+    imported.refresh_from_db()
