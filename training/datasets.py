@@ -176,10 +176,10 @@ def _with_category(row: Any, prompt: Prompt) -> Any:
 def _ranking_rows(ids: Sequence[int]) -> Iterator[RankingRow]:
     rankings = Ranking.objects.filter(pk__in=ids).select_related("slate__prompt", "labeler")
     ranks: dict[int, dict[int, int]] = defaultdict(dict)
-    for ranking, completion, rank in RankedCompletion.objects.filter(ranking__in=ids).values_list(
-        "ranking", "completion", "rank"
-    ):
-        ranks[ranking][completion] = rank
+    for ranking_id, completion, rank in RankedCompletion.objects.filter(
+        ranking__in=ids
+    ).values_list("ranking", "completion", "rank"):
+        ranks[ranking_id][completion] = rank
     by_pk = {ranking.pk: ranking for ranking in rankings}
     slates: dict[int, list[SlateCompletion]] = defaultdict(list)
     items = SlateCompletion.objects.filter(slate__in={one.slate_id for one in by_pk.values()})

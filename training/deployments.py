@@ -112,7 +112,7 @@ def _replace(
     deployment = Deployment.objects.create(
         project=project, checkpoint=checkpoint, kind=kind, evaluation=evaluation, deployed_by=by
     )
-    if kind == Deployment.Kind.DEPLOY and checkpoint.run is not None:
+    if kind == Deployment.Kind.DEPLOY and checkpoint.run is not None and checkpoint.run.round_id:
         Round.objects.filter(
             pk=checkpoint.run.round_id,
             state__in=[Round.State.OPEN, Round.State.WAITING, Round.State.REFUSED],

@@ -108,7 +108,7 @@ def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> in
     """
     wanted = plan_of(evaluation.run.project).blind_slates if count is None else count
     texts = evaluation.texts.select_related("prompt", "prompt__project").order_by("prompt__shuffle")
-    slates = []
+    slates: list[Slate] = []
     for text in texts:
         if len(slates) >= wanted:
             break

@@ -180,6 +180,8 @@ def ended_for_want_of_rankings(run: Run, *, found: int, needed: int) -> None:
 
     Call inside the transaction that fails the run.
     """
+    if run.round_id is None:
+        return
     more = max(needed - found, 1)
     Round.objects.unfinished().filter(pk=run.round_id).update(
         state=Round.State.NEEDS_RANKINGS, rankings_needed=more, finished_at=Now()

@@ -33,8 +33,8 @@ from training.models import (
 from training.plans import plan_of
 from training.run_configs import changed_config, run_config
 
-MAX_ATTEMPTS_WITHOUT_RESULT = 3
-"""A run whose process died this often, each time without getting further, has failed."""
+MAX_DEATHS = 3
+"""A run whose process ended without a result this often has failed."""
 
 
 class RunNotLive(Refusal):
@@ -383,14 +383,15 @@ def resume_run(*, run: Run) -> Run:
             state=Run.State.QUEUED,
             cancel_requested_at=None,
             finished_at=None,
+            deaths=0,
             error_code="",
             error_values={},
         )
         if not resumed:
             raise RunNotResumable
-        Round.objects.filter(pk=run.round_id, state=Round.State.STOPPED).update(
-            state=Round.State.OPEN
-        )
+        if run.round_id is not None:
+            stopped = Round.objects.filter(pk=run.round_id, state=Round.State.STOPPED)
+            stopped.update(state=Round.State.OPEN)
     run.refresh_from_db()
     return run
 

@@ -82,6 +82,8 @@ class Run(models.Model):
     total_steps = models.PositiveIntegerField(null=True, blank=True)
     seconds_left = models.FloatField(null=True, blank=True)
     log_tail = models.TextField(blank=True)
+    deaths = models.PositiveIntegerField(default=0)
+    """How often its process ended without a result since it was queued or resumed."""
     error_code = models.CharField(max_length=40, blank=True)
     error_values = models.JSONField(default=dict, blank=True)
 

@@ -1,0 +1,358 @@
+"""Completions ahead of the labelers: waiting requests are fulfilled in batches, device by device.
+
+About half of the K completions of a request come from the deployed policy, the rest from the base
+and from earlier policies on the same base. What somebody waits for comes first. Where training
+holds the only device it is asked to pause once the stock runs low. Knows nothing of ranking.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count
+
+from labeling.completions import (
+    NewCompletion,
+    fail_request,
+    ready_slates,
+    record_completions,
+    request_samples,
+    waiting_requests,
+)
+from labeling.models import Project, SampleRequest
+from training import deployments, devices, work
+from training.errors import explain
+from training.launcher import CannotLaunch, checkpoint_location
+from training.models import Checkpoint, Deployment, Device, Run
+from training.runs import claimable
+from training.sampler import Sampler, SamplerError
+
+FIRST_BATCH = 4
+"""Requests in a batch while a project's stock is empty: the first labeler waits for it."""
+BATCH = 24
+"""Requests in a batch otherwise."""
+LOW_STOCK = 0.34
+"""Below this share of its stock a project's labelers come before training."""
+TRAINING_SLICE = 60.0
+"""Seconds that training has the device before stock may interrupt it (again)."""
+URGENT_SLICE = 5.0
+"""The same where somebody waits for the answer."""
+PAUSE_SECONDS = 90.0
+"""How long a want for the device is upheld; a run pauses between two minibatches."""
+COURTESY = 3.0
+"""Seconds in which a run that may start gets the device before sampling takes it again."""
+LINGER = 12.0
+"""Seconds for which `fill` goes on looking after there was nothing to do."""
+LOOK_SECONDS = 1.0
+FORMER_POLICIES = 2
+"""Earlier deployed policies that share the second half of a slate with the base."""
+
+logger = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):  # noqa: N818  # a state of affairs, not a fault
+    """The worker stops, or its lease of the device is gone."""
+
+
+def ask_for_stock(project: Project) -> list[SampleRequest]:
+    """Ask for as many slates as the project keeps ready and has not."""
+    deployed = deployments.current_or_first(project)
+    since = None if deployed.kind == Deployment.Kind.FIRST else deployed.deployed_at
+    return request_samples(project=project, policy_since=since)
+
+
+def ask_for_all_stocks() -> None:
+    """`ask_for_stock` for every project that is not archived and has prompts."""
+    for project in Project.objects.open():
+        ask_for_stock(project)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """A checkpoint that writes completions."""
+
+    checkpoint: Checkpoint
+    base: Checkpoint
+
+    @property
+    def adapter(self) -> Checkpoint | None:
+        """None for the base itself."""
+        return None if self.checkpoint.pk == self.base.pk else self.checkpoint
+
+
+def writers_of(project: Project, k: int) -> list[Writer]:
+    """Who writes each of a slate's K completions: the deployed policy half, then base and former.
+
+    A base that is deployed writes all of them.
+    """
+    deployed = deployments.current_or_first(project).checkpoint
+    base = deployed if deployed.base is None else deployed.base
+    ours = Writer(checkpoint=deployed, base=base)
+    if deployed.base is None:
+        return [ours] * k
+    former = (
+        Checkpoint.objects.with_files()
+        .filter(project=project, base=base, kind=Checkpoint.Kind.POLICY)
+        .filter(deployments__isnull=False, version__lt=deployed.version)
+        .distinct()
+        .order_by("-version")[:FORMER_POLICIES]
+    )
+    others = [Writer(checkpoint=one, base=base) for one in (base, *former)]
+    half = (k + 1) // 2
+    return [ours] * half + [others[index % len(others)] for index in range(k - half)]
+
+
+class Filler:
+    """Owns this worker's sampling process, and fulfils requests with it."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        """`stopping` ends the work at the next second."""
+        self._stopping = stopping
+        self._busy = threading.Lock()
+        self._sampler: Sampler | None = None
+        self._emptied_at: dict[int, float] = {}
+
+    def fill(self, *, linger: float = LINGER) -> int:
+        """Fulfil what waits, and what comes to wait within `linger` seconds. Requests fulfilled.
+
+        A second call while one is at work returns at once.
+        """
+        if not self._busy.acquire(blocking=False):
+            return 0
+        try:
+            return self._fill(linger)
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        """End the sampling process."""
+        if self._sampler is not None:
+            self._sampler.close()
+        self._sampler = None
+
+    def _fill(self, linger: float) -> int:
+        done, quiet_since = 0, time.monotonic()
+        while not self._stopping.is_set():
+            for device in devices.for_sampling():
+                devices.seen_by_sampler(device)
+            batch = self._next_batch()
+            fulfilled = self._fulfil(batch) if batch else 0
+            if fulfilled:
+                done += fulfilled
+                quiet_since = time.monotonic()
+                self._be_courteous()
+                continue
+            self._unload_when_idle()
+            if time.monotonic() - quiet_since >= linger:
+                break
+            self._stopping.wait(LOOK_SECONDS)
+        return done
+
+    def _next_batch(self) -> list[SampleRequest]:
+        """Requests of one project: where somebody waits, else where the stock is emptiest."""
+        first = waiting_requests().first()
+        if first is None:
+            return []
+        project = first.prompt.project
+        if first.deadline is None:
+            counts = dict(
+                waiting_requests()
+                .order_by()
+                .values_list("prompt__project")
+                .annotate(waiting=Count("pk"))
+            )
+            projects = Project.objects.filter(pk__in=counts).order_by("pk")
+            project = max(projects, key=lambda one: counts[one.pk] / one.slates_ahead)
+        size = BATCH
+        if not ready_slates(project):
+            before = self._emptied_at.get(project.pk, -TRAINING_SLICE)
+            if time.monotonic() - before >= TRAINING_SLICE:
+                size = FIRST_BATCH
+                self._emptied_at[project.pk] = time.monotonic()
+        return list(waiting_requests(project)[:size])
+
+    def _fulfil(self, batch: Sequence[SampleRequest]) -> int:
+        """Take a device, sample, give it back. How many requests were fulfilled or given up."""
+        lease = self._lease(batch)
+        if lease is None:
+            return 0
+        try:
+            return self._sample(batch, lease)
+        except Interrupted:
+            return 0
+        finally:
+            devices.unwant(lease.device)
+            devices.release(lease)
+
+    def _lease(self, batch: Sequence[SampleRequest]) -> devices.Lease | None:
+        """A device that is free, or that training lends us; None: another time."""
+        names = devices.for_sampling()
+        for name in names:
+            lease = devices.lease(name, holder="sampling")
+            if lease is not None:
+                return lease
+        name = names[0]
+        if not self._may_interrupt(name, batch):
+            return None
+        deadline = time.monotonic() + PAUSE_SECONDS
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            devices.want(name)
+            lease = devices.lease(name, holder="sampling")
+            if lease is not None:
+                return lease
+            self._stopping.wait(LOOK_SECONDS / 4)
+        devices.unwant(name)
+        return None
+
+    def _may_interrupt(self, device: str, batch: Sequence[SampleRequest]) -> bool:
+        """Whether labelers are about to run dry, and training has had its slice of time."""
+        held = devices.held_for(device)
+        if held is None:
+            return False
+        if batch[0].deadline is not None:
+            return held.total_seconds() >= URGENT_SLICE
+        project = batch[0].prompt.project
+        low = ready_slates(project) < project.slates_ahead * LOW_STOCK
+        return low and held.total_seconds() >= TRAINING_SLICE
+
+    def _be_courteous(self) -> None:
+        """Leave a run whose turn it is the time to take the device."""
+        device = devices.for_sampling()[0]
+        if claimable().exists() and work.may_start(device):
+            self._stopping.wait(COURTESY)
+
+    def _sample(self, batch: Sequence[SampleRequest], lease: devices.Lease) -> int:
+        """Sample a batch of one project's requests, writer by writer."""
+
+        def keep_lease() -> None:
+            if self._stopping.is_set() or not devices.renew(lease):
+                self.close()
+                raise Interrupted
+
+        sampler = self._sampler_on(lease.device)
+        project = batch[0].prompt.project
+        by_id = {str(request.pk): request for request in batch}
+        try:
+            for writer, count, some in _shares(project, batch):
+                rows = sampler.sample(
+                    base=checkpoint_location(writer.base),
+                    adapter=checkpoint_location(writer.adapter) if writer.adapter else None,
+                    prompts=[{"id": str(one.pk), "messages": one.prompt.messages} for one in some],
+                    samples=count,
+                    max_new_tokens=project.max_new_tokens,
+                    temperature=project.temperature,
+                    seed=writer.checkpoint.pk,
+                    meanwhile=keep_lease,
+                )
+                keep_lease()
+                _take_in(rows, by_id, writer, project)
+        except (SamplerError, CannotLaunch) as error:
+            message = explain(error.code, error.values)
+            logger.error("sampling for %s failed: %s", project.slug, message)  # noqa: TRY400  # said
+            for request in batch:
+                fail_request(request=request, code=error.code)
+        return len(batch)
+
+    def _sampler_on(self, device: str) -> Sampler:
+        """The sampling process, moved to `device` if it was elsewhere."""
+        if self._sampler is None or self._sampler.device != device:
+            self.close()
+            self._sampler = Sampler(device)
+        return self._sampler
+
+    def _unload_when_idle(self) -> None:
+        """Free the memory of a model that nobody has asked for lately."""
+        sampler = self._sampler
+        if sampler is None or not sampler.running:
+            return
+        if time.monotonic() - sampler.used_at > settings.SAMPLER_IDLE_SECONDS:
+            logger.info("the sampling process on %s is idle: unloaded", sampler.device)
+            self.close()
+
+
+def _shares(
+    project: Project, batch: Sequence[SampleRequest]
+) -> Iterator[tuple[Writer, int, list[SampleRequest]]]:
+    """(writer, completions a request, requests): what is sampled together."""
+    groups: dict[tuple[int, int], list[SampleRequest]] = defaultdict(list)
+    writers: dict[int, Writer] = {}
+    for request in batch:
+        chosen = writers_of(project, request.k)
+        writers |= {writer.checkpoint.pk: writer for writer in chosen}
+        for pk, count in Counter(writer.checkpoint.pk for writer in chosen).items():
+            groups[pk, count].append(request)
+    for (pk, count), some in groups.items():
+        yield writers[pk], count, some
+
+
+def _take_in(
+    rows: Sequence[Any], by_id: dict[str, SampleRequest], writer: Writer, project: Project
+) -> None:
+    """Hand the texts to labeling, request by request."""
+    source = writer.checkpoint.source
+    assert source is not None, "bases and policies have a source"
+    by_request: dict[str, list[NewCompletion]] = defaultdict(list)
+    for row in rows:
+        by_request[row["prompt"]].append(
+            NewCompletion(
+                source=source,
+                external_id=f"request-{row['prompt']}-{row['sample']}",
+                text=row["text"],
+                finished=row["finished"],
+                tokens=row["tokens"],
+                sampling={
+                    "temperature": project.temperature,
+                    "max_new_tokens": project.max_new_tokens,
+                    "seed": row["seed"],
+                },
+            )
+        )
+    for identity, results in by_request.items():
+        record_completions(request=by_id[identity], results=results)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stock:
+    """How a project's stock of slates stands, for its page."""
+
+    ready: int
+    wanted: int
+    waiting: int
+    state: str
+    """'full', 'sampling', 'waits_for_training' or 'failed'."""
+    error: str
+    """Why the last request failed, in words; empty where it didn't."""
+
+
+def stock_of(project: Project) -> Stock:
+    """How the project's stock stands, and what it waits for."""
+    waiting = waiting_requests(project).count()
+    last = (
+        SampleRequest.objects.filter(prompt__project=project)
+        .exclude(state=SampleRequest.State.WAITING)
+        .exclude(error_code="withdrawn")
+        .order_by("-done_at")
+        .first()
+    )
+    failed = last is not None and last.state == SampleRequest.State.FAILED
+    training = Device.objects.filter(token__isnull=False).exclude(holder="sampling").exists()
+    running = Run.objects.filter(state=Run.State.RUNNING).exists()
+    state = "sampling" if waiting else "full"
+    if failed:
+        state = "failed"
+    elif waiting and training and running:
+        state = "waits_for_training"
+    return Stock(
+        ready=ready_slates(project),
+        wanted=project.slates_ahead,
+        waiting=waiting,
+        state=state,
+        error=explain(last.error_code, {}) if failed and last is not None else "",
+    )
