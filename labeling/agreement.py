@@ -18,17 +18,17 @@ BLOCKS = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Shares from 0 to 1 with a 95 % interval. `rate` is None where nobody shared a slate."""
+    """Shares from 0 to 1 with a 95 % interval."""
 
-    rate: float | None
-    low: float | None
-    high: float | None
+    rate: float
+    low: float
+    high: float
     pairs: int
     slates: int
 
 
-def agreement(*, project: Project) -> Agreement:
-    """Pairwise agreement of labelers on slates that two or more ranked, the newest first.
+def agreement_of(project: Project) -> Agreement | None:
+    """Pairwise agreement of labelers on the newest slates that two or more ranked; None where there are none.
 
     A pair of completions counts once for each two labelers, unless one of them tied it. The
     interval is by bootstrap over slates, since pairs of one slate are not independent.
@@ -70,11 +70,11 @@ def agreeing_pairs(rankings: Sequence[Mapping[int, int]]) -> tuple[int, int]:
     return agreed, total
 
 
-def summarised(slates: Iterable[tuple[int, int]]) -> Agreement:
+def summarised(slates: Iterable[tuple[int, int]]) -> Agreement | None:
     """The rate over slates given as (agreed, total), with its interval. The same each time."""
     counts = [(agreed, total) for agreed, total in slates if total]
     if not counts:
-        return Agreement(rate=None, low=None, high=None, pairs=0, slates=0)
+        return None
     agreed = sum(count[0] for count in counts)
     total = sum(count[1] for count in counts)
     blocks = [

@@ -36,7 +36,7 @@ class Progress:
     newest_ranking_at: datetime | None
 
 
-def progress(*, project: Project) -> Progress:
+def progress_of(project: Project) -> Progress:
     """Where the labeling of `project` stands."""
     splits = dict.fromkeys((str(split) for split in Split), 0)
     rows = Prompt.objects.live().filter(project=project).values_list("split")
