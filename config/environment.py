@@ -15,6 +15,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from dotenv import dotenv_values
 from environs import Env, EnvValidationError, ValidationError
 from marshmallow.validate import OneOf, Range
 
@@ -38,11 +39,26 @@ class WrongSettings(ImproperlyConfigured):
         super().__init__("wrong settings:\n" + "\n".join(f"  {line}" for line in self.problems))
 
 
-def open_environment(folder: Path) -> Env:
-    """The process's environment, and below it the lines of `folder`/.env."""
+def env_file(folder: Path) -> Path:
+    """The file with settings: `folder`/.env, or the one that the environment names."""
+    named = os.environ.get(ENV_FILE)
+    path = folder / (named or ".env")
+    if named and (path.is_dir() or not path.exists()):
+        raise WrongSettings([f"{ENV_FILE} is {named!r}: there is no such file"])
+    return path
+
+
+def open_environment(file: Path) -> Env:
+    """The process's environment, and below it the lines of the file, where there is one."""
     env = Env(eager=False)
-    env.read_env(os.environ.get(ENV_FILE) or str(folder / ".env"), recurse=False)
+    env.read_env(str(file), recurse=False)
     return env
+
+
+def given(file: Path) -> dict[str, str]:
+    """What both say, as it stands: to name a wrong value, and names that nobody knows."""
+    lines = dotenv_values(file) if file.exists() else {}
+    return {name: value or "" for name, value in lines.items()} | os.environ
 
 
 def whole(env: Env, name: str, default: int, low: int, high: int) -> int:

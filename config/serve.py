@@ -23,7 +23,6 @@ from config.supervisor import NotReadyError, Service, Supervisor, python
 
 FORMER_START_SECONDS = 75.0
 """How long what a killed start left may take to end: its guardian's two stages, and some more."""
-WEB_THREADS = 8
 EXIT_REFUSED = 2
 
 
@@ -97,76 +96,47 @@ def _why_not(error: OSError, bind: str, port: int) -> str:
             return f"RANKLOOP_BIND is {bind!r}: nothing can listen there ({reason})"
 
 
-def worker(queue: str, concurrency: int, log_level: str) -> list[str]:
-    """A Celery worker for one queue. Threads: a task only watches rows and processes."""
-    return [
-        *python("celery", "-A", "config", "worker"),
-        *("--hostname", f"{queue}@%h", "--queues", queue),
-        *("--pool", "threads", "--concurrency", str(concurrency)),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-        *("--loglevel", log_level),
-    ]
-
-
 def services(link_file: Path) -> list[Service]:
     """What runs, in the order in which it starts."""
     from config import settings  # noqa: PLC0415 - main() reports what is wrong with them
+    from training.default_model import default_folder  # noqa: PLC0415 - as above
 
     host = health.served_host(settings.HOSTS)
-    path = settings.BROKER_SOCKET
-    embedded = Service(
+    is_up = partial(health.answers, bind=settings.BIND, port=settings.PORT, host=host)
+    prepare = python("config.prepare", "--link-file", str(link_file))
+    beat = python("celery", "-A", "config", "beat", "--loglevel", "WARNING")
+    # A manifest is written last: the model is whole. Asking the trainer would take it seconds.
+    has_model = bool(settings.MODEL) or (default_folder() / "manifest.json").is_file()
+    return [
+        *([] if settings.BROKER else [embedded_broker(settings.BROKER_SOCKET, settings.DATA_DIR)]),
+        *([] if has_model else [default_model(default_folder())]),
+        Service(name="prepare", command=prepare, stage=0, once=True),
+        Service(name="web", command=python("config.web"), stage=1, ready=is_up),
+        *(
+            Service(name=queue, command=python("config.worker", queue), stage=2)
+            for queue in ("default", "sampling", "training")
+        ),
+        Service(name="beat", command=beat, stage=2),
+    ]
+
+
+def embedded_broker(socket_path: Path, data: Path) -> Service:
+    """The Valkey server."""
+    return Service(
         name="broker",
-        command=[] if settings.BROKER else broker.command(path, settings.DATA_DIR),
+        command=broker.command(socket_path, data),
         stage=0,
-        ready=partial(broker.answers, path),
+        ready=partial(broker.answers, socket_path),
         # For servers that save by forking; this one appends to its log of a few kilobytes.
         ignore=["WARNING Memory overcommit must be enabled"],
     )
-    model = Service(
-        name="model",
-        command=python("training.rlhf.prepare_default_model", settings.DEFAULT_MODEL),
-        stage=0,
-        before=2,
-        once=True,
-    )
-    others = [
-        Service(
-            name="prepare",
-            command=python("config.prepare", "--link-file", str(link_file)),
-            stage=0,
-            once=True,
-        ),
-        Service(
-            name="web",
-            command=web(settings.BIND, settings.PORT, settings.WEB_WORKERS, settings.LOG_LEVEL),
-            stage=1,
-            ready=partial(health.answers, bind=settings.BIND, port=settings.PORT, host=host),
-        ),
-        *(
-            Service(name=queue, command=worker(queue, threads, settings.LOG_LEVEL), stage=2)
-            for queue, threads in (("default", 2), ("sampling", 1), ("training", 1))
-        ),
-        Service(
-            name="beat",
-            command=python("celery", "-A", "config", "beat", "--loglevel", "WARNING"),
-            stage=2,
-        ),
-    ]
-    first = [] if settings.BROKER else [embedded]
-    # A manifest is written last: the model is whole. Asking the trainer would take it seconds.
-    complete = settings.MODEL or Path(settings.DEFAULT_MODEL, "manifest.json").is_file()
-    return first + ([] if complete else [model]) + others
 
 
-def web(bind: str, port: int, workers: int, log_level: str) -> list[str]:
-    """The web server's command line."""
-    return [
-        *python("granian", "config.wsgi:application", "--interface", "wsgi", "--no-ws"),
-        *("--host", bind, "--port", str(port)),
-        *("--workers", str(workers), "--blocking-threads", str(WEB_THREADS)),
-        *("--respawn-failed-workers", "--workers-kill-timeout", "10"),
-        *("--log-level", log_level.lower()),
-    ]
+def default_model(folder: Path) -> Service:
+    """Half a minute of work, beside the start of the web; only the workers wait for it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    command = python("training.rlhf.prepare_default_model", str(folder))
+    return Service(name="model", command=command, stage=0, before=2, once=True)
 
 
 def greeting(address: str, link: str) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import dj_database_url
+import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from config import broker
 from config import environment as read
 
+# So that `ModelForm[Plan]` means at run time what it means to the type checker.
+django_stubs_ext.monkeypatch()
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = read.open_environment(BASE_DIR)
+ENV_FILE = read.env_file(BASE_DIR)
+env = read.open_environment(ENV_FILE)
 
 # Each of these stands in .env.example with its default; a test compares the two.
 DATA_DIR = read.folder(env, "RANKLOOP_DATA", BASE_DIR / "data", BASE_DIR)
@@ -40,7 +44,7 @@ RUN_LEASE_SECONDS = read.whole(env, "RANKLOOP_RUN_LEASE_SECONDS", 60, 5, 3600)
 TICK_SECONDS = read.whole(env, "RANKLOOP_TICK_SECONDS", 10, 1, 60)
 LOG_LEVEL = read.choice(env, "RANKLOOP_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 DEMO = read.switch(env, "RANKLOOP_DEMO", default=True)
-read.seal(env, os.environ)
+read.seal(env, read.given(ENV_FILE))
 
 
 def _secret_key() -> str:
@@ -217,7 +221,6 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-DEFAULT_MODEL = MODEL or str(DATA_DIR / "models" / "SmolLM2-135M-Instruct")
 BROKER_SOCKET = broker.socket_path(DATA_DIR)
 CELERY_BROKER_URL = BROKER or f"redis+socket://{quote(str(BROKER_SOCKET))}?virtual_host=0"
 CELERY_TASK_IGNORE_RESULT = True

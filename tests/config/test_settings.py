@@ -19,7 +19,7 @@ import json
 from config import settings
 values = {name: str(value) for name, value in settings.env.dump().items()}
 others = {name: str(getattr(settings, name)) for name in (
-    "DATA_DIR", "STATIC_ROOT", "DEFAULT_MODEL", "CELERY_BROKER_URL", "SECRET_KEY", "DATABASES",
+    "DATA_DIR", "STATIC_ROOT", "CELERY_BROKER_URL", "SECRET_KEY", "DATABASES",
     "HOSTS", "ORIGINS")}
 print(json.dumps({"values": values, "others": others}))
 """
@@ -102,6 +102,21 @@ def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
 def test_a_slip_in_a_name_is_not_passed_over(tmp_path: Path) -> None:
     said = complaints(tmp_path, RANKLOOP_PROT="9000")
     assert "RANKLOOP_PROT: there is no such setting; did you mean RANKLOOP_PORT?" in said
+
+
+def test_a_slip_in_the_file_is_not_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("RANKLOOP_TICKSECONDS=5\nRANKLOOP_PORT=high\nPOSTGRES_PASSWORD=x\n")
+    said = complaints(tmp_path, RANKLOOP_ENV_FILE=str(file))
+    assert "did you mean RANKLOOP_TICK_SECONDS?" in said
+    assert "RANKLOOP_PORT is 'high'" in said
+    assert "POSTGRES" not in said
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    said = complaints(tmp_path, RANKLOOP_ENV_FILE=str(tmp_path / "none"))
+    assert "RANKLOOP_ENV_FILE" in said
+    assert "there is no such file" in said
 
 
 def test_secrets_are_not_repeated(tmp_path: Path) -> None:
