@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils.translation import gettext as _
 from rest_framework import exceptions, serializers, status
@@ -20,17 +22,14 @@ from labeling.refusals import Refusal
 NON_FIELD = frozenset({"non_field_errors", "__all__"})
 
 
-class TooLarge(exceptions.APIException):
-    """The body is larger than the server reads at once."""
-
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_code = "too_large"
-
-
 def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Turn what a view raised into a response; None (a 500) for what nobody foresaw."""
     if isinstance(exc, Refusal):
         return Response(_refusal(exc), status=exc.status)
+    if isinstance(exc, RequestDataTooBig):
+        message = _("The body is larger than %(limit)d bytes; send it in parts, or as a file.")
+        detail = message % {"limit": settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
+        return Response({"code": "too_large", "detail": detail}, status=413)
     if isinstance(exc, DjangoValidationError):
         exc = exceptions.ValidationError(serializers.as_serializer_error(exc))
     response = exception_handler(exc, context)

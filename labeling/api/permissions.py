@@ -20,7 +20,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 
-from labeling.api.parsers import BoundedJSONParser
+from labeling.api.parsers import JSONBodyParser
 from labeling.models import Membership, Project, Role, Token, User
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class RuledView(GenericAPIView[Any]):
 
     rules: ClassVar[Mapping[str, Rule]] = {}
     permission_classes = [IsAuthenticated, MayUse]
-    parser_classes = [BoundedJSONParser]
+    parser_classes = [JSONBodyParser]
     http_method_names = ["get", "head", "post", "patch"]
 
     def get_permissions(self) -> Sequence[Any]:

@@ -49,14 +49,21 @@ class DocsView(SpectacularSwaggerSplitView):
     template_name = "api/docs.html"
 
 
-def add_errors(result: dict[str, Any], **_hook: Any) -> dict[str, Any]:
-    """Say in each operation what a refusal looks like."""
+def add_errors_and_tags(result: dict[str, Any], **_hook: Any) -> dict[str, Any]:
+    """Say in each operation what a refusal looks like, and sort operations by their noun."""
     result["components"].setdefault("schemas", {})["Error"] = ERROR
     refused = {
         "description": "Refused: 400, 401, 403, 404, 409, 413 or 429.",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
-    for operations in result["paths"].values():
+    for path, operations in result["paths"].items():
         for operation in operations.values():
             operation["responses"].setdefault("4XX", refused)
+            operation["tags"] = [_noun(path)]
     return result
+
+
+def _noun(path: str) -> str:
+    """`/api/v1/projects/{slug}/runs/{id}/` is about runs."""
+    parts = path.removeprefix("/api/v1/").strip("/").split("/")
+    return parts[2].removesuffix(".jsonl") if len(parts) > 2 else parts[0]

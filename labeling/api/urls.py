@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from labeling.api.assignments import AssignmentNextView, AssignmentRenewView, AssignmentSkipView
 from labeling.api.completions import CompletionListView
+from labeling.api.preferences import PreferenceExportView
 from labeling.api.projects import ProjectDetailView, ProjectListView
 from labeling.api.prompts import PromptListView
 from labeling.api.rankings import RankingListView
@@ -30,4 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="api-assignment-skip",
     ),
     path(project + "rankings/", RankingListView.as_view(), name="api-ranking-list"),
+    path(
+        project + "preferences.jsonl", PreferenceExportView.as_view(), name="api-preference-export"
+    ),
 ]

@@ -77,14 +77,30 @@ def _facts(item: RankedText) -> str:
     )
 
 
+def trl_lines(rankings: Iterable[RankedSlate]) -> Iterator[str]:
+    """A line for each untied pair with nothing but TRL's `prompt`, `chosen` and `rejected`."""
+    for ranking in rankings:
+        head = f'{{"prompt": {_encoded(ranking.prompt)}, "chosen": '
+        answers = {
+            item.id: _encoded([{"role": "assistant", "content": item.text}])
+            for item in ranking.completions
+        }
+        for chosen, rejected in untied(ranking.completions):
+            yield f'{head}{answers[chosen.id]}, "rejected": {answers[rejected.id]}}}\n'
+
+
 def ranking_lines(rankings: Iterable[RankedSlate]) -> Iterator[str]:
-    """A line for each ranking: `ranks[i]` belongs to `completions[i]`."""
+    """A line for each ranking: `ranks[i]` belongs to `completions[i]`.
+
+    A run directory's data/rankings.jsonl takes these rows as they are.
+    """
     for ranking in rankings:
         row = {
+            "id": str(ranking.id),
             "prompt": ranking.prompt,
             "completions": [
                 {
-                    "id": item.id,
+                    "id": str(item.id),
                     "text": item.text,
                     "source": item.source,
                     "finished": item.finished,
@@ -92,6 +108,7 @@ def ranking_lines(rankings: Iterable[RankedSlate]) -> Iterator[str]:
                 for item in ranking.completions
             ],
             "ranks": [item.rank for item in ranking.completions],
+            "weight": 1.0,
             **_about(ranking),
         }
         yield _encoded(row) + "\n"
@@ -112,5 +129,9 @@ def _about(ranking: RankedSlate) -> dict[str, Any]:
 
 
 def _encoded(value: object) -> str:
-    """JSON, with letters of all scripts as they are."""
-    return json.dumps(value, ensure_ascii=False)
+    """JSON, with letters of all scripts as they are.
+
+    Three characters that some readers take for the end of a line are escaped.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -1,0 +1,89 @@
+"""Preferences over REST: one long answer, written page by page in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from django.http import HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from labeling import comparisons
+from labeling.api.permissions import READERS, ProjectView, Rule, Scope
+from labeling.formats import preferences
+from labeling.models import Purpose, Ranking, Split
+
+BLOCK = 64 * 1024
+"""Characters that go out at once: fewer, larger writes."""
+
+Writer = Callable[[Iterable[preferences.RankedSlate]], Iterator[str]]
+FORMS: dict[str, Writer] = {
+    "pairs": preferences.pair_lines,
+    "trl": preferences.trl_lines,
+    "rankings": preferences.ranking_lines,
+}
+
+
+class ExportSerializer(serializers.Serializer[None]):
+    """What may stand in the address."""
+
+    form = serializers.ChoiceField(
+        choices=list(FORMS),
+        default="pairs",
+        help_text="pairs: chosen and rejected with their sources; trl: nothing but TRL's three "
+        "fields; rankings: whole rankings, as a run directory takes them.",
+    )
+    split = serializers.ChoiceField(choices=Split.choices, required=False)
+    purpose = serializers.ChoiceField(choices=Purpose.choices, default=Purpose.TRAINING)
+
+
+class PreferenceExportView(ProjectView):
+    """/projects/<slug>/preferences.jsonl"""
+
+    rules = {"GET": Rule(scope=Scope.READ, roles=READERS)}
+    serializer_class = ExportSerializer
+    queryset = Ranking.objects.none()
+
+    @extend_schema(
+        operation_id="preferences_export",
+        parameters=[ExportSerializer],
+        responses={(200, "application/jsonl"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, slug: str) -> HttpResponseBase:
+        """All rankings that stand now, as JSON Lines. `datasets` and TRL load it as it is."""
+        query = self.get_serializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        wanted = query.validated_data
+        rows = comparisons.exportable(project=self.project, purposes=[wanted["purpose"]])
+        if "split" in wanted:
+            rows = rows.filter(slate__prompt__split=wanted["split"])
+        lines = FORMS[wanted["form"]](comparisons.ranked_slates(rows))
+        name = f"{self.project.slug}-{wanted['form']}.jsonl"
+        return StreamingHttpResponse(
+            blocks(lines),
+            content_type="application/jsonl; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="{name}"',
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            },
+        )
+
+
+def blocks(lines: Iterable[str]) -> Iterator[bytes]:
+    """The lines, joined into pieces of about BLOCK characters, as UTF-8.
+
+    A text that UTF-8 cannot spell, which the database does not hold, would become "?".
+    """
+    held: list[str] = []
+    size = 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= BLOCK:
+            yield "".join(held).encode("utf-8", "replace")
+            held, size = [], 0
+    if held:
+        yield "".join(held).encode("utf-8", "replace")

@@ -1,0 +1,117 @@
+"""Prompts over REST: pages out, rows in, all or none."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.models import Prompt
+from tests.factories import make_manager, make_project, make_prompt, make_researcher
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project():
+    return make_project()
+
+
+@pytest.fixture
+def url(project):
+    return f"/api/v1/projects/{project.slug}/prompts/"
+
+
+@pytest.fixture
+def client_(api, project):
+    return api(make_manager(project))
+
+
+def test_one_row_is_added(client_, url):
+    body = {"prompt": "Name a river.", "category": "open qa", "priority": 2}
+    answer = client_.post(url, body, format="json")
+    assert answer.status_code == 201
+    assert answer.json() == {"added": 1, "duplicates": 0}
+    prompt = Prompt.objects.get()
+    assert prompt.messages == [{"role": "user", "content": "Name a river."}]
+    assert (prompt.category, prompt.priority) == ("open qa", 2)
+
+
+def test_a_list_is_added_and_what_is_known_is_counted(client_, url):
+    rows = [
+        {"prompt": "One?"},
+        {"messages": [{"role": "user", "content": "One?"}]},
+        {"messages": [{"role": "system", "content": "Short."}, {"role": "user", "content": "2?"}]},
+    ]
+    assert client_.post(url, rows, format="json").json() == {"added": 2, "duplicates": 1}
+    assert client_.post(url, rows, format="json").json() == {"added": 0, "duplicates": 3}
+
+
+def test_bad_rows_are_named_by_index_and_nothing_is_added(client_, url):
+    rows = [
+        {"prompt": "Fine."},
+        {"prompt": ""},
+        "text",
+        {"messages": [{"role": "assistant", "content": "No."}]},
+        {"prompt": "NUL \x00"},
+        {"prompt": "half \ud800"},
+        {},
+    ]
+    import json
+
+    answer = client_.post(url, json.dumps(rows), content_type="application/json")
+    assert answer.status_code == 400
+    fault = answer.json()
+    assert fault["code"] == "rows_refused"
+    assert [one["index"] for one in fault["errors"]] == [1, 2, 3, 4, 5, 6]
+    assert fault["errors"][2]["field"] == "messages"
+    assert not Prompt.objects.exists()
+
+
+def test_a_thousand_rows_fit_and_one_more_does_not(client_, url):
+    rows = [{"prompt": f"Question {number}?"} for number in range(1001)]
+    assert client_.post(url, rows, format="json").status_code == 400
+    assert client_.post(url, [], format="json").status_code == 400
+    assert client_.post(url, rows[:1000], format="json").json()["added"] == 1000
+
+
+def test_a_body_that_is_too_large_is_refused_unread(client_, url, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    answer = client_.post(url, {"prompt": "x" * 1001}, format="json")
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "too_large"
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"prompt": NaN}', b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_is_refused(client_, url, body):
+    answer = client_.post(url, body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "parse_error"
+
+
+def test_another_media_type_is_refused(client_, url):
+    answer = client_.post(url, "prompt=x", content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 415
+
+
+def test_pages_go_through_all_in_order(api, project, url):
+    made = [make_prompt(project).pk for _ in range(7)]
+    client = api(make_researcher(project), "read")
+    seen, address = [], f"{url}?page_size=3"
+    while address:
+        page = client.get(address).json()
+        assert len(page["results"]) <= 3
+        seen += [row["id"] for row in page["results"]]
+        address = page["next"]
+    assert seen == made
+
+
+def test_filters(api, project, url):
+    make_prompt(project, category="a")
+    wanted = make_prompt(project, split="evaluation", category="b")
+    client = api(make_researcher(project))
+    assert [r["id"] for r in client.get(url, {"split": "evaluation"}).json()["results"]] == [
+        wanted.pk
+    ]
+    assert [r["id"] for r in client.get(url, {"category": "b"}).json()["results"]] == [wanted.pk]
+    answer = client.get(url, {"split": "nonsense"})
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "split"
