@@ -186,6 +186,8 @@ class RewardConfig(RunConfig):
 
     role: Literal["reward", "judge"] = "reward"
     """A judge is fitted on the judge prompts' rankings and never gives a reward."""
+    base_source: str | None = None
+    """`source` of the base's completions, whose scores get mean 0 and variance 1; None: all."""
     probe_layers: list[float] = field(default_factory=lambda: [2 / 30, 10 / 30, 20 / 30])
     """Depths (shares of all layers) whose mean over the completion's tokens the probe sees."""
     folds: int = 5
@@ -294,6 +296,8 @@ class PpoConfig(RunConfig):
     evaluate_every: int = 128
     """Episodes between looks by the judge on development prompts."""
     development_samples: int = 64
+    distinct_share: float = 0.85
+    """No checkpoint with less than this share of the base's distinct-2 is picked."""
     save_every: int = 1
     """Batches between training states."""
     max_prompt_tokens: int = 512
@@ -309,7 +313,9 @@ class PpoConfig(RunConfig):
             *("max_new_tokens", "temperature", "learning_rate", "clip", "evaluate_every"),
             *("development_samples", "save_every", "max_prompt_tokens", "kl_limit"),
         )
-        problems.within(self, 0, 1, "gamma", "gae_lambda", "missing_eos_min_share")
+        problems.within(
+            self, 0, 1, "gamma", "gae_lambda", "missing_eos_min_share", "distinct_share"
+        )
         problems.within(self, 0.01, 1, "lora_top_share")
         problems.unless(
             self.advantage == "gae" or self.samples_per_prompt >= 2,

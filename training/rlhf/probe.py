@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from training.rlhf.bootstrap import Interval, ratio_interval
 
@@ -96,22 +97,27 @@ def accuracy_interval(
     return ratio_interval(right.numpy(), total.numpy(), draws=draws, seed=seed, alpha=alpha)
 
 
-def calibration(scores: Tensor, rankings: Rankings) -> tuple[float, float]:
-    """The a ≥ 0 for which σ(a·(r_i − r_j)) fits the labels best, and its mean log loss in nats.
+def log_loss(scores: Tensor, rankings: Rankings) -> float:
+    """Mean −log σ(r_i − r_j) in nats, each ranking's untied pairs sharing its label weight.
 
-    Newton's method on one number; weighted as the ranking loss (each ranking's untied pairs share
-    its weight). Scores that order nothing get a = 0 and log 2.
+    scores: (rows,) log-odds. log 2 without a single untied pair.
+    """
+    if not rankings.pairs:
+        return math.log(2)
+    differences = rankings.differences(scores.double())
+    return float(-(_pair_weights(rankings) * logsigmoid(differences)).sum())
+
+
+def calibration(scores: Tensor, rankings: Rankings) -> tuple[float, float]:
+    """The a ≥ 0 for which σ(a·(r_i − r_j)) fits the labels best, and its `log_loss` in nats.
+
+    Newton's method on one number. Scores that order nothing get a = 0 and log 2.
     """
     differences = rankings.differences(scores.double())
     spread = float(differences.abs().mean()) if len(differences) else 0.0
     if spread < 1e-12:
         return 0.0, math.log(2)
-    number = rankings.untied[2]
-    weights = torch.tensor(rankings.weights, dtype=torch.float64) / torch.bincount(
-        number, minlength=len(rankings)
-    ).clamp(min=1)
-    weights = weights[number] / weights[number].sum()
-    differences = differences / spread
+    weights, differences = _pair_weights(rankings), differences / spread
     scale = 0.0
     for _ in range(50):
         wrong = torch.sigmoid(-scale * differences)
@@ -121,8 +127,15 @@ def calibration(scores: Tensor, rankings: Rankings) -> tuple[float, float]:
         scale = max(0.0, min(50.0, scale + step))
         if abs(step) < 1e-10:
             break
-    loss = -(weights * torch.nn.functional.logsigmoid(scale * differences)).sum()
-    return scale / spread, float(loss)
+    return scale / spread, float(-(weights * logsigmoid(scale * differences)).sum())
+
+
+def _pair_weights(rankings: Rankings) -> Tensor:
+    """What each untied pair counts for; they sum to 1. (pairs,) float64."""
+    number = rankings.untied[2]
+    counts = torch.bincount(number, minlength=len(rankings)).clamp(min=1)
+    weights = (torch.tensor(rankings.weights, dtype=torch.float64) / counts)[number]
+    return weights / weights.sum()
 
 
 def fold_numbers(prompts: Sequence[str], folds: int, seed: int) -> list[int]:

@@ -113,7 +113,7 @@ def write_manifest(folder: Path) -> str:
     """
     with disk_errors(folder):
         (folder / "manifest.json").unlink(missing_ok=True)
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
         sums = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
         for path in files:
             path.chmod(0o644)  # safetensors makes 0600, which another user's worker cannot read

@@ -50,12 +50,12 @@ class KlController:
     """Nats a completion."""
     start: float
     """β₀, on the normalised reward's scale, per nat."""
-    proportional: float = 3.0
+    proportional: float = 2.0
     rate: float = 0.1
     bound: float = 0.7
-    lead: float = 3.0
+    lead: float = 2.0
     """Batches to look ahead."""
-    smoothing: float = 0.6
+    smoothing: float = 0.5
     """Weight of the newest measurement in the running means of √KL and of its pace."""
     integral: float = 0.0
     root: float | None = None

@@ -1,0 +1,80 @@
+"""Adam over named parameters: one clipped step at a time, its whole state as tensors.
+
+Knows nothing of losses. Decoupled weight decay (arXiv 1711.05101); 0 makes it plain Adam.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from training.rlhf.rundir import RunError
+
+
+class Optimiser:
+    """The parameters that training changes and what Adam remembers of them."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        *,
+        learning_rate: float,
+        beta2: float,
+        clip: float,
+        beta1: float = 0.9,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.parameters = dict(parameters)
+        self.learning_rate = learning_rate
+        self.clip = clip
+        self.adam = torch.optim.AdamW(
+            list(self.parameters.values()),
+            lr=learning_rate,
+            betas=(beta1, beta2),
+            eps=epsilon,
+            weight_decay=weight_decay,
+        )
+
+    def step(self, share: float, *, number: int) -> float:
+        """Change the parameters by their gradients, which are then forgotten.
+
+        share: of the peak learning rate. The norm of all gradients together is clipped to `clip`;
+        returns what it was before. Raises RunError("not_finite") naming step `number`, having
+        changed nothing.
+        """
+        norm = float(nn.utils.clip_grad_norm_(list(self.parameters.values()), self.clip))
+        if not math.isfinite(norm):
+            raise RunError("not_finite", step=number, quantity="gradient")
+        for group in self.adam.param_groups:
+            group["lr"] = self.learning_rate * share
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return norm
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """Copies of the parameters and of Adam's moments, by name."""
+        found = {f"{prefix}weights.{n}": p.detach().clone() for n, p in self.parameters.items()}
+        for name, parameter in self.parameters.items():
+            for key, value in self.adam.state.get(parameter, {}).items():
+                found[f"{prefix}{key}.{name}"] = torch.as_tensor(value).clone()
+        return found
+
+    def load(self, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
+        """Take over what `tensors` gave."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"{prefix}weights.{name}"])
+                state = {
+                    key: tensors[f"{prefix}{key}.{name}"]
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    if f"{prefix}{key}.{name}" in tensors
+                }
+                if state:
+                    self.adam.state[parameter] = {
+                        key: value.clone() if key == "step" else value.to(parameter.device).clone()
+                        for key, value in state.items()
+                    }

@@ -1,0 +1,283 @@
+"""The recipe `ppo`: a policy trained against a reward model. `python -m training.rlhf.ppo RUN_DIR`.
+
+InstructGPT, section 3.5 and appendix C.4, with the details of lm-human-preferences; the numbers are
+the config's. Which checkpoint of a run is its result is for the judge, never for the reward.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from torch import Tensor
+
+from training.configs import PpoConfig
+from training.rlhf.advantages import penalise_missing_end
+from training.rlhf.development import Development, Look
+from training.rlhf.layers import Batch, make_batch
+from training.rlhf.models import LanguageModel, load_language_model, save_adapter
+from training.rlhf.policies import Policy, average, start_policy
+from training.rlhf.ppo_update import Update, make_targets
+from training.rlhf.precision import choose_compute
+from training.rlhf.process import Control, run_recipe
+from training.rlhf.prompts import in_turn, read_prompt_set, read_texts
+from training.rlhf.randomness import uniforms
+from training.rlhf.reward_model import load_reward_model
+from training.rlhf.rollouts import Episodes, collect
+from training.rlhf.rundir import ResultMetrics, RunDirectory
+from training.rlhf.schedules import KlController, warmed_up
+from training.rlhf.values import ValueFunction
+
+logger = logging.getLogger(__name__)
+
+
+def main(directory: RunDirectory, control: Control) -> ResultMetrics:
+    """Train a policy against a reward model; the result is what the judge liked best on the way."""
+    config = directory.config
+    if not isinstance(config, PpoConfig):
+        raise TypeError(type(config).__name__)
+    compute = choose_compute(directory)
+
+    # 1. Base, reward model, judge; the policy and, for GAE, its critic, which starts as the RM.
+    base = load_language_model(config.base, device=compute.device, precision=compute.precision)
+    reward = load_reward_model(config.reward, base)
+    judge = None if config.judge is None else load_reward_model(config.judge, base)
+    policy = start_policy(config, base)
+    critic = ValueFunction(reward, config.reward) if config.advantage == "gae" else None
+    update = Update(config, policy, critic)
+
+    # 2. The prompts, those to roll out and those for looks; texts for PPO-ptx.
+    prompts = read_prompt_set(
+        directory,
+        base,
+        seed=config.seed,
+        looks=config.development_samples,
+        max_tokens=config.max_prompt_tokens,
+    )
+    texts = []
+    if config.ptx_coefficient:
+        texts = read_texts(directory, base, config.max_prompt_tokens)
+    development = Development(config, policy, prompts.development, reward, judge)
+
+    # 3. Where an interrupted run stood, or a first look at what it starts from.
+    run = PpoRun(
+        directory,
+        control,
+        config=config,
+        policy=policy,
+        update=update,
+        development=development,
+    )
+    run.resume_or_look()
+    for number in range(run.done, run.batches):
+        # 4. Episodes: sampled from the policy, scored by the reward model.
+        started = time.monotonic()
+        chosen, places = zip(*prompts.batch(number, config.prompts_per_batch), strict=True)
+        episodes = collect(
+            policy.lm,
+            policy.reference,
+            [prompt.tokens for prompt in chosen],
+            models=[reward],
+            samples=config.samples_per_prompt,
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            uniforms=uniforms(
+                config.seed, number, places, config.samples_per_prompt, config.max_new_tokens
+            ),
+            control=control,
+        )
+        # 5. Rewards and advantages: the score, less for a missing end, less β·KL.
+        scores = episodes.scores[0]
+        if development.ends_by_itself(control):
+            scores = penalise_missing_end(
+                scores,
+                episodes.finished.cpu(),
+                how=config.missing_eos,
+                penalty=config.missing_eos_penalty,
+            )
+        targets = make_targets(config, episodes, scores, run.beta, critic)
+        sampled = time.monotonic()
+        # 6. Epochs of minibatches, with pretraining gradients where there are texts (PPO-ptx).
+        stats = update.run(
+            episodes,
+            targets,
+            number=number,
+            share=warmed_up(number, warmup=config.warmup_steps),
+            texts=text_batches(config, base, texts, number),
+            control=control,
+        )
+        # 7. β for the next batch, averaged weights, numbers, now and then a look, the state.
+        numbers = {
+            **batch_numbers(episodes, scores, run.beta),
+            **stats._asdict(),
+            "seconds_sampling": round(sampled - started, 2),
+            "seconds_train": round(time.monotonic() - sampled, 2),
+        }
+        run.finish_batch(number + 1, numbers, kl=float(episodes.kl.sum(1).mean()))
+
+    # 8. The weights that the judge liked best, within the limits, are the result.
+    return run.publish()
+
+
+class PpoRun:
+    """What a PPO run remembers from batch to batch: β, averaged weights, the best look so far."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        control: Control,
+        *,
+        config: PpoConfig,
+        policy: Policy,
+        update: Update,
+        development: Development,
+    ) -> None:
+        self.directory, self.control, self.config = directory, control, config
+        self.policy, self.update, self.development = policy, update, development
+        self.episodes_per_batch = config.prompts_per_batch * config.samples_per_prompt
+        self.batches = -(-config.episodes // self.episodes_per_batch)
+        self.done = 0
+        self.controller = KlController(target=config.kl_target or 1.0, start=config.kl_coefficient)
+        self.averaged = policy.snapshot() if config.ema is not None else {}
+        self.best = policy.snapshot()
+        self.best_look: Look | None = None
+
+    @property
+    def beta(self) -> float:
+        """The KL coefficient of the batch at hand, on the normalised score's scale, per nat."""
+        return self.config.kl_coefficient if self.config.kl_target is None else self.controller.beta
+
+    def resume_or_look(self) -> None:
+        """Go on from the last state; at the very start, look at the policy that it starts from."""
+        state = self.directory.load_state()
+        if state is None:
+            self._look(0)
+            return
+        self.done = state.step
+        self.update.optimiser.load(state.tensors, "update.")
+        self.best = _part(state.tensors, "best.", like=self.best)
+        self.averaged = _part(state.tensors, "averaged.", like=self.averaged)
+        self.controller = KlController(**state.values["controller"])
+        self.best_look = Look(**state.values["best_look"])
+
+    def finish_batch(self, done: int, numbers: Mapping[str, float | None], *, kl: float) -> None:
+        """Take note of a batch, the `done`-th; look and save where it is time; stop if asked to."""
+        self.controller = self.controller.measured(kl, episodes=self.episodes_per_batch)
+        if self.config.ema is not None:
+            average(self.averaged, self.policy.lm.trainable(), self.config.ema)
+        looked = {}
+        if self._time_to_look(done):
+            started = time.monotonic()
+            looked = self._look(done)
+            looked["seconds_look"] = round(time.monotonic() - started, 2)
+        self.directory.log_metrics(done, self.batches, **{**numbers, **looked})
+        last = done == self.batches
+        if done % self.config.save_every == 0 or last or self.control.stopping:
+            self._save(done)
+        if not last:
+            self.control.step_boundary()
+
+    def publish(self) -> ResultMetrics:
+        """Make the best look's weights the checkpoint, and its numbers the run's metrics."""
+        if self.best_look is None:
+            raise ValueError("a run has looked at least once")
+        look = self.best_look
+        self.policy.load(self.best)
+        folder = self.directory.checkpoint_folder()
+        save_adapter(self.policy.lm, folder)
+        self.directory.publish_checkpoint(folder)
+        return {
+            "episodes": self.batches * self.episodes_per_batch,
+            "picked_episode": look.episodes,
+            "judge_win_rate": look.win_rate,
+            "judge_preference": look.preference,
+            "reward": look.score,
+            "kl": look.kl,
+            "length": look.length,
+            "finished_share": look.finished_share,
+            "entropy": look.entropy,
+            "distinct2": look.distinct2,
+        }
+
+    def _time_to_look(self, done: int) -> bool:
+        episodes, every = done * self.episodes_per_batch, self.config.evaluate_every
+        before = episodes - self.episodes_per_batch
+        return episodes // every > before // every or done == self.batches
+
+    def _look(self, done: int) -> dict[str, float | None]:
+        """Look at the (averaged) policy, keep its weights if they are the best so far."""
+        current = self.policy.snapshot()
+        if self.config.ema is not None:
+            self.policy.load(self.averaged)
+        look, shown = self.development.look(done * self.episodes_per_batch, self.control)
+        if self.best_look is None or look.better_than(self.best_look, self.config):
+            self.best, self.best_look = self.policy.snapshot(), look
+        self.policy.load(current)
+        self.directory.log_samples([{**row, "step": done} for row in shown])
+        logger.info("%s", look)
+        return {
+            "judge_win_rate": look.win_rate,
+            "judge_preference": look.preference,
+            "development_score": look.score,
+            "development_kl": look.kl,
+            "development_length": look.length,
+            "distinct2": look.distinct2,
+        }
+
+    def _save(self, done: int) -> None:
+        tensors = {
+            **self.update.optimiser.tensors("update."),
+            **{f"best.{name}": value for name, value in self.best.items()},
+            **{f"averaged.{name}": value for name, value in self.averaged.items()},
+        }
+        look = None if self.best_look is None else asdict(self.best_look)
+        values = {"controller": asdict(self.controller), "best_look": look}
+        self.directory.save_state(done, tensors, values)
+
+
+def batch_numbers(episodes: Episodes, scores: Tensor, beta: float) -> dict[str, float | None]:
+    """What metrics.jsonl says of a batch's episodes. scores: (n,), with the penalty for no end."""
+    mask = episodes.batch.mask
+    kl = episodes.kl.sum(1)
+    gap = (episodes.old - episodes.sampler)[mask]
+    return {
+        "reward": float((scores - beta * kl.cpu()).mean()),
+        "score": float(scores.mean()),
+        "kl": float(kl.mean()),
+        "beta": beta,
+        "entropy": float(episodes.entropy[mask].mean()),
+        "length": float(episodes.lengths.float().mean()),
+        "finished_share": float(episodes.finished.float().mean()),
+        "sampler_gap": float(gap.abs().mean()),
+    }
+
+
+def text_batches(
+    config: PpoConfig, lm: LanguageModel, texts: Sequence[Sequence[int]], number: int
+) -> list[Batch]:
+    """The pretraining batches of one update, one a minibatch; a text's first token is given."""
+    if not texts:
+        return []
+    rows = config.prompts_per_batch * config.samples_per_prompt // config.minibatches
+    size = max(1, round(rows * config.ptx_texts_per_episode))
+    steps = config.epochs * config.minibatches
+    batches = []
+    for step in range(number * steps, (number + 1) * steps):
+        chosen = in_turn(texts, step * size, size, config.seed)
+        prompts, rest = [text[:1] for text in chosen], [text[1:] for text in chosen]
+        batches.append(make_batch(lm, prompts, rest, range(size)))
+    return batches
+
+
+def _part(
+    tensors: Mapping[str, Tensor], prefix: str, *, like: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, on the devices of those in `like`."""
+    return {name: tensors[prefix + name].to(value.device) for name, value in like.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main, "ppo"))

@@ -1,0 +1,211 @@
+"""One PPO update: epochs of minibatches over a batch of episodes (InstructGPT, appendix C.4).
+
+Knows nothing of how the episodes were sampled or scored, or of how often this is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from training.configs import PpoConfig
+from training.rlhf.advantages import (
+    explained_variance,
+    generalised_advantages,
+    leave_one_out,
+    scale_to_unit,
+    token_rewards,
+    whiten,
+)
+from training.rlhf.layers import Batch, completion_logprobs, hidden_states
+from training.rlhf.losses import ppo_policy_loss, sampler_weights, token_loss, value_loss
+from training.rlhf.optimiser import Optimiser
+from training.rlhf.policies import Policy
+from training.rlhf.process import Control
+from training.rlhf.randomness import shuffled
+from training.rlhf.rollouts import Episodes, logprobs_from, micro_batches, narrow
+from training.rlhf.values import ValueFunction
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What an update learns from. advantages, returns, values: (n, t); the last two for GAE."""
+
+    advantages: Tensor
+    returns: Tensor | None = None
+    values: Tensor | None = None
+
+
+class UpdateStats(NamedTuple):
+    """Means over the update's minibatches; ratio_first: of the first one, 1 but for rounding."""
+
+    policy_loss: float
+    value_loss: float | None
+    ptx_loss: float | None
+    clip_share: float
+    ratio_first: float
+    gradient_norm: float
+    explained_variance: float | None
+
+
+def make_targets(
+    config: PpoConfig,
+    episodes: Episodes,
+    scores: Tensor,
+    beta: float,
+    critic: ValueFunction | None,
+) -> Targets:
+    """Advantages of a batch. scores: (n,), after the penalty for a missing end.
+
+    rloo: score − β·KL of a whole completion, less the mean of its prompt's other samples, over the
+    batch's standard deviation. gae: per token, from a critic, whitened over the batch's tokens.
+    """
+    mask = episodes.batch.mask
+    scores = scores.to(mask.device)
+    if critic is None:
+        whole = scores - beta * episodes.kl.sum(1)
+        groups = leave_one_out(whole.view(-1, config.samples_per_prompt))
+        return Targets(scale_to_unit(groups).view(-1, 1) * mask)
+    rewards = token_rewards(scores, episodes.kl, mask, beta=beta)
+    with torch.no_grad():
+        values = torch.zeros_like(rewards)
+        for rows in micro_batches(episodes.batch, torch.arange(len(mask), device=mask.device)):
+            part, _ = narrow(episodes.batch, None, rows)
+            values[rows, : part.ids.shape[1]] = critic(part)
+    advantages, returns = generalised_advantages(
+        rewards, values, mask, gamma=config.gamma, lam=config.gae_lambda
+    )
+    return Targets(whiten(advantages, mask), returns, values)
+
+
+class Update:
+    """The policy, its critic and the optimiser that changes both."""
+
+    def __init__(self, config: PpoConfig, policy: Policy, critic: ValueFunction | None) -> None:
+        self.config, self.policy, self.critic = config, policy, critic
+        trained = {f"policy.{name}": p for name, p in policy.lm.trainable().items()}
+        if critic is not None:
+            trained |= {f"critic.{name}": p for name, p in critic.trainable().items()}
+        self.optimiser = Optimiser(
+            trained,
+            learning_rate=config.learning_rate,
+            beta2=config.adam_beta2,
+            epsilon=config.adam_epsilon,
+            clip=config.gradient_clip,
+        )
+
+    def run(
+        self,
+        episodes: Episodes,
+        targets: Targets,
+        *,
+        number: int,
+        share: float,
+        texts: Sequence[Batch],
+        control: Control,
+    ) -> UpdateStats:
+        """All epochs over one batch. share: of the peak learning rate. texts: for PPO-ptx, one
+        batch for each minibatch of each epoch; empty without. number: the batch's, for its order.
+        """
+        sums: dict[str, float] = {}
+        steps = 0
+        for epoch in range(self.config.epochs):
+            for rows in self._minibatches(episodes.batch, number, epoch):
+                stats = self._minibatch(episodes, targets, rows, control)
+                if texts:
+                    stats["ptx_loss"] = self._pretraining(texts[steps % len(texts)], control)
+                stats["gradient_norm"] = self.optimiser.step(share, number=number + 1)
+                if not steps:
+                    first = stats["ratio"]
+                steps += 1
+                for name, value in stats.items():
+                    sums[name] = sums.get(name, 0.0) + value
+        means = {name: value / steps for name, value in sums.items()}
+        explained = None
+        if targets.returns is not None and targets.values is not None:
+            explained = explained_variance(targets.values, targets.returns, episodes.batch.mask)
+        return UpdateStats(
+            policy_loss=means["policy_loss"],
+            value_loss=means.get("value_loss"),
+            ptx_loss=means.get("ptx_loss"),
+            clip_share=means["clip_share"],
+            ratio_first=first,
+            gradient_norm=means["gradient_norm"],
+            explained_variance=explained,
+        )
+
+    def _minibatches(self, batch: Batch, number: int, epoch: int) -> Sequence[Tensor]:
+        """Rows in minibatches; a prompt's samples stay together, so that it is computed once."""
+        prompts = len(batch.prompt_ids)
+        order = torch.tensor(shuffled(prompts, self.config.seed, "minibatches", number, epoch))
+        place = torch.empty_like(order)
+        place[order] = torch.arange(prompts)
+        rows = place[batch.owner.cpu()].argsort(stable=True).to(batch.ids.device)
+        return rows.split(len(rows) // self.config.minibatches)
+
+    def _minibatch(
+        self, episodes: Episodes, targets: Targets, rows: Tensor, control: Control
+    ) -> Mapping[str, float] | dict[str, float]:
+        """Add up the gradients of one minibatch."""
+        mask = episodes.batch.mask[rows]
+        count = float(mask.sum())
+        sums: dict[str, float] = {"policy_loss": 0.0, "clip_share": 0.0, "ratio": 0.0}
+        for part_rows in micro_batches(episodes.batch, rows):
+            control.step_boundary()
+            part, hidden = narrow(episodes.batch, episodes.start, part_rows)
+            size = part.ids.shape[1]
+            found = logprobs_from(
+                self.policy.lm, part, hidden, episodes.first, self.config.temperature
+            )
+            old = episodes.old[part_rows, :size]
+            loss, stats = ppo_policy_loss(
+                found.logprobs,
+                old,
+                targets.advantages[part_rows, :size],
+                part.mask,
+                clip=self.config.clip,
+                weights=sampler_weights(old, episodes.sampler[part_rows, :size], part.mask),
+                denominator=count,
+            )
+            share = float(part.mask.sum()) / count
+            sums["policy_loss"] += float(loss.detach())
+            sums["clip_share"] += stats.clip_share * share
+            sums["ratio"] += stats.ratio * share
+            if self.critic is not None and targets.returns is not None:
+                worth = self._value_loss(part, targets, part_rows, count)
+                sums["value_loss"] = sums.get("value_loss", 0.0) + float(worth.detach())
+                loss = loss + self.config.value_coefficient * worth
+            loss.backward()  # type: ignore[no-untyped-call]  # torch types it so
+        return sums
+
+    def _value_loss(self, part: Batch, targets: Targets, rows: Tensor, count: float) -> Tensor:
+        if self.critic is None or targets.returns is None or targets.values is None:
+            raise ValueError("a value loss needs a critic and its targets")
+        size = part.ids.shape[1]
+        loss, _ = value_loss(
+            self.critic(part),
+            targets.values[rows, :size],
+            targets.returns[rows, :size],
+            part.mask,
+            clip=self.config.value_clip,
+            denominator=count,
+        )
+        return loss
+
+    def _pretraining(self, texts: Batch, control: Control) -> float:
+        """Add the gradients of PPO-ptx: coefficient × the mean loss of a pretraining batch."""
+        total, count = 0.0, float(texts.mask.sum())
+        for rows in micro_batches(texts, torch.arange(len(texts.ids), device=texts.ids.device)):
+            control.step_boundary()
+            part, _ = narrow(texts, None, rows)
+            lm = self.policy.lm
+            after = hidden_states(lm, part, [lm.layers])[lm.layers]
+            logprobs = completion_logprobs(lm, part, after).logprobs
+            loss = token_loss(logprobs, part.mask, denominator=count)
+            (self.config.ptx_coefficient * loss).backward()  # type: ignore[no-untyped-call]  # as above
+            total += float(loss.detach())
+        return total

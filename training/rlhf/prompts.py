@@ -1,0 +1,117 @@
+"""The prompts and texts of a run directory as tokens, in the order in which a run uses them.
+
+Knows nothing of what is done with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.records import Split
+from training.rlhf.encoding import encode_prompt
+from training.rlhf.models import LanguageModel, encode_text
+from training.rlhf.randomness import shuffled
+from training.rlhf.ranked import is_conversation
+from training.rlhf.rundir import RunDirectory, RunError
+
+PROMPTS = "data/prompts.jsonl"
+FEWEST_DEVELOPMENT = 8
+"""With fewer rm_test prompts than this, looks also use prompts that are then not trained on."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt's id, its tokens, and the text of its last turn, for people to read."""
+
+    id: str
+    tokens: list[int]
+    text: str
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts to roll out on, and others for looks along the run."""
+
+    train: list[Prompt]
+    development: list[Prompt]
+    seed: int
+
+    def batch(self, number: int, size: int) -> Iterator[tuple[Prompt, int]]:
+        """Batch `number` of `size` prompts, each with a key that no other place of the run has.
+
+        All prompts come once before any comes again; each pass has an order of its own.
+        """
+        for place in range(number * size, (number + 1) * size):
+            lap, index = divmod(place, len(self.train))
+            yield self.train[shuffled(len(self.train), self.seed, "prompts", lap)[index]], place
+
+
+def read_prompts(
+    directory: RunDirectory, lm: LanguageModel, split: Split, max_tokens: int
+) -> list[Prompt]:
+    """The prompts of one split. Raises RunError: data_missing, data_invalid."""
+    found = []
+    for number, row in enumerate(directory.rows("prompts"), start=1):
+        if row.get("split") != split:
+            continue
+        if not is_conversation(row.get("prompt")) or "id" not in row:
+            raise RunError(
+                "data_invalid",
+                file=PROMPTS,
+                line=number,
+                problem="needs an id and a prompt of messages with role and content",
+            )
+        found.append(_prompt(lm, row, max_tokens))
+    return found
+
+
+def read_prompt_set(
+    directory: RunDirectory, lm: LanguageModel, *, seed: int, looks: int, max_tokens: int
+) -> PromptSet:
+    """Training prompts of the run and at most `looks` for development (split rm_test).
+
+    Raises RunError as `read_prompts`, and data_missing where there is no prompt to train on.
+    """
+    train = read_prompts(directory, lm, "train", max_tokens)
+    kept = read_prompts(directory, lm, "rm_test", max_tokens)
+    development = [kept[index] for index in shuffled(len(kept), seed, "development")[:looks]]
+    short = FEWEST_DEVELOPMENT - len(development)
+    if short > 0 and len(train) > 1:
+        cut = min(short, len(train) // 2)
+        train, development = train[:-cut], development + train[-cut:]
+    if not train or not development:
+        raise RunError("data_missing", file=PROMPTS)
+    return PromptSet(train, development, seed)
+
+
+def read_texts(directory: RunDirectory, lm: LanguageModel, max_tokens: int) -> list[list[int]]:
+    """Tokens of data/texts.jsonl, those of one token left out. Raises RunError."""
+    found = []
+    for number, row in enumerate(directory.rows("texts"), start=1):
+        if not isinstance(row.get("text"), str):
+            raise RunError(
+                "data_invalid", file="data/texts.jsonl", line=number, problem="needs a text"
+            )
+        tokens = encode_text(lm, row["text"])[:max_tokens]
+        if len(tokens) > 1:
+            found.append(tokens)
+    if not found:
+        raise RunError("data_missing", file="data/texts.jsonl")
+    return found
+
+
+def in_turn(items: Sequence[Any], start: int, count: int, seed: int) -> list[Any]:
+    """`count` items from place `start` of an endless, shuffled repetition of them."""
+    chosen = []
+    for place in range(start, start + count):
+        lap, index = divmod(place, len(items))
+        chosen.append(items[shuffled(len(items), seed, "texts", lap)[index]])
+    return chosen
+
+
+def _prompt(lm: LanguageModel, row: dict[str, Any], max_tokens: int) -> Prompt:
+    return Prompt(
+        str(row["id"]), encode_prompt(lm, row["prompt"], max_tokens), row["prompt"][-1]["content"]
+    )

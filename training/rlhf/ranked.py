@@ -1,0 +1,132 @@
+"""Rankings of a run directory as rows to score and pairs to learn. Knows nothing of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from training.records import Split
+from training.rlhf.features import FeatureRow
+from training.rlhf.probe import Rankings
+from training.rlhf.rundir import RunDirectory, RunError
+
+RANKINGS = "data/rankings.jsonl"
+
+
+@dataclass(frozen=True)
+class RankedRows:
+    """Completions, each once however often it was ranked, and who ranked which above which."""
+
+    rows: list[FeatureRow]
+    sources: list[str]
+    rankings: Rankings
+
+    def prompt_of_row(self) -> list[str]:
+        """The prompt (as in `rankings.prompts`) of every row."""
+        prompts = [""] * len(self.rows)
+        for rows, prompt in zip(self.rankings.rows, self.rankings.prompts, strict=True):
+            for row in rows:
+                prompts[row] = prompt
+        return prompts
+
+
+def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
+    """The rankings of one split. Rows of one prompt stand together, in the order of the file.
+
+    Raises RunError("data_missing"), or RunError("data_invalid") with the line and the problem.
+    """
+    read = [
+        (number, row)
+        for number, row in enumerate(directory.rows("rankings"), start=1)
+        if row.get("split") == split
+    ]
+    for number, row in read:
+        _check(number, row)
+    order: dict[str, list[dict[str, Any]]] = {}
+    for _, row in read:
+        order.setdefault(_key(row["prompt"]), []).append(row)
+
+    rows: list[FeatureRow] = []
+    sources: list[str] = []
+    indices, ranks, prompts, weights = [], [], [], []
+    for prompt, group in order.items():
+        places: dict[tuple[str, bool], int] = {}
+        for row in group:
+            own = []
+            for completion in row["completions"]:
+                key = (completion["text"], completion["finished"])
+                if key not in places:
+                    places[key] = len(rows)
+                    rows.append(FeatureRow(row["prompt"], *key))
+                    sources.append(str(completion["source"]))
+                own.append(places[key])
+            indices.append(own)
+            ranks.append([int(rank) for rank in row["ranks"]])
+            prompts.append(prompt)
+            weights.append(float(row.get("weight", 1.0)))
+    rankings = Rankings(rows=indices, ranks=ranks, prompts=prompts, weights=weights)
+    return RankedRows(rows, sources, rankings)
+
+
+def read_demonstrations(directory: RunDirectory) -> Iterator[FeatureRow]:
+    """What people would have answered, if the run has any: finished completions."""
+    if directory.has("demonstrations"):
+        for number, row in enumerate(directory.rows("demonstrations"), start=1):
+            if not isinstance(row.get("completion"), str) or not is_conversation(row.get("prompt")):
+                raise RunError(
+                    "data_invalid",
+                    file="data/demonstrations.jsonl",
+                    line=number,
+                    problem="needs a prompt of messages and a completion",
+                )
+            yield FeatureRow(row["prompt"], row["completion"], finished=True)
+
+
+def is_conversation(prompt: object) -> bool:
+    """Whether this is a list of at least one message with role and content."""
+    return (
+        isinstance(prompt, list)
+        and bool(prompt)
+        and all(
+            isinstance(message, dict)
+            and isinstance(message.get("role"), str)
+            and isinstance(message.get("content"), str)
+            for message in prompt
+        )
+    )
+
+
+def _key(prompt: list[dict[str, str]]) -> str:
+    return json.dumps([[turn["role"], turn["content"]] for turn in prompt], ensure_ascii=False)
+
+
+def _check(number: int, row: dict[str, Any]) -> None:
+    """Raises RunError("data_invalid") for a ranking that is none."""
+
+    def unless(holds: bool, problem: str) -> None:
+        if not holds:
+            raise RunError("data_invalid", file=RANKINGS, line=number, problem=problem)
+
+    completions, ranks = row.get("completions"), row.get("ranks")
+    unless(is_conversation(row.get("prompt")), "prompt: must be messages with role and content")
+    unless(isinstance(completions, list) and len(completions) >= 2, "completions: 2 or more")
+    unless(
+        all(
+            isinstance(item, dict)
+            and isinstance(item.get("text"), str)
+            and isinstance(item.get("finished"), bool)
+            and "source" in item
+            for item in completions or []
+        ),
+        "completions: each needs text, source and finished",
+    )
+    unless(
+        isinstance(ranks, list)
+        and len(ranks) == len(completions or [])
+        and all(isinstance(rank, int) and rank >= 1 for rank in ranks),
+        "ranks: one whole number from 1 for each completion",
+    )
+    weight = row.get("weight", 1.0)
+    unless(isinstance(weight, int | float) and weight > 0, "weight: must be above 0")

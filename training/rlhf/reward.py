@@ -1,0 +1,304 @@
+"""The recipe `reward`: rankings in, a reward model out. `python -m training.rlhf.reward RUN_DIR`.
+
+A ridge probe on the frozen base's states, its accuracy measured out of fold; then, where asked
+for, fine-tuning from there, K-wise with InstructGPT's loss, kept only where it predicts held-out
+rankings better. Knows nothing of policies.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from training.configs import RewardConfig
+from training.rlhf.features import FeatureRow, feature_count, pooled_features
+from training.rlhf.models import LanguageModel, load_language_model
+from training.rlhf.precision import choose_compute
+from training.rlhf.probe import (
+    Rankings,
+    accuracy_interval,
+    calibration,
+    fit_probe,
+    fold_numbers,
+    log_loss,
+)
+from training.rlhf.process import Control, Stopped, run_recipe
+from training.rlhf.ranked import RankedRows, read_demonstrations, read_rankings
+from training.rlhf.reward_model import LENGTH_SCALE, RewardModel, check_saved
+from training.rlhf.reward_tuning import RewardTuning
+from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+
+logger = logging.getLogger(__name__)
+
+CHUNK_ROWS = 128
+"""Completions between two rows of metrics while features are computed."""
+FEATURE_SAVES = 20
+"""States saved while features are computed, at most: each holds all of them so far."""
+FEWEST_SAMPLES = 8
+"""Of the base's samples that a scale can be measured on; with fewer, all completions count."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a fit says of rankings that it did not see. scores: (rows,) log-odds."""
+
+    scores: Tensor
+    rankings: Rankings
+
+
+def main(directory: RunDirectory, control: Control) -> ResultMetrics:
+    """Train a reward model on the run's rankings. Returns what people need to judge it by."""
+    config = directory.config
+    if not isinstance(config, RewardConfig):
+        raise TypeError(type(config).__name__)
+    compute = choose_compute(directory)
+
+    # 1. The rankings: those to learn from, those kept back for a test, what people would say.
+    fit = read_rankings(directory, "judge" if config.role == "judge" else "train")
+    test = read_rankings(directory, "rm_test")
+    demonstrations = list(read_demonstrations(directory))
+    check_enough(fit.rankings, config.folds)
+    rows = [*fit.rows, *test.rows, *demonstrations]
+
+    # 2. The frozen base, and where an interrupted run stood.
+    base = load_language_model(config.base, device=compute.device, precision=compute.precision)
+    run = RewardRun(directory, control, config, base, rows)
+
+    # 3. Features of the frozen layers, and the ridge fit on them: scores are log-odds from here.
+    seconds = time.monotonic()
+    features = run.features()
+    metrics: ResultMetrics = {"seconds_features": round(time.monotonic() - seconds, 2)}
+    seconds = time.monotonic()
+    probe, held_out = None, None
+    if run.layers:
+        found = fit_probe(
+            features[: len(fit.rows)],
+            fit.rankings,
+            probe_columns(base.width, run.layers),
+            folds=config.folds,
+            seed=config.seed,
+        )
+        scale, _ = calibration(found.out_of_fold, fit.rankings)
+        probe = found.weight * scale
+        held_out = HeldOut(found.out_of_fold.nan_to_num() * scale, fit.rankings)
+        metrics |= {"columns": found.columns, "ridge": found.ridge}
+        logger.info("probe on %s with λ = %g", found.columns, found.ridge)
+    metrics["seconds_probe"] = round(time.monotonic() - seconds, 2)
+
+    # 4. Fine-tuning from there: without one fold first, to see whether that one is judged better.
+    seconds = time.monotonic()
+    tuned = None
+    if config.finetune != "never":
+        trial = run.trial(fit, held_out)
+        if config.finetune == "always" or held_out is None or improves(trial, held_out):
+            tuned = run.tuning(fit, held_out, range(len(fit.rankings)), "tune")
+            run.train(tuned, before=run.chunks + run.trial_steps)
+            held_out = trial
+    metrics["seconds_finetune"] = round(time.monotonic() - seconds, 2)
+    if held_out is None:
+        raise ValueError("neither a probe nor fine-tuning: the config does not allow that")
+
+    # 5. Raw scores of everything, and the scale: mean 0, variance 1 over the base's samples.
+    model = RewardModel(
+        base if tuned is None else tuned.lm,
+        base,
+        run.layers,
+        probe,
+        None if tuned is None else tuned.head.detach(),
+        length_scale=LENGTH_SCALE,
+        max_tokens=config.max_tokens,
+    )
+    raw = features.double() @ probe if probe is not None else torch.zeros(len(rows)).double()
+    if tuned is not None:
+        raw += replace(model, layers=(), probe=None).score(rows, control=control).double()
+    samples = base_samples([*fit.sources, *test.sources], config.base_source)
+    shown = raw[len(fit.rows) + len(test.rows) :] if demonstrations else raw[samples]
+    model = replace(model, mean=float(shown.mean()), std=max(float(raw[samples].std()), 1e-6))
+
+    # 6. Save it, load it again, compare its scores; then say how good it is.
+    folder = directory.checkpoint_folder()
+    model.save(folder)
+    check_saved(model, folder, rows[:8])
+    directory.publish_checkpoint(folder)
+    metrics |= quality(config, held_out, fit.rankings)
+    metrics |= test_quality(config, raw[len(fit.rows) : len(fit.rows) + len(test.rows)], test)
+    return metrics | {
+        "finetuned": int(tuned is not None),
+        "score_mean": model.mean,
+        "score_std": model.std,
+    }
+
+
+class RewardRun:
+    """The parts of a run that take long, each in steps that a resumed run does not repeat.
+
+    Steps are numbered through: chunks of features, then the trial's steps, then the final tuning's.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        control: Control,
+        config: RewardConfig,
+        base: LanguageModel,
+        rows: Sequence[FeatureRow],
+    ) -> None:
+        self.directory, self.control, self.config = directory, control, config
+        self.base, self.rows = base, rows
+        self.layers = tuple(sorted({base.layer_at(depth) for depth in config.probe_layers}))
+        self.chunks = math.ceil(len(rows) / CHUNK_ROWS) if self.layers else 0
+        self.trial_steps = 0
+        self.state = directory.load_state()
+        self.done = self.state.step if self.state else 0
+        self.tensors = dict(self.state.tensors) if self.state else {}
+
+    def features(self) -> Tensor:
+        """(rows, f) float32 features of all rows; (rows, 0) where no probe is asked for."""
+        if not self.layers:
+            return torch.zeros(len(self.rows), 0)
+        features = torch.zeros(len(self.rows), feature_count(self.base, self.layers))
+        have = self.tensors.get("features")
+        if have is not None:
+            features[: len(have)] = have
+        every = max(1, self.chunks // FEATURE_SAVES)
+        for chunk in range(min(self.done, self.chunks), self.chunks):
+            start, end = chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, len(self.rows))
+            try:
+                features[start:end] = pooled_features(
+                    self.base,
+                    self.rows[start:end],
+                    self.layers,
+                    length_scale=LENGTH_SCALE,
+                    max_tokens=self.config.max_tokens,
+                    control=self.control,
+                )
+            except Stopped:
+                self._save(chunk, {"features": features[:start]})
+                raise
+            self.directory.log_metrics(chunk + 1, self.chunks, features=end / len(self.rows))
+            if (chunk + 1) % every == 0 or chunk + 1 == self.chunks:
+                self._save(chunk + 1, {"features": features[:end]})
+        self.tensors["features"] = features
+        return features
+
+    def tuning(
+        self, fit: RankedRows, held_out: HeldOut | None, chosen: Sequence[int], key: str
+    ) -> RewardTuning:
+        """A fresh fine-tuning beside the probe's scores. Those are out of fold: a probe flatters
+        the rankings that it was fitted on, and nothing would be left to learn from them."""
+        offsets = None if held_out is None else held_out.scores
+        return RewardTuning(self.base, self.config, fit, offsets, chosen=chosen, key=key)
+
+    def trial(self, fit: RankedRows, held_out: HeldOut | None) -> HeldOut:
+        """Fine-tune without the first fold's rankings; what that says of them."""
+        folds = fold_numbers(fit.rankings.prompts, self.config.folds, self.config.seed)
+        kept = [number for number, fold in enumerate(folds) if fold > 0]
+        judged = [number for number, fold in enumerate(folds) if fold == 0]
+        tuning = self.tuning(fit, held_out, kept, "trial")
+        self.trial_steps = tuning.steps
+        if "trial_scores" not in self.tensors:
+            self.train(tuning, before=self.chunks)
+            self.tensors["trial_scores"] = tuning.scores(judged)
+            self._save(self.chunks + self.trial_steps, {})
+        return HeldOut(self.tensors["trial_scores"], fit.rankings.subset(judged))
+
+    def train(self, tuning: RewardTuning, *, before: int) -> None:
+        """Take all steps of a fine-tuning; `before` steps of the run come ahead of it."""
+        first = max(0, self.done - before)
+        if first:
+            tuning.load(self.tensors)
+        for number in range(first, tuning.steps):
+            try:
+                stats = tuning.step(number, self.control)
+            except Stopped:
+                self._save(before + number, tuning.tensors() if number else {})
+                raise
+            self.directory.log_metrics(
+                before + number + 1, before + tuning.steps, **stats._asdict()
+            )
+            last = number + 1 == tuning.steps
+            if (number + 1) % self.config.save_every == 0 and not last:
+                self._save(before + number + 1, tuning.tensors())
+        self.tensors = {n: t for n, t in self.tensors.items() if not n.startswith("tuning.")}
+
+    def _save(self, step: int, tensors: dict[str, Tensor]) -> None:
+        self.directory.save_state(step, {**self.tensors, **tensors}, {})
+
+
+def check_enough(rankings: Rankings, folds: int) -> None:
+    """Raises RunError("too_few_rankings"): each fold needs a prompt where someone preferred one."""
+    found = len(
+        {
+            prompt
+            for prompt, ranks in zip(rankings.prompts, rankings.ranks, strict=True)
+            if len(set(ranks)) > 1
+        }
+    )
+    if found < folds:
+        raise RunError("too_few_rankings", found=found, needed=folds)
+
+
+def probe_columns(width: int, layers: Sequence[int]) -> dict[str, list[int]]:
+    """Candidates for what the probe may use: the length alone, one depth with it, everything.
+
+    Follows the order of features.py: a mean for each depth, the last token's state, the length.
+    """
+    length = list(range((len(layers) + 1) * width, (len(layers) + 1) * width + 3))
+    columns = {"length": length}
+    for index, layer in enumerate(layers):
+        columns[f"layer {layer}"] = [*range(index * width, (index + 1) * width), *length]
+    if len(layers) > 1:
+        columns["all layers"] = [*range((len(layers) + 1) * width), *length]
+    return columns
+
+
+def improves(trial: HeldOut, probe: HeldOut) -> bool:
+    """Whether fine-tuning predicts the rankings that it was judged on better than the probe."""
+    return log_loss(trial.scores, trial.rankings) < log_loss(probe.scores, trial.rankings)
+
+
+def base_samples(sources: Sequence[str], base_source: str | None) -> list[int]:
+    """Which completions the scale is measured on: the base's, or all where those are too few."""
+    own = [row for row, source in enumerate(sources) if source == base_source]
+    return own if len(own) >= FEWEST_SAMPLES else list(range(len(sources)))
+
+
+def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> ResultMetrics:
+    """Accuracy on rankings that the fit did not see, and what it was fitted on."""
+    found = accuracy_interval(
+        held_out.scores, held_out.rankings, draws=config.bootstrap, seed=config.seed
+    )
+    return {
+        "oof_accuracy": found.value,
+        "oof_low": found.low,
+        "oof_high": found.high,
+        "oof_log_loss": log_loss(held_out.scores, held_out.rankings),
+        "rankings": len(rankings),
+        "prompts": len(set(rankings.prompts)),
+        "pairs": rankings.pairs,
+        "tied_pairs": rankings.tied_pairs,
+    }
+
+
+def test_quality(config: RewardConfig, scores: Tensor, test: RankedRows) -> ResultMetrics:
+    """Accuracy on the prompts that no fit has seen; None where there is no untied pair of them."""
+    if not test.rankings.pairs:
+        return {"test_accuracy": None, "test_low": None, "test_high": None, "test_pairs": 0}
+    found = accuracy_interval(scores, test.rankings, draws=config.bootstrap, seed=config.seed)
+    return {
+        "test_accuracy": found.value,
+        "test_low": found.low,
+        "test_high": found.high,
+        "test_pairs": test.rankings.pairs,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main, "reward"))

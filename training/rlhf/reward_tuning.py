@@ -1,0 +1,191 @@
+"""Fine-tuning a reward model on rankings, K-wise: all pairs of one prompt in one batch element.
+
+Scores are an offset that stays (what a probe says of each completion) plus a linear head on the
+last token's state of a model that learns. Knows nothing of how the offsets came about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from training.configs import RewardConfig
+from training.rlhf.encoding import encode_group
+from training.rlhf.losses import ranking_loss
+from training.rlhf.models import LanguageModel, add_lora, load_language_model, unfreeze
+from training.rlhf.optimiser import Optimiser
+from training.rlhf.precision import Precision
+from training.rlhf.probe import Rankings
+from training.rlhf.process import Control
+from training.rlhf.randomness import generator, shuffled
+from training.rlhf.ranked import RankedRows
+from training.rlhf.reward_model import last_scores
+from training.rlhf.schedules import cosine
+
+MICRO_BATCH = 32
+"""Completions a forward and backward pass; fixed, so that a resumed run adds up the same."""
+
+
+class StepStats(NamedTuple):
+    """loss: nats a pair. accuracy: of the batch's pairs, before the step."""
+
+    loss: float
+    accuracy: float
+    gradient_norm: float
+
+
+class RewardTuning:
+    """A trainable copy of the base (LoRA, or all weights) with a head, and its optimiser."""
+
+    def __init__(
+        self,
+        base: LanguageModel,
+        config: RewardConfig,
+        data: RankedRows,
+        offsets: Tensor | None,
+        *,
+        chosen: Sequence[int],
+        key: str,
+    ) -> None:
+        """offsets: (rows,) log-odds, None: no probe. chosen: numbers of the rankings to learn."""
+        self.config, self.data, self.key = config, data, key
+        self.offsets = torch.zeros(len(data.rows)) if offsets is None else offsets.float()
+        self.offsets = self.offsets.to(base.device)
+        self.lm = _trainable(base, config, key)
+        head = torch.zeros(base.width)
+        if offsets is None:
+            # [O] and [S]: standard deviation 1/√(d + 1); beside a probe the head starts at nothing.
+            head.normal_(0, 1 / math.sqrt(base.width + 1), generator=generator(config.seed, key))
+        self.head = nn.Parameter(head.to(base.device))
+        self.optimiser = Optimiser(
+            {"head": self.head, **{f"lm.{n}": p for n, p in self.lm.trainable().items()}},
+            learning_rate=config.learning_rate,
+            beta2=0.95,
+            clip=config.gradient_clip,
+            weight_decay=config.weight_decay,
+        )
+        groups: dict[str, list[int]] = {}
+        for number in chosen:
+            groups.setdefault(data.rankings.prompts[number], []).append(number)
+        self.prompts = list(groups.values())
+
+    @property
+    def steps(self) -> int:
+        """Steps of all epochs together."""
+        return self.config.epochs * math.ceil(len(self.prompts) / self.config.batch)
+
+    def step(self, number: int, control: Control) -> StepStats:
+        """Step `number`, counted from 0, on its share of its epoch's order of prompts.
+
+        Stopped in the middle, it has changed nothing.
+        """
+        per_epoch = math.ceil(len(self.prompts) / self.config.batch)
+        epoch, place = divmod(number, per_epoch)
+        order = shuffled(len(self.prompts), self.config.seed, self.key, epoch)
+        batch = order[place * self.config.batch : (place + 1) * self.config.batch]
+        rankings = self.data.rankings.subset([n for index in batch for n in self.prompts[index]])
+        total = _weight(rankings)
+        loss, right, pairs = 0.0, 0.0, 0
+        for part in _micro_batches(self.data.rankings, [self.prompts[index] for index in batch]):
+            control.step_boundary()
+            own = self.data.rankings.subset(part)
+            scores, rows = self._scores(own)
+            table = _table(own, rows, self.lm.device)
+            value, stats = ranking_loss(
+                scores[table.places], table.ranks, table.mask, table.weights
+            )
+            share = _weight(own) / max(total, 1e-12)
+            (value * share).backward()  # type: ignore[no-untyped-call]  # torch types it so
+            loss += float(value.detach()) * share
+            right, pairs = right + stats.accuracy * stats.pairs, pairs + stats.pairs
+        norm = self.optimiser.step(cosine(number, total=self.steps), number=number + 1)
+        return StepStats(loss, right / max(pairs, 1), norm)
+
+    def scores(self, chosen: Sequence[int]) -> Tensor:
+        """(rows,) log-odds of the rows that the rankings `chosen` name, 0 elsewhere; on the CPU."""
+        found = torch.zeros(len(self.data.rows))
+        with torch.no_grad():
+            groups = [[number] for number in chosen]
+            for part in _micro_batches(self.data.rankings, groups):
+                scores, rows = self._scores(self.data.rankings.subset(part))
+                found[rows] = scores.cpu()
+        return found
+
+    def _scores(self, rankings: Rankings) -> tuple[Tensor, list[int]]:
+        """Scores of the rows that these rankings name, each once, and which rows they are."""
+        rows = sorted({row for own in rankings.rows for row in own})
+        batch = encode_group(self.lm, [self.data.rows[row] for row in rows], self.config.max_tokens)
+        return last_scores(self.lm, self.head, batch) + self.offsets[rows], rows
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return self.optimiser.tensors("tuning.")
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors` gave."""
+        self.optimiser.load(tensors, "tuning.")
+
+
+def _trainable(base: LanguageModel, config: RewardConfig, key: str) -> LanguageModel:
+    if config.lora_rank:
+        return add_lora(
+            base,
+            config.lora_rank,
+            config.lora_scale,
+            config.lora_top_share,
+            generator(config.seed, key, "lora"),
+        )
+    precision: Precision = "bfloat16" if base.dtype == torch.bfloat16 else "float32"
+    own = load_language_model(base.path, device=str(base.device), precision=precision)
+    unfreeze(own)
+    return own
+
+
+def _weight(rankings: Rankings) -> float:
+    """Label weight of the rankings that have an untied pair: the others have no loss."""
+    return sum(
+        weight
+        for ranks, weight in zip(rankings.ranks, rankings.weights, strict=True)
+        if len(set(ranks)) > 1
+    )
+
+
+def _micro_batches(rankings: Rankings, groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Groups put together as long as they name no more than MICRO_BATCH completions."""
+    parts: list[list[int]] = []
+    size = MICRO_BATCH
+    for group in groups:
+        rows = len({row for number in group for row in rankings.rows[number]})
+        if not parts or size + rows > MICRO_BATCH:
+            parts.append([])
+            size = 0
+        parts[-1].extend(group)
+        size += rows
+    return parts
+
+
+class _Table(NamedTuple):
+    """Rankings as rectangles, padded to the largest K, for `losses.ranking_loss`."""
+
+    places: Tensor
+    """(rankings, K) int64: where each completion's score stands."""
+    ranks: Tensor
+    mask: Tensor
+    weights: Tensor
+
+
+def _table(rankings: Rankings, rows: Sequence[int], device: torch.device) -> _Table:
+    place = {row: index for index, row in enumerate(rows)}
+    size = (len(rankings), max(map(len, rankings.rows)))
+    places, ranks = torch.zeros(size, dtype=torch.int64), torch.ones(size, dtype=torch.int64)
+    mask = torch.zeros(size, dtype=torch.bool)
+    for number, (own, order) in enumerate(zip(rankings.rows, rankings.ranks, strict=True)):
+        places[number, : len(own)] = torch.tensor([place[row] for row in own])
+        ranks[number, : len(own)] = torch.tensor(list(order))
+        mask[number, : len(own)] = True
+    weights = torch.tensor(rankings.weights)
+    return _Table(*(tensor.to(device) for tensor in (places, ranks, mask, weights)))
