@@ -130,8 +130,8 @@ METRIC_NAMES = {
     "base_win_low": gettext_lazy("win rate over the base, low"),
     "base_win_high": gettext_lazy("win rate over the base, high"),
     "best_of_win_rate": gettext_lazy("win rate of best-of-n"),
-    "best_of_low": gettext_lazy("win rate of best-of-n, low"),
-    "best_of_high": gettext_lazy("win rate of best-of-n, high"),
+    "best_of_win_low": gettext_lazy("win rate of best-of-n, low"),
+    "best_of_win_high": gettext_lazy("win rate of best-of-n, high"),
     "ratio_first": gettext_lazy("first ratio"),
     "validation_loss": gettext_lazy("held-out loss"),
 }

@@ -49,7 +49,7 @@ def _save(request: SignedIn, project: Project) -> HttpResponse:
         else:
             messages.success(request, _("The plan is saved. It holds from the next round on."))
             return redirect("plan", slug=project.slug)
-    return _page(request, project, True, form, overrides, status=422)
+    return _page(request, project, True, form, overrides, status=400)
 
 
 def _page(

@@ -176,7 +176,7 @@ def run_repeat(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         except Refusal as refusal:
             form.add_error(None, refusal.message)
     context = {"project": original.project, "run": original, "form": form}
-    status = 422 if form is not None and form.is_bound else 200
+    status = 400 if form is not None and form.is_bound else 200
     return render(request, "training/run_repeat.html", context, status=status)
 
 
