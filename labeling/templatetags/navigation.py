@@ -13,16 +13,15 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Membership, Project, Role, User
+from labeling.models import Project, Role
+from labeling.views.access import RANKERS, READERS, role_in
 
 register = template.Library()
 
-EVERYONE = frozenset(Role)
-RANKERS = frozenset({Role.LABELER, Role.REVIEWER, Role.MANAGER})
-READERS = frozenset({Role.REVIEWER, Role.MANAGER, Role.RESEARCHER})
-MANAGERS = frozenset({Role.MANAGER})
+EVERYONE = tuple(Role)
+MANAGERS = (Role.MANAGER,)
 
-TABS: tuple[tuple[str, Promise, frozenset[Role]], ...] = (
+TABS: tuple[tuple[str, Promise, tuple[Role, ...]], ...] = (
     ("overview", _("Overview"), READERS),
     ("rank", _("Rank"), RANKERS),
     ("my-rankings", _("My rankings"), RANKERS),
@@ -45,14 +44,6 @@ class Tab(TypedDict):
     current: bool
 
 
-def role_in(*, user: User, project: Project) -> Role | None:
-    """The role of `user` in `project`; a superuser is a manager everywhere."""
-    if user.is_superuser:
-        return Role.MANAGER
-    membership = Membership.objects.filter(user=user, project=project).first()
-    return Role(membership.role) if membership else None
-
-
 def address(name: str, project: Project) -> str | None:
     """The page called `name` of `project`, or None where no app has one."""
     try:
@@ -65,7 +56,7 @@ def address(name: str, project: Project) -> str | None:
 def project_tabs(context: dict[str, Any], project: Project) -> dict[str, Any]:
     """The tabs that the signed-in person's role has in `project`."""
     request = context["request"]
-    role = role_in(user=request.user, project=project)
+    role = role_in(project, request.user)
     tabs = []
     for name, label, roles in TABS:
         url = address(name, project)

@@ -1,0 +1,50 @@
+"""A ranking as a form sends it, and why a prompt is passed on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+PREFIX = "rank-"
+
+
+def ranks_in(data: Mapping[str, object]) -> dict[int, int]:
+    """The ranks by completion id of the fields `rank-<id>` that hold a whole number.
+
+    A field that holds something else counts as rank 0, which no ranking accepts.
+    """
+    found = {}
+    for name, value in data.items():
+        pk = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and pk.isdecimal() and value != "":
+            text = str(value)
+            found[int(pk)] = int(text) if text.isdecimal() and len(text) < 4 else 0
+    return found
+
+
+def seconds_in(data: Mapping[str, object], otherwise: float) -> float:
+    """The active seconds that the page counted, or `otherwise` where scripts are off."""
+    try:
+        seconds = float(str(data.get("seconds", "")))
+    except ValueError:
+        return otherwise
+    return seconds if math.isfinite(seconds) and seconds > 0 else otherwise
+
+
+class SkipForm(forms.Form):
+    """Why a prompt is passed on."""
+
+    reason = forms.ChoiceField(
+        label=_("Why"),
+        required=False,
+        choices=[
+            ("", _("No reason given")),
+            ("cannot judge", _("I can't judge this")),
+            ("unclear prompt", _("The prompt makes no sense")),
+            ("harmful", _("It is harmful or upsetting")),
+            ("broken", _("The completions are broken")),
+        ],
+    )

@@ -1,0 +1,70 @@
+"""Who is asking, and whether they see it. What is not visible does not exist (404)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+
+from labeling.models import Membership, Project, Role, User
+
+if TYPE_CHECKING:
+    from django_htmx.middleware import HtmxDetails
+
+P = ParamSpec("P")
+
+RANKERS = (Role.LABELER, Role.REVIEWER, Role.MANAGER)
+READERS = (Role.REVIEWER, Role.MANAGER, Role.RESEARCHER)
+
+
+class SignedIn(HttpRequest):
+    """A request of somebody who is signed in."""
+
+    user: User
+    htmx: HtmxDetails
+
+
+View = Callable[Concatenate[SignedIn, P], HttpResponseBase]
+
+
+def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Let only signed-in people in; others are led to the sign-in page.
+
+    A request by htmx or by a script gets 401 instead: the page it comes from stays as it is, with
+    what was entered, and says so.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed just above
+        if request.headers.get("HX-Request"):
+            return HttpResponse(status=401)
+        return redirect_to_login(request.get_full_path())
+
+    return guarded
+
+
+def project_for(request: SignedIn, slug: str, *roles: Role) -> Project:
+    """The project at `slug` if the person has one of `roles` in it (any, if none is named).
+
+    Raises Http404.
+    """
+    return get_object_or_404(Project.objects.visible_to(request.user, *roles), slug=slug)
+
+
+def role_in(project: Project, user: User) -> Role | None:
+    """What `user` is in `project`; a superuser is a manager everywhere."""
+    if user.is_superuser:
+        return Role.MANAGER
+    membership = Membership.objects.filter(user=user, project=project).first()
+    return Role(membership.role) if membership else None
+
+
+def may_create_projects(user: User) -> bool:
+    """Whoever manages a project, or the installation, may start another."""
+    return user.is_superuser or user.memberships.filter(role=Role.MANAGER).exists()

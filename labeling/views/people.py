@@ -1,0 +1,92 @@
+"""Who works in a project: members, their roles, the links that lead in."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.db.models import Count, Max, Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from labeling import people
+from labeling.forms.people import InvitationForm, RoleForm
+from labeling.models import Invitation, Membership, Project, Role
+from labeling.refusals import Refusal
+from labeling.views.access import SignedIn, project_for, signed_in
+
+
+def people_page(
+    request: SignedIn,
+    project: Project,
+    *,
+    form: InvitationForm | None = None,
+    fresh: Invitation | None = None,
+    secret: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """The page; with `fresh` and its secret, the new link on top, shown this once."""
+    theirs = Q(user__rankings__slate__project=project, user__rankings__is_current=True)
+    members = (
+        Membership.objects.filter(project=project)
+        .select_related("user")
+        .annotate(
+            rankings=Count("user__rankings", filter=theirs),
+            last_ranking=Max("user__rankings__created_at", filter=theirs),
+        )
+        .order_by("-user__is_active", "user__name", "user__username")
+    )
+    page = {
+        "project": project,
+        "members": members,
+        "roles": Role.choices,
+        "invitations": project.invitations.filter(accepted_at=None, revoked_at=None).order_by("-pk"),
+        "now": timezone.now(),
+        "form": form or InvitationForm(),
+        "fresh": fresh,
+        "secret": secret,
+    }
+    return render(request, "labeling/people.html", page, status=status)
+
+
+@signed_in
+@never_cache
+@require_http_methods(["GET", "POST"])
+def project_people(request: SignedIn, slug: str) -> HttpResponse:
+    """List; a POST makes an invitation and shows its link, once."""
+    project = project_for(request, slug, Role.MANAGER)
+    if request.method != "POST":
+        return people_page(request, project)
+    form = InvitationForm(request.POST)
+    if not form.is_valid():
+        return people_page(request, project, form=form, status=400)
+    fresh, secret = people.invite(project=project, by=request.user, **form.cleaned_data)
+    return people_page(request, project, fresh=fresh, secret=secret)
+
+
+@signed_in
+@require_POST
+def member(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """Give a member another role, or take them out of the project; their work stays."""
+    project = project_for(request, slug, Role.MANAGER)
+    membership = get_object_or_404(Membership, pk=pk, project=project)
+    form = RoleForm(request.POST)
+    try:
+        if "remove" in request.POST:
+            people.remove_member(project=project, user=membership.user)
+            done = _("%(name)s is no longer in this project. All their work is kept.")
+        elif form.is_valid():
+            role = form.cleaned_data["role"]
+            people.set_role(project=project, user=membership.user, role=role)
+            done = _("%(name)s has a new role.")
+        else:
+            return people_page(request, project, status=400)
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, done % {"name": membership.user})
+    if membership.user == request.user:
+        return redirect("home")
+    return redirect("project-people", slug)

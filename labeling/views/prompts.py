@@ -1,0 +1,125 @@
+"""Prompts: listed, looked at, withdrawn, brought in by the file."""
+
+from __future__ import annotations
+
+from typing import BinaryIO, cast
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from labeling import imports, prompts
+from labeling.forms.prompts import ImportForm
+from labeling.models import Import, Prompt, Role, Split
+from labeling.refusals import Refusal
+from labeling.views.access import READERS, SignedIn, project_for, role_in, signed_in
+
+PAGE = 50
+
+
+@signed_in
+@require_GET
+def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
+    """The project's prompts, filtered by the address."""
+    project = project_for(request, slug, *READERS)
+    live = Prompt.objects.live().filter(project=project)
+    found = live
+    text, split, category = (request.GET.get(name, "") for name in ("q", "split", "category"))
+    if text:
+        found = found.filter(messages__icontains=text)
+    if split in Split.values:
+        found = found.filter(split=split)
+    if category:
+        found = found.filter(category=category)
+    found = found.annotate(
+        ranking_count=Count("slates__rankings", filter=Q(slates__rankings__is_current=True))
+    )
+    page = {
+        "project": project,
+        "page": Paginator(found.order_by("-pk"), PAGE).get_page(request.GET.get("page")),
+        "filters": {"q": text, "split": split, "category": category},
+        "filtered": bool(text or split or category),
+        "splits": Split.choices,
+        "categories": live.exclude(category="")
+        .order_by("category")
+        .values_list("category", flat=True)
+        .distinct(),
+        "imports": project.imports.order_by("-pk")[:5],
+        "may_edit": role_in(project, request.user) == Role.MANAGER,
+    }
+    return render(request, "labeling/prompt_list.html", page)
+
+
+@signed_in
+@require_GET
+def prompt(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """One prompt, what was written for it and by whom, and how often it was ranked."""
+    project = project_for(request, slug, *READERS)
+    found = get_object_or_404(Prompt.objects.filter(project=project), pk=pk)
+    page = {
+        "project": project,
+        "prompt": found,
+        "completions": found.completions.select_related("source").order_by("pk"),
+        "slates": found.slates.annotate(
+            ranking_count=Count("rankings", filter=Q(rankings__is_current=True))
+        ).order_by("pk"),
+        "may_edit": role_in(project, request.user) == Role.MANAGER,
+    }
+    return render(request, "labeling/prompt.html", page)
+
+
+@signed_in
+@require_POST
+def prompt_withdraw(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """Take a prompt out of the work, or put it back."""
+    project = project_for(request, slug, Role.MANAGER)
+    found = get_object_or_404(Prompt.objects.filter(project=project), pk=pk)
+    if found.withdrawn_at is None:
+        prompts.withdraw_prompt(prompt=found)
+        messages.success(request, _("Withdrawn: nobody is asked to rank it any more."))
+    else:
+        prompts.restore_prompt(prompt=found)
+        messages.success(request, _("It is back in the work."))
+    return redirect("prompt", slug, pk)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def prompt_import(request: SignedIn, slug: str) -> HttpResponse:
+    """Upload a file; it is taken in whole or not at all."""
+    project = project_for(request, slug, Role.MANAGER)
+    form = ImportForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        file = form.cleaned_data["file"]
+        try:
+            row = imports.import_file(
+                project=project,
+                kind=form.cleaned_data["kind"],
+                format=form.cleaned_data["format"] or imports.format_of(file.name),
+                file=cast("BinaryIO", file.file),
+                file_name=file.name,
+                by=request.user,
+            )
+        except Refusal as refusal:
+            form.add_error("file", refusal.message)
+        else:
+            return redirect("import", slug, row.pk)
+    page = {"project": project, "form": form}
+    status = 400 if form.errors else 200
+    return render(request, "labeling/prompt_import.html", page, status=status)
+
+
+@signed_in
+@require_GET
+def import_page(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """What became of a file: how many rows are in, or what is wrong, line by line."""
+    project = project_for(request, slug, *READERS)
+    row = get_object_or_404(Import, project=project, pk=pk)
+    added = ngettext("%(n)d row is in.", "%(n)d rows are in.", row.rows) % {"n": row.rows}
+    page = {"project": project, "import": row, "added": added, "most": imports.MAX_PROBLEMS}
+    return render(request, "labeling/import.html", page)
