@@ -181,7 +181,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             finished_share=sums["finished"] / sums["completions"],
             length=sums["tokens"] / sums["completions"],
         )
-        directory.save_state(step + 1, {"none": torch.zeros(1)}, sums)
+        directory.save_state(step + 1, {}, sums)
 
     # 3. What came of it.
     return {

@@ -1,6 +1,6 @@
 """A tiny Llama with random weights, for tests and CI: `python -m training.rlhf.tiny_model FOLDER`.
 
-It babbles lower-case letters and ends after about 25 of them. It loads in well under a second, by
+It babbles, mostly lower-case letters, and ends after about 30 of them. It loads in well under a second, by
 the same path as any other model. The same seed gives the same bytes.
 """
 
@@ -25,7 +25,7 @@ TEMPLATE = (
 )
 """ChatML, as the default model has it."""
 
-LETTER_BIAS, END_BIAS = 6.0, 6.0
+LETTER_BIAS, END_BIAS = 12.0, 11.5
 """Logits, roughly, that letters and the end have over any other byte."""
 
 
@@ -72,7 +72,7 @@ def make_model(
     direction = torch.full((hidden,), 1 / math.sqrt(hidden))
     with torch.no_grad():
         embeddings = model.model.embed_tokens.weight
-        embeddings += 3 * embeddings.std() * math.sqrt(hidden) * direction
+        embeddings += 4 * embeddings.std() * math.sqrt(hidden) * direction
         model.lm_head.weight += likely[:, None] * direction / math.sqrt(hidden)
     return model.eval()
 

@@ -1,0 +1,45 @@
+"""A tiny model on disk and in memory, made once per worker, and run directories to fill."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.configs import RunConfig
+from training.rlhf.models import LanguageModel, load_language_model
+from training.rlhf.tiny_model import write_tiny_model
+
+torch.set_num_threads(1)
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama's folder. Not to be written to."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> LanguageModel:
+    """The tiny Llama in float32, frozen. with_adapter() makes changed copies."""
+    return load_language_model(tiny_folder, device="cpu", precision="float32")
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """make_run(config, prompts=[…], name="run") → a run directory as the launcher writes it."""
+
+    def make(config: RunConfig, *, name: str = "run", **data: list[Mapping[str, Any]]) -> Path:
+        folder = tmp_path / name
+        (folder / "data").mkdir(parents=True)
+        (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
+        for file, rows in data.items():
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            (folder / "data" / f"{file}.jsonl").write_text(text, encoding="utf-8")
+        return folder
+
+    return make
