@@ -244,9 +244,6 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
         start = deployed
     if kind == Run.Kind.EVALUATE:
         start = made[Checkpoint.Kind.POLICY]
-    changes: dict[str, Any] = {}
-    if kind == Run.Kind.EVALUATE:
-        changes["look"] = evaluations.next_look(round_.project)
     inputs = runs.Inputs(
         base=base,
         start=start,
@@ -262,7 +259,7 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
         by=round_.started_by,
         round_=round_,
         seed=round_.number + (JUDGE_SEED if kind == Run.Kind.JUDGE else 0),
-        changes=changes,
+        look=evaluations.next_look(round_.project),
     )
 
 

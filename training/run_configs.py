@@ -61,9 +61,17 @@ def editable_fields(kind: str) -> list[str]:
 
 
 def run_config(
-    *, plan: Plan, project: Project, kind: str, seed: int, changes: Mapping[str, Any] | None = None
+    *,
+    plan: Plan,
+    project: Project,
+    kind: str,
+    seed: int,
+    look: int = 1,
+    changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The stored config of a run: preset, then the plan's overrides, then `changes`.
+
+    look: the number of an evaluation among its project's, which sets its α.
 
     Raises InvalidConfig with every problem at once.
     """
@@ -72,6 +80,8 @@ def run_config(
     values |= plan.overrides.get(recipe, {})
     if kind != recipe:
         values |= plan.overrides.get(kind, {})
+    if kind == Run.Kind.EVALUATE:
+        values["look"] = look
     return _validated(kind, plan.preset, values, changes or {})
 
 

@@ -99,6 +99,7 @@ def create_run(
     by: User | None = None,
     round_: Round | None = None,
     seed: int = 0,
+    look: int = 1,
     changes: Mapping[str, Any] | None = None,
 ) -> Run:
     """Put a run into the queue with its frozen config.
@@ -107,7 +108,9 @@ def create_run(
     """
     _check_inputs(kind, inputs)
     plan = plan_of(project)
-    config = run_config(plan=plan, project=project, kind=kind, seed=seed, changes=changes)
+    config = run_config(
+        plan=plan, project=project, kind=kind, seed=seed, look=look, changes=changes
+    )
     return _insert(
         Run(project=project, round=round_, kind=kind, config=config, created_by=by), inputs
     )

@@ -1,0 +1,85 @@
+"""Deploying and rolling back: one transaction each, with the history kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.models import Assignment, Project
+from labeling.slates import DEMOTED
+from tests import factories
+from tests.training import steps
+from training import checkpoints, deployments
+from training.models import Checkpoint, Deployment
+
+
+@pytest.fixture
+def policy(project: Project) -> Checkpoint:
+    """A policy that is not deployed yet."""
+    return steps.make_policy(project)
+
+
+def test_a_deployment_replaces_the_former_one(project: Project, policy: Checkpoint) -> None:
+    manager = factories.make_manager(project)
+    deployment = deployments.deploy(checkpoint=policy, by=manager)
+    assert deployments.current(project) == deployment
+    assert Deployment.objects.filter(project=project).count() == 2
+    first = Deployment.objects.earliest("pk")
+    assert first.replaced_at is not None
+
+
+def test_slates_of_the_former_policy_that_nobody_opened_go_last(
+    project: Project, policy: Checkpoint
+) -> None:
+    unopened = factories.make_slate(project)
+    deployments.deploy(checkpoint=policy, by=None)
+    assert Assignment.objects.get(slate=unopened).priority == DEMOTED
+    fresh = factories.make_slate(project)
+    labeler = factories.make_labeler(project)
+    assert factories.make_assignment(project, labeler).slate == fresh
+
+
+def test_rolling_back_returns_to_the_policy_before(project: Project, policy: Checkpoint) -> None:
+    manager = factories.make_manager(project)
+    deployments.deploy(checkpoint=policy, by=manager)
+    back = deployments.roll_back(project=project, by=manager)
+    assert back.kind == Deployment.Kind.ROLL_BACK
+    assert back.checkpoint == checkpoints.base_checkpoint(project)
+    with pytest.raises(deployments.NothingToRollBackTo):
+        deployments.roll_back(project=project, by=manager)
+    assert Deployment.objects.filter(project=project).count() == 3
+
+
+def test_rolling_back_twice_goes_back_two(project: Project) -> None:
+    manager = factories.make_manager(project)
+    policies = []
+    for _ in range(2):
+        policies.append(steps.make_policy(project))
+        steps.finish(steps.claim())
+    assert deployments.roll_back(project=project, by=manager).checkpoint == policies[0]
+    back = deployments.roll_back(project=project, by=manager)
+    assert back.checkpoint == checkpoints.base_checkpoint(project)
+
+
+def test_what_answers_already_is_not_deployed_again(project: Project, policy: Checkpoint) -> None:
+    deployments.deploy(checkpoint=policy, by=None)
+    with pytest.raises(deployments.DeployedAlready):
+        deployments.deploy(checkpoint=policy, by=None)
+
+
+def test_a_reward_model_does_not_answer(project: Project, policy: Checkpoint) -> None:
+    reward = Checkpoint.objects.get(kind="reward")
+    with pytest.raises(deployments.NotDeployable):
+        deployments.deploy(checkpoint=reward, by=None)
+    current = deployments.current(project)
+    assert current is not None
+    assert current.checkpoint.kind == "base"
+
+
+def test_a_policy_whose_files_are_gone_does_not_answer(
+    project: Project, policy: Checkpoint
+) -> None:
+    from django.utils import timezone
+
+    Checkpoint.objects.filter(pk=policy.pk).update(files_removed_at=timezone.now())
+    with pytest.raises(deployments.NotDeployable):
+        deployments.deploy(checkpoint=policy, by=None)

@@ -1,0 +1,117 @@
+"""Frozen datasets: the same selection, the same bytes; who is in, who is out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.utils import timezone
+
+from labeling.models import Project, Prompt, Purpose, Split
+from labeling.rankings import correct_ranking
+from tests import factories
+from training import artifacts, datasets
+from training.models import Dataset
+
+
+def rows(dataset: Dataset) -> list[dict[str, Any]]:
+    text = artifacts.fetch_file(dataset.artifact).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_ranking_is_frozen_as_the_trainer_reads_it(project: Project) -> None:
+    prompt = factories.make_prompt(project, "Name a fruit.", split=None, category="brainstorm")
+    factories.make_slate(project, ["Apple.", "A stone.", "Pear."], prompt=prompt)
+    labeler = factories.make_labeler(project)
+    ranking = factories.make_ranking(project, labeler, ranks=[1, 2, 1])
+    (row,) = rows(datasets.freeze_rankings(project=project))
+    assert row["id"] == str(ranking.pk)
+    assert row["split"] == prompt.split
+    assert row["category"] == "brainstorm"
+    assert row["prompt"] == [{"role": "user", "content": "Name a fruit."}]
+    assert [one["text"] for one in row["completions"]] == ["Apple.", "A stone.", "Pear."]
+    assert row["ranks"] == [1, 2, 1]
+    assert row["completions"][0]["source"] == "base"
+    assert row["completions"][0]["finished"] is True
+    assert row["labeler"] == labeler.pseudonym
+    assert row["weight"] == 1.0
+
+
+def test_the_same_selection_is_the_same_dataset(project: Project) -> None:
+    factories.make_ranking(project)
+    first = datasets.freeze_rankings(project=project)
+    assert datasets.freeze_rankings(project=project) == first
+    factories.make_ranking(project)
+    second = datasets.freeze_rankings(project=project)
+    assert second != first
+    assert second.sha256 != first.sha256
+    assert second.rows == 2
+
+
+def test_the_selection_is_kept_row_by_row(project: Project) -> None:
+    ranking = factories.make_ranking(project)
+    dataset = datasets.freeze_rankings(project=project)
+    assert list(dataset.rankings.all()) == [ranking]
+
+
+def test_only_what_stands_is_trained_on(project: Project) -> None:
+    labeler = factories.make_labeler(project)
+    ranking = factories.make_ranking(project, labeler, ranks=[1, 2, 3, 4])
+    ids = list(ranking.slate.items.values_list("completion_id", flat=True))
+    correction = correct_ranking(
+        ranking=ranking,
+        labeler=labeler,
+        ranks=dict(zip(ids, [4, 3, 2, 1], strict=True)),
+        seconds=3.0,
+    )
+    (row,) = rows(datasets.freeze_rankings(project=project))
+    assert row["id"] == str(correction.pk)
+    assert row["ranks"] == [4, 3, 2, 1]
+
+
+def test_other_purposes_and_withdrawn_prompts_stay_out(project: Project) -> None:
+    gold = factories.make_slate(project, purpose=Purpose.GOLD)
+    factories.make_ranking(project)
+    assert gold.rankings.exists()
+    ranking = factories.make_ranking(project)
+    Prompt.objects.filter(pk=ranking.slate.prompt_id).update(withdrawn_at=timezone.now())
+    assert datasets.freeze_rankings(project=project).rows == 0
+
+
+def test_nothing_ranked_is_an_empty_dataset(project: Project) -> None:
+    dataset = datasets.freeze_rankings(project=project)
+    assert dataset.rows == 0
+    assert rows(dataset) == []
+
+
+def test_demonstrations_of_training_prompts_only(project: Project) -> None:
+    shown = factories.make_demonstration(factories.make_prompt(project), "Do it so.")
+    factories.make_demonstration(factories.make_prompt(project, split=Split.EVALUATION))
+    (row,) = rows(datasets.freeze_demonstrations(project=project))
+    assert row["id"] == str(shown.pk)
+    assert row["completion"] == "Do it so."
+
+
+def test_prompts_to_roll_out_and_to_evaluate_on(project: Project) -> None:
+    train = factories.make_prompt(project)
+    test = factories.make_prompt(project, split=Split.RM_TEST)
+    judge = factories.make_prompt(project, split=Split.JUDGE)
+    evaluation = [factories.make_prompt(project, split=Split.EVALUATION) for _ in range(5)]
+    found = rows(datasets.freeze_prompts(project=project, evaluation_prompts=3))
+    by_split: dict[str, set[str]] = {}
+    for row in found:
+        by_split.setdefault(row["split"], set()).add(row["id"])
+    assert by_split["train"] == {str(train.pk)}
+    assert by_split["rm_test"] == {str(test.pk)}
+    assert len(by_split["evaluation"]) == 3
+    assert by_split["evaluation"] <= {str(prompt.pk) for prompt in evaluation}
+    assert str(judge.pk) not in {row["id"] for row in found}, "the judge's prompts are the judge's"
+
+
+def test_many_rankings_take_a_bounded_number_of_queries(
+    project: Project, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(12):
+        factories.make_ranking(project)
+    with django_assert_max_num_queries(12):
+        assert datasets.freeze_rankings(project=project).rows == 12

@@ -1,0 +1,141 @@
+"""What must hold before a policy answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.models import Assignment, Project, Purpose, Slate
+from tests import factories
+from tests.training import steps
+from training import evaluations, gate, rounds
+from training.models import Evaluation, Round
+from training.plans import update_plan
+
+
+def evaluate(project: Project, **results: float) -> Evaluation:
+    """An evaluation whose four texts are in the project, with these results."""
+    update_plan(project=project, deploys_by_itself=False)
+    steps.start(project, evaluation_prompts=4)
+    run = steps.finish_until("evaluate")
+    dataset = run.datasets.get()
+    prompts = list(dataset.prompts.filter(split="evaluation").order_by("pk"))
+    rows = [
+        {
+            "id": str(prompt.pk),
+            "prompt": str(prompt.pk),
+            "candidate": f"new {prompt.pk}",
+            "deployed": None,
+            "base": f"old {prompt.pk}",
+            "candidate_score": 1.0,
+            "deployed_score": None,
+            "base_score": 0.5,
+            "candidate_finished": True,
+            "base_finished": False,
+        }
+        for prompt in prompts
+    ]
+    steps.finish(run, evaluation=rows, **results)
+    return Evaluation.objects.get(run=run)
+
+
+@pytest.mark.parametrize(
+    ("point", "results"),
+    [
+        ("wins", {"win_low": 0.5}),
+        ("kl", {"kl": 10.1}),
+        ("length", {"length": 50.0}),
+        ("length", {"length": 20.0}),
+        ("distinct", {"distinct2": 0.7}),
+    ],
+)
+def test_one_missing_point_is_named(
+    project: Project, point: str, results: dict[str, float]
+) -> None:
+    found = gate.gate_of(evaluate(project, **results))
+    assert not found.holds
+    assert [each.name for each in found.missing] == [point]
+    assert all(each.sentence for each in found.points)
+
+
+def test_all_points_hold(project: Project) -> None:
+    found = gate.gate_of(evaluate(project))
+    assert found.holds
+    assert found.judged_by == "judge"
+    assert found.blind is None
+
+
+def vote(project: Project, evaluation: Evaluation, *, for_new: int, for_old: int) -> None:
+    """Labelers rank the blind slates."""
+    slates = Slate.objects.filter(batch=evaluations.batch_name(evaluation)).order_by("pk")
+    for index, slate in enumerate(slates[: for_new + for_old]):
+        labeler = factories.make_labeler(project)
+        assignment = factories.lease_next(project=project, labeler=labeler)
+        assert isinstance(assignment, Assignment)
+        completions = {
+            item.completion_id: item.completion.text for item in assignment.slate.items.all()
+        }
+        better = "new" if index < for_new else "old"
+        ranks = {pk: 1 if text.startswith(better) else 2 for pk, text in completions.items()}
+        factories.make_ranking(project, labeler, ranks, assignment=assignment)
+        assert slate.purpose == Purpose.EVALUATION
+
+
+def test_labelers_votes_replace_the_judge_where_there_are_enough(project: Project) -> None:
+    evaluation = evaluate(project)
+    update_plan(project=project, blind_slates=4, blind_enough=4)
+    assert evaluations.open_blind_slates(evaluation) == 4
+    vote(project, evaluation, for_new=0, for_old=3)
+    assert gate.gate_of(evaluation).judged_by == "judge"
+    vote(project, evaluation, for_new=0, for_old=1)
+    found = gate.gate_of(evaluation)
+    assert found.judged_by == "labelers"
+    assert not found.holds
+    assert found.blind is not None
+    assert found.blind.rate == 0.0
+
+
+def test_asking_labelers_twice_opens_each_slate_once(project: Project) -> None:
+    evaluation = evaluate(project)
+    update_plan(project=project, blind_slates=3)
+    assert evaluations.open_blind_slates(evaluation) == 3
+    assert evaluations.open_blind_slates(evaluation) == 3
+    assert Slate.objects.filter(purpose=Purpose.EVALUATION).count() == 3
+
+
+def test_votes_that_meet_the_gate_deploy_a_waiting_policy(project: Project) -> None:
+    evaluation = evaluate(project, win_low=0.4)
+    update_plan(project=project, blind_slates=4, blind_enough=4, deploys_by_itself=True)
+    evaluations.open_blind_slates(evaluation)
+    rounds.reconsider_waiting()
+    assert Round.objects.get().state == Round.State.WAITING
+    vote(project, evaluation, for_new=4, for_old=0)
+    rounds.reconsider_waiting()
+    assert Round.objects.get().state == Round.State.DEPLOYED
+
+
+def test_win_rate_counts_ties_one_half_and_weighs_comparisons() -> None:
+    found = evaluations.win_rate([[1.0, 0.5], [0.0], [1.0]], alpha=0.05, seed=1)
+    assert found is not None
+    assert found.rate == 2.5 / 4
+    assert found.prompts == 3
+    assert found.comparisons == 4
+    assert found.low <= found.rate <= found.high
+
+
+def test_win_rate_of_nothing_is_nothing() -> None:
+    assert evaluations.win_rate([], alpha=0.05, seed=1) is None
+
+
+def test_the_interval_is_that_of_a_binomial_share() -> None:
+    # 100 prompts, 80 won: ± 1.96 · √(.8 · .2 / 100) = ± .078
+    found = evaluations.win_rate([[1.0]] * 80 + [[0.0]] * 20, alpha=0.05, seed=3)
+    assert found is not None
+    assert found.low == pytest.approx(0.722, abs=0.015)
+    assert found.high == pytest.approx(0.878, abs=0.015)
+
+
+def test_how_many_more_rankings_are_needed() -> None:
+    # Half-width .1 at 100 rankings, .05 wanted: four times as many, so 300 more.
+    assert gate.more_rankings_needed(rankings=100, value=0.55, low=0.45) == 300
+    assert gate.more_rankings_needed(rankings=400, value=0.48, low=0.44) == 400
+    assert gate.more_rankings_needed(rankings=0, value=None, low=None) == 50

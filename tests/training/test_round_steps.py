@@ -1,0 +1,248 @@
+"""One turn of the loop, step by step: what follows what, what stops it, how it ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError
+from django.utils import timezone
+
+from labeling.models import Project, Split
+from tests import factories
+from tests.training import steps
+from training import checkpoints, deployments, outcomes, rounds, runs
+from training.models import Checkpoint, Deployment, Evaluation, Round, Run
+from training.plans import plan_of, update_plan
+from training.run_configs import JUDGE_SEED
+
+
+def kinds(round_: Round) -> list[str]:
+    return list(round_.runs.order_by("pk").values_list("kind", flat=True))
+
+
+def test_a_round_goes_from_reward_model_to_deployment(project: Project) -> None:
+    round_ = steps.start(project)
+    run = steps.finish_until("evaluate")
+    steps.finish(run)
+    round_.refresh_from_db()
+    assert kinds(round_) == ["reward", "judge", "best_of", "ppo", "evaluate"]
+    assert round_.state == Round.State.DEPLOYED
+    assert round_.finished_at is not None
+    deployed = deployments.current(project)
+    assert deployed is not None
+    assert deployed.checkpoint.kind == Checkpoint.Kind.POLICY
+    assert deployed.deployed_by is None
+    assert deployed.evaluation == Evaluation.objects.get()
+
+
+def test_each_step_uses_what_the_round_made(project: Project) -> None:
+    steps.start(project)
+    ppo = steps.finish_until("ppo")
+    assert ppo.reward is not None
+    assert ppo.judge is not None
+    assert ppo.reward.kind == "reward"
+    assert ppo.judge.kind == "judge"
+    assert ppo.start is None
+    reward, judge = Run.objects.get(kind="reward"), Run.objects.get(kind="judge")
+    assert judge.config["role"] == "judge"
+    assert judge.config["seed"] == reward.config["seed"] + JUDGE_SEED
+    best_of = Run.objects.get(kind="best_of")
+    assert best_of.config["best_of"] == 8
+    assert {each.kind for each in best_of.datasets.all()} == {"prompts"}
+    steps.finish(ppo)
+    evaluate = steps.claim()
+    assert evaluate.start == Checkpoint.objects.get(kind="policy")
+    assert evaluate.deployed == checkpoints.base_checkpoint(project)
+
+
+def test_the_next_round_starts_from_the_deployed_policy(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.finish_until("evaluate"))
+    policy = Checkpoint.objects.get(kind="policy")
+    steps.start(project)
+    second = steps.finish_until("ppo")
+    assert second.start == policy
+    steps.finish(second)
+    evaluate = steps.claim()
+    assert evaluate.deployed == policy
+    assert evaluate.config["look"] == 2
+
+
+def test_a_refused_policy_is_never_a_start(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.finish_until("evaluate"), win_low=0.4)
+    waiting = Round.objects.get()
+    assert waiting.state == Round.State.WAITING
+    rounds.refuse_round(round_=waiting)
+    steps.start(project)
+    assert steps.finish_until("ppo").start is None
+
+
+def test_a_waiting_round_is_closed_by_the_next(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.finish_until("evaluate"), kl=50.0)
+    steps.start(project)
+    assert Round.objects.get(number=1).state == Round.State.REFUSED
+
+
+def test_a_policy_waits_where_the_plan_does_not_deploy_by_itself(project: Project) -> None:
+    update_plan(project=project, deploys_by_itself=False)
+    steps.start(project)
+    steps.finish(steps.finish_until("evaluate"))
+    assert Round.objects.get().state == Round.State.WAITING
+    policy = Checkpoint.objects.get(kind="policy")
+    deployments.deploy(checkpoint=policy, by=factories.make_manager(project))
+    assert Round.objects.get().state == Round.State.DEPLOYED
+
+
+def test_a_reward_model_no_better_than_chance_ends_the_round(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.claim(), oof_accuracy=0.53, oof_low=0.47)
+    round_ = Round.objects.get()
+    assert round_.state == Round.State.NEEDS_RANKINGS
+    assert round_.rankings_needed
+    assert kinds(round_) == ["reward"]
+
+
+def test_best_of_no_better_than_the_base_ends_the_round(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.finish_until("best_of"), best_of_win_low=0.49)
+    round_ = Round.objects.get()
+    assert round_.state == Round.State.NEEDS_RANKINGS
+    assert not Run.objects.live().exists()
+
+
+def test_too_few_rankings_end_the_round_and_say_how_many(project: Project) -> None:
+    steps.start(project)
+    outcomes.fail(steps.claim(), code="too_few_rankings", values={"found": 2, "needed": 20})
+    round_ = Round.objects.get()
+    assert round_.state == Round.State.NEEDS_RANKINGS
+    assert round_.rankings_needed == 18
+
+
+def test_demonstrations_make_a_new_base_first(project: Project) -> None:
+    factories.make_demonstration(factories.make_prompt(project), "Like this.")
+    round_ = steps.start(project)
+    sft = steps.claim()
+    assert sft.kind == "sft"
+    steps.finish(sft)
+    reward = steps.claim()
+    assert reward.kind == "reward"
+    assert reward.base == Checkpoint.objects.get(run=sft)
+    assert reward.base.kind == Checkpoint.Kind.BASE
+    assert "demonstrations" in {each.kind for each in reward.datasets.all()}
+    rounds.cancel_round(round_=round_)
+    steps.finish(reward)
+    steps.start(project)
+    assert steps.claim().kind == "reward", "the same demonstrations are not trained on twice"
+
+
+def test_a_stopped_round_goes_on_from_the_failed_step(project: Project) -> None:
+    steps.start(project)
+    judge = steps.finish_until("judge")
+    runs.fail(judge, code="disk_full", values={"path": "x"})
+    round_ = Round.objects.get()
+    rounds.resume_round(round_=round_)
+    again = steps.claim()
+    assert again == judge
+    steps.finish(again)
+    assert steps.claim().kind == "best_of"
+
+
+def test_two_rounds_of_a_project_are_refused(project: Project) -> None:
+    steps.start(project)
+    with pytest.raises(rounds.RoundUnderWay):
+        rounds.start_round(project=project)
+
+
+def test_the_database_refuses_a_second_open_round(project: Project) -> None:
+    steps.start(project)
+    with pytest.raises(IntegrityError):
+        Round.objects.create(project=project, number=7, step="reward", trigger="hand")
+
+
+def test_a_stopped_round_can_be_cancelled_and_then_a_new_one_started(project: Project) -> None:
+    round_ = steps.start(project)
+    runs.fail(steps.claim(), code="internal", values={})
+    rounds.cancel_round(round_=round_)
+    with pytest.raises(rounds.RoundOver):
+        rounds.cancel_round(round_=round_)
+    assert rounds.start_round(project=project).number == 2
+
+
+def test_cancelling_a_round_cancels_its_run(project: Project) -> None:
+    round_ = steps.start(project)
+    rounds.cancel_round(round_=round_)
+    assert Run.objects.get().state == Run.State.CANCELLED
+    assert Round.objects.get().state == Round.State.CANCELLED
+
+
+def test_a_run_of_a_cancelled_round_leads_nowhere(project: Project) -> None:
+    round_ = steps.start(project)
+    run = steps.claim()
+    rounds.cancel_round(round_=round_)
+    steps.finish(run)
+    assert Run.objects.count() == 1
+    assert Checkpoint.objects.filter(kind="reward").exists(), "what it made is kept"
+
+
+def test_finishing_twice_queues_one_next_run(project: Project) -> None:
+    steps.start(project)
+    run = steps.claim()
+    steps.finish(run)
+    with pytest.raises(runs.ClaimLost):
+        rounds_before = Run.objects.count()
+        runs.succeed(run, {})
+    assert Run.objects.count() == rounds_before == 2
+
+
+def test_the_rule_of_new_rankings(project: Project) -> None:
+    update_plan(project=project, after_rankings=3)
+    for _ in range(2):
+        factories.make_ranking(project)
+    assert rounds.start_due_rounds() == []
+    factories.make_ranking(project)
+    (round_,) = rounds.start_due_rounds()
+    assert round_.trigger == Round.Trigger.RANKINGS
+    assert round_.rankings_at_start == 3
+    assert rounds.start_due_rounds() == [], "one at a time"
+    rounds.cancel_round(round_=round_)
+    assert rounds.start_due_rounds() == [], "those rankings have had their round"
+
+
+def test_the_rule_of_the_clock(project: Project) -> None:
+    update_plan(project=project, after_rankings=None, every_hours=2)
+    factories.make_ranking(project)
+    assert rounds.due(project) is None
+    Project.objects.filter(pk=project.pk).update(
+        created_at=timezone.now() - timedelta(hours=2, minutes=1)
+    )
+    project.refresh_from_db()
+    assert rounds.due(project) == Round.Trigger.HOURS
+
+
+def test_rankings_of_evaluation_slates_are_not_trained_on(project: Project) -> None:
+    prompt = factories.make_prompt(project, split=Split.EVALUATION)
+    factories.make_slate(project, prompt=prompt, purpose="evaluation")
+    factories.make_ranking(project)
+    assert rounds.new_rankings(project) == 0
+
+
+def test_an_archived_project_trains_nothing(project: Project) -> None:
+    from labeling.projects import archive_project
+
+    update_plan(project=project, after_rankings=1)
+    factories.make_ranking(project)
+    archive_project(project=project)
+    assert rounds.start_due_rounds() == []
+    with pytest.raises(rounds.ProjectIsArchived):
+        rounds.start_round(project=project)
+
+
+def test_the_first_deployment_is_the_base(project: Project) -> None:
+    steps.start(project)
+    first = Deployment.objects.get()
+    assert first.kind == Deployment.Kind.FIRST
+    assert first.checkpoint.kind == Checkpoint.Kind.BASE
+    assert plan_of(project).deploys_by_itself
