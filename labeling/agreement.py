@@ -28,7 +28,7 @@ class Agreement:
 
 
 def agreement_of(project: Project) -> Agreement | None:
-    """Pairwise agreement of labelers on the newest slates that two or more ranked; None where there are none.
+    """Pairwise agreement of labelers on the newest slates that two or more ranked; None without.
 
     A pair of completions counts once for each two labelers, unless one of them tied it. The
     interval is by bootstrap over slates, since pairs of one slate are not independent.

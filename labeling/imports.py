@@ -108,13 +108,14 @@ def import_file(
     with tempfile.TemporaryFile() as spare:
         held = _seekable(file, cast("BinaryIO", spare))
         try:
-            row = Import.objects.create(
-                project=project,
-                kind=Import.Kind(kind),
-                format=format,
-                file_name=(file_name or str(getattr(file, "name", "") or _("a file")))[-255:],
-                created_by=by,
-            )
+            with transaction.atomic():
+                row = Import.objects.create(
+                    project=project,
+                    kind=Import.Kind(kind),
+                    format=format,
+                    file_name=(file_name or str(getattr(file, "name", "") or _("a file")))[-255:],
+                    created_by=by,
+                )
         except IntegrityError as error:
             raise ImportRunning from error
         try:

@@ -1,0 +1,226 @@
+"""A slot is one labeler's at a time; that labeler gets it back until it is done or skipped."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from tests.factories import make_labeler, make_project, make_prompt, make_ranking, make_slate
+
+from labeling.assignments import (
+    AlreadyDone,
+    LeaseExpired,
+    lease_next,
+    release,
+    renew,
+    shown,
+    skip,
+    waiting_for,
+)
+from labeling.models import Assignment, Project, User
+from labeling.people import deactivate_user
+from labeling.projects import archive_project
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project() -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def ann(project: Project) -> User:
+    return make_labeler(project)
+
+
+@pytest.fixture
+def ben(project: Project) -> User:
+    return make_labeler(project)
+
+
+def lapse(assignment: Assignment) -> None:
+    Assignment.objects.filter(pk=assignment.pk).update(
+        lease_expires_at=timezone.now() - timedelta(seconds=1)
+    )
+
+
+def test_it_gives_the_oldest_of_the_highest_priority(project, ann):
+    make_slate(project)
+    first = make_slate(project, priority=5)
+    make_slate(project, priority=5)
+    assert lease_next(project=project, labeler=ann).slate == first
+
+
+def test_two_labelers_never_hold_the_same_slot(project, ann, ben):
+    one, two = make_slate(project), make_slate(project)
+    assert lease_next(project=project, labeler=ann).slate == one
+    assert lease_next(project=project, labeler=ben).slate == two
+
+
+def test_no_work_is_none(project, ann, ben):
+    make_slate(project)
+    assert lease_next(project=project, labeler=ann)
+    assert lease_next(project=project, labeler=ben) is None
+
+
+def test_a_second_tab_shows_the_same_slot_in_the_same_order(project, ann):
+    make_slate(project)
+    make_slate(project)
+    one = lease_next(project=project, labeler=ann)
+    two = lease_next(project=project, labeler=ann)
+    assert (one.pk, one.order, one.lease_token) == (two.pk, two.order, two.lease_token)
+    assert shown(one) == shown(two)
+
+
+def test_it_is_leased_for_ten_minutes_by_the_clock_of_the_database(project, ann, settings):
+    settings.LEASE_MINUTES = 10
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    left = assignment.lease_expires_at - timezone.now()
+    assert timedelta(minutes=9, seconds=50) < left <= timedelta(minutes=10, seconds=1)
+
+
+def test_a_lapsed_lease_goes_to_the_next_labeler(project, ann, ben):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    lapse(assignment)
+    taken = lease_next(project=project, labeler=ben)
+    assert taken.pk == assignment.pk
+    assert taken.lease_token != assignment.lease_token
+    assert lease_next(project=project, labeler=ann) is None
+
+
+def test_a_lapsed_lease_that_nobody_took_comes_back(project, ann):
+    make_slate(project)
+    make_slate(project, priority=9)
+    assignment = lease_next(project=project, labeler=ann)
+    lapse(assignment)
+    make_slate(project, priority=99)
+    again = lease_next(project=project, labeler=ann)
+    assert (again.pk, again.lease_token) == (assignment.pk, assignment.lease_token)
+    assert again.lease_expires_at > timezone.now()
+
+
+def test_the_order_is_a_shuffle_that_differs_from_slot_to_slot():
+    project = make_project(k=9, overlap=20)
+    slate = make_slate(project)
+    orders = set(slate.assignments.values_list("order", flat=True))
+    assert {"".join(sorted(order)) for order in orders} == {"012345678"}
+    assert len(orders) == 20
+
+
+def test_a_labeler_ranks_a_slate_once_whatever_its_overlap():
+    project = make_project(overlap=3)
+    ann, ben = make_labeler(project), make_labeler(project)
+    slate = make_slate(project)
+    make_ranking(project, ann)
+    assert lease_next(project=project, labeler=ann) is None
+    assert lease_next(project=project, labeler=ben).slate == slate
+
+
+def test_a_skipped_slate_is_offered_to_others_only(project, ann, ben):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    skip(assignment=assignment, labeler=ann, reason="too hard")
+    skip(assignment=assignment, labeler=ann)
+    assert lease_next(project=project, labeler=ann) is None
+    assert lease_next(project=project, labeler=ben).pk == assignment.pk
+    assert ann.skips.get().reason == "too hard"
+
+
+def test_skipping_does_not_take_it_from_whoever_holds_it_now(project, ann, ben):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    lapse(assignment)
+    taken = lease_next(project=project, labeler=ben)
+    skip(assignment=assignment, labeler=ann)
+    taken.refresh_from_db()
+    assert taken.labeler == ben
+
+
+def test_a_ranked_slate_cannot_be_skipped(project, ann):
+    ranking = make_ranking(project, ann)
+    with pytest.raises(AlreadyDone):
+        skip(assignment=ranking.assignment, labeler=ann)
+    assert not ann.skips.exists()
+
+
+def test_renewing_starts_the_lease_anew(project, ann):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    lapse(assignment)
+    until = renew(assignment=assignment, labeler=ann, token=assignment.lease_token)
+    assert until > timezone.now() + timedelta(minutes=9)
+
+
+def test_renewing_what_somebody_else_holds_is_refused(project, ann, ben):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    lapse(assignment)
+    taken = lease_next(project=project, labeler=ben)
+    with pytest.raises(LeaseExpired) as refused:
+        renew(assignment=assignment, labeler=ann, token=assignment.lease_token)
+    assert (refused.value.code, refused.value.status) == ("lease_expired", 409)
+    renew(assignment=taken, labeler=ben, token=taken.lease_token)
+
+
+def test_renewing_with_a_wrong_token_or_after_the_end_is_refused(project, ann):
+    ranking = make_ranking(project, ann)
+    assignment = ranking.assignment
+    with pytest.raises(LeaseExpired):
+        renew(assignment=assignment, labeler=ann, token=uuid.uuid4())
+    with pytest.raises(AlreadyDone):
+        renew(assignment=assignment, labeler=ann, token=assignment.lease_token)
+
+
+def test_a_released_slot_is_free_at_once_but_comes_back_to_its_labeler(project, ann, ben):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    release(assignment=assignment, labeler=ann)
+    assert lease_next(project=project, labeler=ann).pk == assignment.pk
+    release(assignment=assignment, labeler=ann)
+    assert lease_next(project=project, labeler=ben).pk == assignment.pk
+
+
+def test_a_deactivated_person_holds_nothing(project, ann, ben):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=ann)
+    deactivate_user(user=ann)
+    assert lease_next(project=project, labeler=ben).pk == assignment.pk
+
+
+def test_an_archived_project_gives_nothing(project, ann):
+    make_slate(project)
+    archive_project(project=project)
+    assert lease_next(project=project, labeler=ann) is None
+
+
+def test_projects_are_kept_apart(project, ann):
+    other = make_project()
+    make_slate(other)
+    assert lease_next(project=project, labeler=ann) is None
+
+
+def test_it_counts_what_is_left_for_a_labeler():
+    project = make_project(overlap=2)
+    ann, ben = make_labeler(project), make_labeler(project)
+    for _ in range(4):
+        make_slate(project)
+    make_ranking(project, ann)
+    skip(assignment=lease_next(project=project, labeler=ann), labeler=ann)
+    assert waiting_for(project=project, labeler=ann) == 2
+    lease_next(project=project, labeler=ann)
+    assert waiting_for(project=project, labeler=ann) == 2
+    assert waiting_for(project=project, labeler=ben) == 4
+
+
+def test_a_lease_takes_the_same_few_queries_however_many_slates_there_are(
+    project, ann, django_assert_max_num_queries
+):
+    for _ in range(5):
+        make_slate(project, prompt=make_prompt(project))
+    with django_assert_max_num_queries(4):
+        lease_next(project=project, labeler=ann)

@@ -1,0 +1,150 @@
+"""A prompt is stored once, its split is for life, and withdrawing keeps what people said."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from tests.factories import make_assignment, make_labeler, make_project, make_prompt, make_slate
+
+from labeling.assignments import lease_next
+from labeling.models import Assignment, Import, Prompt, SampleRequest, Split
+from labeling.prompts import (
+    Added,
+    NewPrompt,
+    PromptRefused,
+    add_prompts,
+    in_order,
+    messages_of,
+    restore_prompt,
+    split_for,
+    withdraw_prompt,
+)
+from labeling.rankings import submit_ranking
+
+pytestmark = pytest.mark.django_db
+
+
+def new(text: str, **fields) -> NewPrompt:
+    return NewPrompt(messages=messages_of(text), **fields)
+
+
+def test_splits_have_their_shares():
+    found = Counter(split_for(f"Question {number}") for number in range(20_000))
+    shares = {split: round(100 * count / 20_000) for split, count in found.items()}
+    assert shares == {
+        Split.TRAIN: 60,
+        Split.JUDGE: 18,
+        Split.EVALUATION: 16,
+        Split.RM_TEST: 6,
+    }
+
+
+def test_splits_never_change():
+    """Pinned: a prompt's split is for life, so this hash may never be edited."""
+    assert [str(split_for(text)) for text in ("a", "b", "c", "d", "Grüße", "e", "f")] == PINNED
+
+
+PINNED = ["train", "train", "judge", "train", "evaluation", "train", "evaluation"]
+
+
+def test_near_duplicates_share_a_split():
+    assert len({split_for(t) for t in ("What is  LOVE?", "what is love?", "what is\nlove?")}) == 1
+
+
+def test_a_group_shares_a_split_whatever_its_texts():
+    project = make_project()
+    rows = [new(f"Translate word {number}", group="translate") for number in range(20)]
+    add_prompts(project=project, rows=rows)
+    assert set(Prompt.objects.values_list("split", flat=True)) == {str(split_for("translate"))}
+
+
+def test_later_turns_share_the_split_of_their_root():
+    root = [{"role": "user", "content": "Hello there"}]
+    later = [
+        *root,
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": "Something else"},
+    ]
+    project = make_project()
+    add_prompts(project=project, rows=[NewPrompt(messages=root), NewPrompt(messages=later)])
+    assert set(Prompt.objects.values_list("split", flat=True)) == {str(split_for("Hello there"))}
+
+
+def test_duplicates_are_ignored_and_counted():
+    project = make_project()
+    rows = [new("One?"), new("Two?"), new("One?", category="chat")]
+    assert add_prompts(project=project, rows=rows) == Added(added=2, duplicates=1)
+    assert add_prompts(project=project, rows=rows) == Added(added=0, duplicates=3)
+    assert add_prompts(project=make_project(), rows=rows) == Added(added=2, duplicates=1)
+
+
+def test_a_prompt_that_waits_in_an_import_is_visible_once_it_is_added_otherwise():
+    project = make_project()
+    hidden = Import.objects.create(project=project, format="jsonl", file_name="x")
+    add_prompts(project=project, rows=[new("One?")], imported=hidden)
+    assert not Prompt.objects.live().exists()
+    assert add_prompts(project=project, rows=[new("One?")]) == Added(added=1, duplicates=0)
+    assert Prompt.objects.live().get().imported is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        " \n",
+        [],
+        {},
+        [{"role": "user"}],
+        [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}],
+        "x" * 200_001,
+        [{"role": "user", "content": "a"}] * 201,
+    ],
+)
+def test_it_refuses_what_is_not_a_prompt(value):
+    with pytest.raises(PromptRefused):
+        messages_of(value)
+
+
+def test_markup_control_characters_and_right_to_left_marks_are_kept_as_they_are():
+    text = "<script>alert(1)</script>\u202eabc\u0007 & \U0001f600"
+    assert make_prompt(make_project(), text).text == text
+
+
+def test_prompts_are_read_in_order_and_page_by_page(django_assert_num_queries):
+    project = make_project()
+    add_prompts(project=project, rows=[new(f"Question {number}") for number in range(1100)])
+    with django_assert_num_queries(4):
+        texts = [prompt.text for prompt in in_order(project)]
+    assert texts == [f"Question {number}" for number in range(1100)]
+
+
+def test_a_withdrawn_prompt_is_not_given_out_and_comes_back():
+    project = make_project()
+    labeler = make_labeler(project)
+    slate = make_slate(project)
+    SampleRequest.objects.create(prompt=slate.prompt, k=4)
+    withdraw_prompt(prompt=slate.prompt)
+    assert lease_next(project=project, labeler=labeler) is None
+    assert not Prompt.objects.live().exists()
+    assert SampleRequest.objects.get().error_code == "withdrawn"
+    restore_prompt(prompt=slate.prompt)
+    assert lease_next(project=project, labeler=labeler).slate == slate
+
+
+def test_a_ranking_under_way_survives_the_withdrawal():
+    project = make_project()
+    labeler = make_labeler(project)
+    assignment = make_assignment(project, labeler)
+    withdraw_prompt(prompt=assignment.slate.prompt)
+    ids = assignment.slate.items.values_list("completion_id", flat=True)
+    submit_ranking(
+        assignment=assignment,
+        labeler=labeler,
+        token=assignment.lease_token,
+        ranks=dict.fromkeys(ids, 1),
+        seconds=3,
+    )
+    restore_prompt(prompt=assignment.slate.prompt)
+    assert Assignment.objects.get().state == Assignment.State.DONE
