@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,18 +69,39 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
     return RankedRows(rows, sources, rankings)
 
 
-def read_demonstrations(directory: RunDirectory) -> Iterator[FeatureRow]:
-    """What people would have answered, if the run has any: finished completions."""
-    if directory.has("demonstrations"):
-        for number, row in enumerate(directory.rows("demonstrations"), start=1):
-            if not isinstance(row.get("completion"), str) or not is_conversation(row.get("prompt")):
-                raise RunError(
-                    "data_invalid",
-                    file="data/demonstrations.jsonl",
-                    line=number,
-                    problem="needs a prompt of messages and a completion",
-                )
-            yield FeatureRow(row["prompt"], row["completion"], finished=True)
+@dataclass(frozen=True)
+class Demonstration:
+    """What a person would have answered, a finished completion, and its label weight."""
+
+    row: FeatureRow
+    weight: float
+
+
+def read_demonstrations(directory: RunDirectory) -> list[Demonstration]:
+    """The run's demonstrations on training prompts; none where it has no such file.
+
+    Raises RunError("data_invalid").
+    """
+    if not directory.has("demonstrations"):
+        return []
+    found = []
+    for number, row in enumerate(directory.rows("demonstrations"), start=1):
+        weight = row.get("weight", 1.0)
+        if (
+            not isinstance(row.get("completion"), str)
+            or not is_conversation(row.get("prompt"))
+            or not (isinstance(weight, int | float) and weight > 0)
+        ):
+            raise RunError(
+                "data_invalid",
+                file="data/demonstrations.jsonl",
+                line=number,
+                problem="needs a prompt of messages, a completion and a weight above 0",
+            )
+        if row.get("split") == "train":
+            answer = FeatureRow(row["prompt"], row["completion"], finished=True)
+            found.append(Demonstration(answer, float(weight)))
+    return found
 
 
 def is_conversation(prompt: object) -> bool:

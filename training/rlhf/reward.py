@@ -63,7 +63,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     # 1. The rankings: those to learn from, those kept back for a test, what people would say.
     fit = read_rankings(directory, "judge" if config.role == "judge" else "train")
     test = read_rankings(directory, "rm_test")
-    demonstrations = list(read_demonstrations(directory))
+    demonstrations = [item.row for item in read_demonstrations(directory)]
     check_enough(fit.rankings, config.folds)
     rows = [*fit.rows, *test.rows, *demonstrations]
 
@@ -275,10 +275,11 @@ def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> Resu
     found = accuracy_interval(
         held_out.scores, held_out.rankings, draws=config.bootstrap, seed=config.seed
     )
+    known = held_out.rankings.pairs > 0
     return {
-        "oof_accuracy": found.value,
-        "oof_low": found.low,
-        "oof_high": found.high,
+        "oof_accuracy": found.value if known else None,
+        "oof_low": found.low if known else None,
+        "oof_high": found.high if known else None,
         "oof_log_loss": log_loss(held_out.scores, held_out.rankings),
         "rankings": len(rankings),
         "prompts": len(set(rankings.prompts)),

@@ -1,0 +1,216 @@
+"""The recipe `evaluate`: is the candidate better? `python -m training.rlhf.evaluate RUN_DIR`.
+
+One sample per evaluation prompt from the candidate, from what is deployed and from the base, at the
+same temperature, compared by a judge that never gave a reward. Or, before any policy is trained:
+the best of n of the base's samples by a reward model, against one more sample of the base.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.configs import EvaluateConfig
+from training.records import EvaluationRow
+from training.rlhf.bootstrap import look_alpha, ratio_interval, wins
+from training.rlhf.looks import Drawing, draw_samples
+from training.rlhf.models import LanguageModel, load_language_model
+from training.rlhf.policies import load_policy
+from training.rlhf.precision import choose_compute
+from training.rlhf.process import Control, run_recipe
+from training.rlhf.prompts import Prompt, read_prompts
+from training.rlhf.randomness import shuffled
+from training.rlhf.reward_model import RewardModel, load_reward_model
+from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+from training.rlhf.texts import distinct, mean_words
+
+Sample = dict[str, Any]
+"""One policy's text for one prompt: text, finished, tokens, kl, entropy, score (None: no judge)."""
+Row = dict[str, Sample]
+"""One prompt's samples by the policy's part: candidate, base, and deployed where there is one."""
+
+
+def main(directory: RunDirectory, control: Control) -> ResultMetrics:
+    """Compare policies on the evaluation prompts; evaluation.jsonl gets a row for each prompt."""
+    config = directory.config
+    if not isinstance(config, EvaluateConfig):
+        raise TypeError(type(config).__name__)
+    compute = choose_compute(directory)
+
+    # 1. The base, who judges, and what is compared with what.
+    base = load_language_model(config.base, device=compute.device, precision=compute.precision)
+    judge = None if config.judge is None else load_reward_model(config.judge, base)
+    draw = _Draw(config, base, judge, control)
+
+    # 2. The evaluation prompts: a choice that is fixed by the seed.
+    found = read_prompts(directory, base, "evaluation", config.max_prompt_tokens)
+    if not found:
+        raise RunError("data_missing", file="data/prompts.jsonl")
+    order = shuffled(len(found), config.seed, "evaluation")[: config.prompts]
+    prompts = [found[index] for index in order]
+
+    # 3. Samples and scores, some prompts at a time.
+    state = directory.load_state()
+    rows: list[Row] = list(state.values["rows"]) if state else []
+    size = max(1, config.batch // max(1, config.best_of))
+    total = -(-len(prompts) // size)
+    for number in range(state.step if state else 0, total):
+        chosen = prompts[number * size : (number + 1) * size]
+        fresh = draw.rows(chosen)
+        rows += fresh
+        directory.append_rows(
+            "evaluation",
+            [evaluation_row(*pair) for pair in zip(chosen, fresh, strict=True)],
+        )
+        directory.log_metrics(number + 1, total, prompts=len(rows))
+        directory.save_state(number + 1, {}, {"rows": rows})
+
+    # 4. Win rates with intervals over prompts, and what else the gate looks at.
+    if config.best_of:
+        return {"prompts": len(rows), **win_rate("best_of_win", "base", rows, config)}
+    over = "deployed" if "deployed" in rows[0] else "base"
+    return {
+        "prompts": len(rows),
+        **win_rate("win", over, rows, config),
+        **win_rate("base_win", "base", rows, config),
+        **part_metrics("candidate", rows, ""),
+        **part_metrics("base", rows, "base_"),
+        **(part_metrics("deployed", rows, "deployed_") if over == "deployed" else {}),
+    }
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Samples of every policy for some prompts."""
+
+    config: EvaluateConfig
+    base: LanguageModel
+    judge: RewardModel | None
+    control: Control
+
+    def rows(self, prompts: Sequence[Prompt]) -> list[Row]:
+        """A row for each prompt."""
+        config = self.config
+        parts = {"base": self._samples(prompts, None, "base")}
+        if config.best_of:
+            parts["candidate"] = self._best_of(prompts)
+        else:
+            parts["candidate"] = self._samples(prompts, config.candidate, "candidate")
+            if config.deployed is not None:
+                parts["deployed"] = self._samples(prompts, config.deployed, "deployed")
+        return [
+            {name: samples[index] for name, samples in parts.items()}
+            for index in range(len(prompts))
+        ]
+
+    def _samples(self, prompts: Sequence[Prompt], folder: str | None, part: str) -> list[Sample]:
+        judges = [] if self.judge is None else [self.judge]
+        return self._draw(prompts, load_policy(self.base, folder), part, judges, 1)
+
+    def _best_of(self, prompts: Sequence[Prompt]) -> list[Sample]:
+        """Of `best_of` samples of the base the one that the reward model likes best."""
+        if self.config.reward is None or self.judge is None:
+            raise ValueError("best of n needs a reward model and a judge")
+        reward = load_reward_model(self.config.reward, self.base)
+        count = self.config.best_of
+        found = self._draw(prompts, self.base, "candidate", [self.judge, reward], count)
+        groups = [found[index * count : (index + 1) * count] for index in range(len(prompts))]
+        return [max(group, key=lambda sample: sample["reward"]) for group in groups]
+
+    def _draw(
+        self,
+        prompts: Sequence[Prompt],
+        policy: LanguageModel,
+        part: str,
+        models: Sequence[RewardModel],
+        samples: int,
+    ) -> list[Sample]:
+        config = self.config
+        found = draw_samples(
+            policy,
+            self.base,
+            [prompt.tokens for prompt in prompts],
+            [f"{part} {prompt.id}" for prompt in prompts],
+            models=models,
+            drawing=Drawing(
+                config.seed, samples, config.max_new_tokens, config.temperature, config.batch
+            ),
+            step=0,
+            control=self.control,
+        )
+        scores = found.scores.tolist()
+        return [
+            {
+                "text": text,
+                "finished": bool(found.finished[index]),
+                "tokens": int(found.lengths[index]),
+                "kl": float(found.kl[index]),
+                "score": scores[0][index] if scores else None,
+                "reward": scores[-1][index] if scores else None,
+            }
+            for index, text in enumerate(found.texts)
+        ]
+
+
+def evaluation_row(prompt: Prompt, row: Row) -> EvaluationRow:
+    """What the web shows of one prompt: the texts side by side."""
+    deployed = row.get("deployed")
+    return {
+        "id": prompt.id,
+        "prompt": prompt.id,
+        "candidate": row["candidate"]["text"],
+        "deployed": None if deployed is None else deployed["text"],
+        "base": row["base"]["text"],
+        "candidate_score": row["candidate"]["score"],
+        "deployed_score": None if deployed is None else deployed["score"],
+        "base_score": row["base"]["score"],
+        "candidate_finished": row["candidate"]["finished"],
+        "base_finished": row["base"]["finished"],
+    }
+
+
+def win_rate(name: str, over: str, rows: Sequence[Row], config: EvaluateConfig) -> ResultMetrics:
+    """`name`_rate, _low and _high of the candidate over another part; None without a judge.
+
+    One comparison a prompt, ties one half. The interval's level is that of the project's k-th look.
+    """
+    ours = [row["candidate"]["score"] for row in rows]
+    theirs = [row[over]["score"] for row in rows]
+    if None in ours or None in theirs:
+        return {f"{name}_{part}": None for part in ("rate", "low", "high")}
+    interval = ratio_interval(
+        wins(ours, theirs),
+        [1.0] * len(rows),
+        draws=config.bootstrap,
+        seed=config.seed,
+        alpha=look_alpha(config.alpha, config.look),
+    )
+    return {
+        f"{name}_rate": interval.value,
+        f"{name}_low": interval.low,
+        f"{name}_high": interval.high,
+    }
+
+
+def part_metrics(part: str, rows: Sequence[Row], prefix: str) -> ResultMetrics:
+    """Means over one policy's samples. length in tokens, kl in nats a completion to the base."""
+    samples = [row[part] for row in rows]
+    texts = [sample["text"] for sample in samples]
+
+    def mean(key: str) -> float:
+        return sum(float(sample[key]) for sample in samples) / len(samples)
+
+    return {
+        f"{prefix}kl": mean("kl"),
+        f"{prefix}length": mean("tokens"),
+        f"{prefix}words": mean_words(texts),
+        f"{prefix}distinct2": distinct(texts),
+        f"{prefix}finished_share": mean("finished"),
+        f"{prefix}score": None if samples[0]["score"] is None else mean("score"),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main, "evaluate"))
