@@ -5,7 +5,6 @@ import torch
 
 from training.rlhf.randomness import generator, shuffled, uniforms
 
-
 RECORDED = [[0.635336757, 0.593728244, 0.991860986]]
 
 

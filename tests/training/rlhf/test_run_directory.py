@@ -1,4 +1,4 @@
-"""The run directory: what is written stays, what was half-written is gone, errors name the place."""
+"""The run directory: what is written stays, what was half-written is gone, errors say where."""
 
 import errno
 import json
