@@ -77,11 +77,12 @@ def summarised(slates: Iterable[tuple[int, int]]) -> Agreement | None:
         return None
     agreed = sum(count[0] for count in counts)
     total = sum(count[1] for count in counts)
+    chance = random.Random(0)  # noqa: S311  # a bootstrap, not a secret
+    chance.shuffle(counts)
     blocks = [
         (sum(c[0] for c in group), sum(c[1] for c in group))
         for group in (counts[start::BLOCKS] for start in range(min(BLOCKS, len(counts))))
     ]
-    chance = random.Random(0)  # noqa: S311  # a bootstrap, not a secret
     rates = []
     for _ in range(RESAMPLES):
         drawn = chance.choices(blocks, k=len(blocks))

@@ -6,15 +6,6 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from tests.factories import (
-    make_assignment,
-    make_labeler,
-    make_project,
-    make_prompt,
-    make_ranking,
-    make_slate,
-    make_source,
-)
 
 from labeling.assignments import lease_next, skip
 from labeling.completions import (
@@ -32,6 +23,15 @@ from labeling.models import Completion, Project, SampleRequest, Slate, Source, S
 from labeling.projects import archive_project
 from labeling.prompts import withdraw_prompt
 from labeling.slates import demote_unopened
+from tests.factories import (
+    make_assignment,
+    make_labeler,
+    make_project,
+    make_prompt,
+    make_ranking,
+    make_slate,
+    make_source,
+)
 
 pytestmark = pytest.mark.django_db
 

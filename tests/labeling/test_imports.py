@@ -9,18 +9,18 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from tests.factories import make_project
 
 from labeling import imports
 from labeling.imports import FileRefused, ImportRunning, format_of, import_file
 from labeling.models import Demonstration, Import, Project, Prompt
+from tests.factories import make_project
 
 pytestmark = pytest.mark.django_db
 
 
-def take(project: Project, content: str | bytes, format: str = "jsonl", kind: str = "prompts"):
+def take(project: Project, content: str | bytes, form: str = "jsonl", kind: str = "prompts"):
     data = content if isinstance(content, bytes) else content.encode()
-    return import_file(project=project, kind=kind, format=format, file=io.BytesIO(data))
+    return import_file(project=project, kind=kind, format=form, file=io.BytesIO(data))
 
 
 def problems(row: Import) -> list[tuple[int, str]]:

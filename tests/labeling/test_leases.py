@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from tests.factories import make_labeler, make_project, make_prompt, make_ranking, make_slate
 
 from labeling.assignments import (
     AlreadyDone,
@@ -22,6 +21,7 @@ from labeling.assignments import (
 from labeling.models import Assignment, Project, User
 from labeling.people import deactivate_user
 from labeling.projects import archive_project
+from tests.factories import make_labeler, make_project, make_prompt, make_ranking, make_slate
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.factories import make_assignment, make_labeler, make_project, make_prompt, make_slate
 
 from labeling.assignments import lease_next
 from labeling.models import Assignment, Import, Prompt, SampleRequest, Split
@@ -21,6 +20,7 @@ from labeling.prompts import (
     withdraw_prompt,
 )
 from labeling.rankings import submit_ranking
+from tests.factories import make_assignment, make_labeler, make_project, make_prompt, make_slate
 
 pytestmark = pytest.mark.django_db
 

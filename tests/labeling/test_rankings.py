@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from tests.factories import make_assignment, make_labeler, make_project, make_ranking, make_slate
 
 from labeling.assignments import LeaseExpired, lease_next, release, skip
 from labeling.models import Assignment, Draft, Project, RankedCompletion, Ranking, User
@@ -23,6 +22,7 @@ from labeling.rankings import (
     save_draft,
     submit_ranking,
 )
+from tests.factories import make_assignment, make_labeler, make_project, make_ranking, make_slate
 
 pytestmark = pytest.mark.django_db
 
@@ -246,7 +246,7 @@ def test_correcting_twice_stores_it_once(project, ann):
     assert correct_ranking(ranking=first, labeler=ann, ranks=ranks, seconds=4) == second
     assert correct_ranking(ranking=second, labeler=ann, ranks=ranks, seconds=4) == second
     assert Ranking.objects.count() == 2
-    other = {completion: 1 for completion in ranks}
+    other = dict.fromkeys(ranks, 1)
     with pytest.raises(AlreadyRanked):
         correct_ranking(ranking=first, labeler=ann, ranks=other, seconds=4)
 
