@@ -6,7 +6,7 @@ import logging.config
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -21,3 +21,10 @@ def log_like_the_web(**_options: object) -> None:
     from django.conf import settings  # noqa: PLC0415 - read when a worker starts, not before
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_ready.connect
+def look_at_once(sender: object, **_options: object) -> None:
+    """The first tick comes with the worker, not an interval of beat's later."""
+    if str(getattr(sender, "hostname", "")).startswith("default@"):
+        app.send_task("training.tasks.tick")

@@ -104,14 +104,20 @@ def services(link_file: Path) -> list[Service]:
     host = health.served_host(settings.HOSTS)
     is_up = partial(health.answers, bind=settings.BIND, port=settings.PORT, host=host)
     prepare = python("config.prepare", "--link-file", str(link_file))
-    beat = python("celery", "-A", "config", "beat", "--loglevel", "WARNING")
+    beat = python("celery", "--quiet", "-A", "config", "beat", "--loglevel", "WARNING")
     # A manifest is written last: the model is whole. Asking the trainer would take it seconds.
     has_model = bool(settings.MODEL) or (default_folder() / "manifest.json").is_file()
     return [
         *([] if settings.BROKER else [embedded_broker(settings.BROKER_SOCKET, settings.DATA_DIR)]),
         *([] if has_model else [default_model(default_folder())]),
         Service(name="prepare", command=prepare, stage=0, once=True),
-        Service(name="web", command=python("config.web"), stage=1, ready=is_up),
+        Service(
+            name="web",
+            command=python("config.web"),
+            stage=1,
+            ready=is_up,
+            ignore=["which seems quite high"],  # threads mostly wait for the database
+        ),
         *(
             Service(name=queue, command=python("config.worker", queue), stage=2)
             for queue in ("default", "sampling", "training")

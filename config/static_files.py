@@ -5,7 +5,8 @@ from __future__ import annotations
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 IMPORT = (
-    r"""(?P<matched>import(?s:(?P<import>[\s\{].*?|\*\s*as\s*\w+))\s*from\s*"(?P<url>\./.*?)";)"""
+    r"(?P<matched>import(?s:(?P<import>[\s\{].*?|\*\s*as\s*\w+))"
+    r"\s*from\s*\"(?P<url>\./.*?)\";)"
 )
 
 

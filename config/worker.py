@@ -41,6 +41,7 @@ def threads(queue: str) -> int:
 def arguments(queue: str, log_level: str) -> list[str]:
     """What `celery worker` is told."""
     return [
+        "--quiet",
         "worker",
         *("--hostname", node(queue), "--queues", queue),
         *("--pool", "threads", "--concurrency", str(threads(queue))),

@@ -114,7 +114,7 @@ def test_commands_are_ones_that_there_are(services: dict[str, Any]) -> None:
         if command[:2] == ["python", "-m"]:
             assert importlib.util.find_spec(command[2]) is not None, name
         else:
-            assert command[:3] == ["celery", "-A", "config"], name
+            assert command[:4] == ["celery", "--quiet", "-A", "config"], name
         if command[2:3] == ["config.worker"]:
             queues.append(command[3])
             assert service["healthcheck"]["test"] == ["CMD", *command, "--ping"]

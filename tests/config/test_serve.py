@@ -1,0 +1,289 @@
+"""The real product, started as a person starts it, in a folder of its own, with a tiny model."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.servers import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 120.0
+GONE_SECONDS = 60.0
+WEB_MEGABYTES = 120
+pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("product")]
+
+
+class Product:
+    """A started product; `log` is what its terminal shows."""
+
+    def __init__(self, folder: Path, port: int, **settings: str) -> None:
+        self.folder, self.port = folder, port
+        self.log = folder.parent / f"{folder.name}.log"
+        clean = {n: v for n, v in os.environ.items() if not n.startswith("RANKLOOP_")}
+        self.environment = clean | {
+            "RANKLOOP_ENV_FILE": os.devnull,
+            "RANKLOOP_DATA": str(folder),
+            "RANKLOOP_PORT": str(port),
+            "RANKLOOP_DEMO": "false",
+            "RANKLOOP_TICK_SECONDS": "1",
+        }
+        self.environment |= settings
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "config.serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait_until_ready(self) -> None:
+        self.says(rf"Rankloop is ready: http://127\.0\.0\.1:{self.port}$")
+
+    def says(self, pattern: str, seconds: float = READY_SECONDS, *, times: int = 1) -> str:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = re.findall(pattern, self.log.read_text(), re.MULTILINE)
+            if len(found) >= times:
+                return str(found[-1])
+            if self.process.poll() is not None and times > len(found):
+                break
+            time.sleep(0.1)
+        raise AssertionError(f"never said {pattern!r}:\n{self.log.read_text()}")
+
+    def processes(self) -> dict[int, str]:
+        """Every process that serves this folder, whoever its parent is by now."""
+        found = {}
+        for process in psutil.process_iter(["pid", "status", "cmdline"]):
+            try:
+                mine = process.environ().get("RANKLOOP_DATA") == str(self.folder)
+            except psutil.Error:
+                continue
+            if mine and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found[process.pid] = " ".join(process.info["cmdline"] or [])
+        return found
+
+    def pids(self, part: str) -> list[int]:
+        return sorted(pid for pid, command in self.processes().items() if part in command)
+
+    def wait_until_gone(self) -> None:
+        deadline = time.monotonic() + GONE_SECONDS
+        while self.processes() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert self.processes() == {}
+
+    def get(self, path: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", path)
+        return connection.getresponse()
+
+    def is_up(self) -> bool:
+        try:
+            return self.get("/health/").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def wait_until_up(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.is_up() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert self.is_up()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(GONE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    subprocess.run(
+        [sys.executable, "-m", "training.rlhf.tiny_model", str(folder)], cwd=ROOT, check=True
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Product]:
+    """One that runs for all tests of this module that leave it running."""
+    folder = tmp_path_factory.mktemp("product") / "data"
+    started = Product(folder, free_port(), RANKLOOP_MODEL=str(model))
+    try:
+        started.wait_until_ready()
+        started.says(r"^beat")  # or whatever stage 2 says first
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.end()
+        started.wait_until_gone()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, model: Path) -> Iterator[Product]:
+    """One of the test's own."""
+    started = Product(tmp_path / "data", free_port(), RANKLOOP_MODEL=str(model))
+    yield started
+    if started.process.poll() is None:
+        started.process.kill()
+        started.process.wait()
+    for pid in started.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_it_prints_the_address_and_a_link_that_signs_in_once(product: Product) -> None:
+    link = product.says(r"Sign in as the owner .*: (http://\S+)$")
+    path = urllib.parse.urlsplit(link).path
+    assert product.get("/sign-in/").status == 200
+    page = product.get(path)
+    text = page.read().decode()
+    assert page.status == 200
+    cookie = (page.getheader("Set-Cookie") or "").partition(";")[0]
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', text)
+    assert token is not None
+    statuses = []
+    for _ in range(2):
+        connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=20)
+        body = urllib.parse.urlencode({"csrfmiddlewaretoken": token[1]})
+        headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        statuses.append(answer.status)
+    assert statuses == [302, 410]
+    assert not (product.folder / "run" / "sign-in-link").exists()
+
+
+def test_all_processes_are_there(product: Product) -> None:
+    for part in ("valkey-server", "granian", *(f"config.worker {q}" for q in QUEUES), "beat"):
+        assert product.pids(part), part
+
+
+QUEUES = ("default", "sampling", "training")
+
+
+def test_web_and_workers_are_small_and_know_no_torch(product: Product) -> None:
+    for path in ("/sign-in/", "/health/", "/api/v1/", "/static/css/rankloop.css"):
+        for _ in range(20):
+            product.get(path).read()
+    web = product.pids("granian")
+    assert len(web) >= 2
+    for pid in web:
+        resident = psutil.Process(pid).memory_info().rss / 2**20
+        assert resident <= WEB_MEGABYTES, (product.processes()[pid], resident)
+    for pid in (*web, *product.pids("config.worker"), *product.pids("beat")):
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        assert "libtorch" not in maps, product.processes()[pid]
+
+
+def test_only_its_user_reaches_the_broker(product: Product) -> None:
+    sockets = list((product.folder / "run").glob("*.sock")) or list(
+        Path("/tmp").glob(f"rankloop-{os.getuid()}-*/valkey.sock")
+    )
+    assert sockets
+    for path in sockets:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+        assert stat.S_IMODE(path.parent.stat().st_mode) & 0o077 == 0
+
+
+def test_a_second_start_on_the_same_folder_is_refused(product: Product) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "config.serve"],
+        cwd=ROOT,
+        env=product.environment | {"RANKLOOP_PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert second.returncode == 2
+    assert f"Rankloop is running already on {product.folder}" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert product.is_up()
+
+
+@pytest.mark.parametrize("part", ["granian", "valkey-server", "config.worker training"])
+def test_what_is_killed_comes_again(product: Product, part: str) -> None:
+    before = product.pids(part)
+    os.kill(before[0], signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        now = product.pids(part)
+        if now and before[0] not in now:
+            break
+        time.sleep(0.1)
+    assert set(product.pids(part)) - set(before)
+    product.wait_until_up()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        product = Product(tmp_path / "data", other.getsockname()[1])
+        assert product.process.wait(60) == 2
+    said = product.log.read_text()
+    assert f"port {product.port} of 127.0.0.1 is taken by another program" in said
+    assert "RANKLOOP_PORT" in said
+    assert "Traceback" not in said
+    product.wait_until_gone()
+
+
+def test_a_wrong_setting_stops_the_start_in_one_sentence(tmp_path: Path) -> None:
+    product = Product(tmp_path / "data", free_port(), RANKLOOP_DEVICE="gpu")
+    assert product.process.wait(60) == 2
+    said = product.log.read_text()
+    assert "RANKLOOP_DEVICE is 'gpu': must be auto, cpu, cuda or cuda:NUMBER" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_start_leaves_nobody(fresh: Product, number: signal.Signals) -> None:
+    deadline = time.monotonic() + 30
+    while not fresh.pids("config.prepare") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert fresh.end(number) == 0
+    assert fresh.processes() == {}
+
+
+def test_stopped_by_ctrl_c_it_leaves_nobody_and_goes_on_when_started_again(
+    fresh: Product,
+) -> None:
+    fresh.wait_until_ready()
+    key = (fresh.folder / "secret_key").read_text()
+    assert fresh.end() == 0
+    assert fresh.processes() == {}
+    fresh.process = fresh.start()
+    fresh.says("Rankloop is ready", times=2)
+    assert (fresh.folder / "secret_key").read_text() == key
+    assert fresh.log.read_text().count("created the account of the owner") == 1
+    assert fresh.end(signal.SIGTERM) == 0
+    assert fresh.processes() == {}
+
+
+def test_killed_it_leaves_nobody_and_the_next_start_waits_for_that(fresh: Product) -> None:
+    fresh.wait_until_ready()
+    fresh.process.kill()
+    fresh.process.wait()
+    fresh.process = fresh.start()
+    fresh.says("Rankloop is ready", times=2)
+    assert fresh.log.read_text().count("created the account of the owner") == 1
+    fresh.process.kill()
+    fresh.process.wait()
+    fresh.wait_until_gone()
