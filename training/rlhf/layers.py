@@ -38,22 +38,12 @@ class Batch:
     mask: Tensor
     """[n, t] bool: true up to and including the first EOS."""
 
-    def select(self, rows: Tensor) -> Batch:
-        """The completions `rows` ([m] int64) with all prompts: a minibatch."""
-        return Batch(
-            self.prompt_ids, self.prompt_mask, self.owner[rows], self.ids[rows], self.mask[rows]
-        )
-
 
 class Hidden(NamedTuple):
     """The residual stream after some layer, float32: prompt [p, q, d], completion [n, t, d]."""
 
     prompt: Tensor
     completion: Tensor
-
-    def select(self, rows: Tensor) -> Hidden:
-        """The completions `rows` with all prompts, as Batch.select."""
-        return Hidden(self.prompt, self.completion[rows])
 
 
 class Logprobs(NamedTuple):

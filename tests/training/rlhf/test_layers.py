@@ -141,16 +141,6 @@ def test_layers_can_be_run_piece_by_piece(tiny):
     assert run_layers(tiny, batch, lower, 2, 2) is lower
 
 
-def test_a_minibatch_gives_the_rows_of_the_batch(tiny):
-    batch = make_batch(tiny, PROMPTS, COMPLETIONS, OWNER)
-    rows = torch.tensor([2, 0])
-    with torch.no_grad():
-        states = hidden_states(tiny, batch, [2])[2]
-        whole = run_layers(tiny, batch, states, 2, 4)
-        part = run_layers(tiny, batch.select(rows), states.select(rows), 2, 4)
-    assert torch.allclose(part.completion, whole.completion[rows], atol=1e-6)
-
-
 def test_the_state_that_predicts_a_token_is_the_one_before_it(tiny):
     batch = make_batch(tiny, PROMPTS, COMPLETIONS, OWNER)
     states = hidden_states(tiny, batch, [0])[0]

@@ -1,0 +1,189 @@
+"""Sampling draws what the model says, token for token as a plain loop with transformers draws."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from training.rlhf import decoding
+from training.rlhf.decoding import draw, sample
+from training.rlhf.layers import completion_logprobs, hidden_states
+from training.rlhf.models import add_lora, encode_chat, load_language_model
+from training.rlhf.process import Control, Stopped
+from training.rlhf.randomness import generator, uniforms
+
+TEXTS = ["hello", "a somewhat longer prompt", "x"]
+SAMPLES, LIMIT, TEMPERATURE = 6, 40, 0.9
+
+
+@pytest.fixture
+def prompts(tiny):
+    return [encode_chat(tiny, [{"role": "user", "content": text}]) for text in TEXTS]
+
+
+@pytest.fixture
+def numbers():
+    return uniforms(0, 0, TEXTS, SAMPLES, LIMIT)
+
+
+def draw_all(lm, prompts, numbers, **values):
+    settings = {"samples": SAMPLES, "max_new_tokens": LIMIT, "temperature": TEMPERATURE}
+    return sample(lm, prompts, uniforms=numbers, **{**settings, **values})
+
+
+def plain_loop(lm, prompt, numbers):
+    """The same by transformers' forward, whole sequence each time, and numpy in float64."""
+    ids, logprobs = list(prompt), []
+    for number in numbers.double().numpy():
+        with torch.no_grad():
+            logits = lm.model(torch.tensor([ids])).logits[0, -1].double().numpy() / TEMPERATURE
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        token = int(np.searchsorted(p.cumsum(), number, side="right"))
+        ids.append(token)
+        logprobs.append(np.log(p[token]))
+        if token in lm.eos_ids:
+            break
+    return ids[len(prompt) :], logprobs
+
+
+@pytest.mark.model
+def test_it_draws_the_tokens_of_a_plain_loop(tiny, prompts, numbers):
+    rollout = draw_all(tiny, prompts, numbers)
+    ends = 0
+    for row in range(len(prompts) * SAMPLES):
+        ids, logprobs = plain_loop(tiny, prompts[row // SAMPLES], numbers[row])
+        assert rollout.completion(row) == ids
+        ours = rollout.logprobs[row, : len(ids)]
+        assert torch.allclose(ours.double(), torch.tensor(np.array(logprobs)), atol=1e-4)
+        assert bool(rollout.finished[row]) == (ids[-1] == 2)
+        ends += ids[-1] == 2
+    assert 0 < ends < len(prompts) * SAMPLES
+
+
+def test_after_the_end_there_is_only_padding(tiny, prompts, numbers):
+    rollout = draw_all(tiny, prompts, numbers)
+    mask = rollout.batch.mask
+    assert (rollout.batch.ids[~mask] == tiny.pad_id).all()
+    assert (rollout.logprobs[~mask] == 0).all()
+    assert (mask.long().diff(dim=1) <= 0).all()
+    assert ((rollout.batch.ids == 2) & mask).sum(1).tolist() == rollout.finished.long().tolist()
+
+
+def test_rows_are_prompts_times_samples(tiny, prompts, numbers):
+    rollout = draw_all(tiny, prompts, numbers)
+    assert rollout.batch.owner.tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    for row, prompt in enumerate(prompts):
+        assert rollout.batch.prompt_ids[row][rollout.batch.prompt_mask[row]].tolist() == prompt
+
+
+def test_a_prompts_tokens_do_not_depend_on_the_others(tiny, prompts, numbers):
+    together = draw_all(tiny, prompts, numbers)
+    alone = draw_all(tiny, prompts[1:2], numbers[SAMPLES : 2 * SAMPLES])
+    for row in range(SAMPLES):
+        assert alone.completion(row) == together.completion(SAMPLES + row)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.25, 1.1])
+def test_dropping_finished_rows_changes_nothing(tiny, prompts, numbers, share, monkeypatch):
+    expected = draw_all(tiny, prompts, numbers, keep_layers=(2,))
+    monkeypatch.setattr(decoding, "DROP_SHARE", share)
+    for kept in ((), (2,)):
+        found = draw_all(tiny, prompts, numbers, keep_layers=kept)
+        assert torch.equal(found.batch.ids, expected.batch.ids)
+        assert torch.allclose(found.logprobs, expected.logprobs, atol=1e-5)
+    mask = expected.batch.mask
+    states = (found.hidden[2].completion, expected.hidden[2].completion)
+    assert torch.allclose(states[0][mask], states[1][mask], atol=1e-5)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_states_and_logprobs_are_the_training_passes(tiny_folder, prompts, numbers, precision):
+    """With an adapter at work: PPO trusts this, and reuses the states below the adapter."""
+    lm = load_language_model(tiny_folder, device="cpu", precision=precision)
+    lm = add_lora(lm, 4, 2.0, 0.5, generator(1))
+    with torch.no_grad():
+        for name, parameter in lm.adapter.named_parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator(0, name)) * 0.1)
+    rollout = draw_all(lm, prompts, numbers, keep_layers=(0, 2, 4))
+    with torch.no_grad():
+        states = hidden_states(lm, rollout.batch, (0, 2, 4))
+        again = completion_logprobs(lm, rollout.batch, states[4], TEMPERATURE)
+    mask, prompt_mask = rollout.batch.mask, rollout.batch.prompt_mask
+    atol = 1e-4 if precision == "float32" else 0.2
+    assert torch.allclose(again.logprobs, rollout.logprobs, atol=atol)
+    for layer in (0, 2, 4):
+        ours, theirs = rollout.hidden[layer], states[layer]
+        assert ours.completion.dtype == torch.float32
+        assert torch.allclose(ours.completion[mask], theirs.completion[mask], atol=atol)
+        assert torch.allclose(ours.prompt[prompt_mask], theirs.prompt[prompt_mask], atol=atol)
+
+
+@pytest.mark.model
+def test_frequencies_are_the_models_probabilities(tiny, prompts):
+    count = 4000
+    first = draw_all(
+        tiny,
+        prompts[:1],
+        uniforms(3, 0, ["p"], count, 1),
+        samples=count,
+        max_new_tokens=1,
+        temperature=2.0,
+    )
+    with torch.no_grad():
+        logits = tiny.model(torch.tensor([prompts[0]])).logits[0, -1]
+    p = (logits / 2.0).softmax(-1)
+    found = torch.bincount(first.batch.ids[:, 0], minlength=len(p))
+    often = p * count >= 5
+    expected = p[often] * count
+    chi_square = ((found[often] - expected) ** 2 / expected).sum()
+    degrees = int(often.sum()) - 1
+    # Six standard deviations above the mean of a chi-square.
+    assert chi_square < degrees + 6 * (2 * degrees) ** 0.5
+
+
+def test_the_whole_range_of_uniforms_draws_tokens_that_have_mass():
+    logits = torch.tensor([[-float("inf"), 0.0, -float("inf"), 1.0, -float("inf")]]).repeat(20, 1)
+    below_one = np.nextafter(np.float32(1), np.float32(0))
+    numbers = torch.tensor([0.0, float(below_one), 0.2689, 0.2690] * 5)
+    tokens, logprobs = draw(logits, numbers, 1.0)
+    assert tokens.tolist() == [1, 3, 1, 3] * 5
+    # σ(−1) = 0.26894: the mass of token 1.
+    assert torch.allclose(logprobs[:2].exp(), torch.tensor([0.26894, 0.73106]), atol=1e-5)
+
+
+def test_more_tokens_than_one_that_end_are_known(tiny, prompts, numbers):
+    several = dataclasses.replace(tiny, eos_ids=(2, *range(60, 80)))
+    rollout = draw_all(several, prompts, numbers)
+    ends = {rollout.completion(row)[-1] for row in range(18) if rollout.finished[row]}
+    assert len(ends) > 1
+    assert ends <= set(several.eos_ids)
+
+
+def test_one_token_and_one_sample_are_enough(tiny, prompts):
+    rollout = draw_all(
+        tiny,
+        prompts[:1],
+        torch.tensor([[0.5]]),
+        samples=1,
+        max_new_tokens=1,
+        keep_layers=(4,),
+    )
+    assert rollout.batch.ids.shape == (1, 1)
+    assert rollout.hidden[4].completion.abs().sum() > 0
+
+
+def test_a_stop_is_obeyed_between_two_tokens(tiny, prompts, numbers):
+    control = Control()
+    control.stop()
+    with pytest.raises(Stopped):
+        draw_all(tiny, prompts, numbers, control=control)
+
+
+def test_it_leaves_no_graph_and_can_be_trained_on(tiny, prompts, numbers):
+    lm = add_lora(tiny, 2, 2.0, 0.25, generator(0))
+    rollout = draw_all(lm, prompts, numbers, keep_layers=(3,))
+    assert not rollout.logprobs.requires_grad
+    assert not rollout.hidden[3].completion.is_inference()
