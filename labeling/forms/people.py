@@ -82,7 +82,12 @@ class TokenForm(forms.Form):
     )
     days = forms.TypedChoiceField(
         label=_("Expires"),
-        choices=[(30, _("in 30 days")), (90, _("in 90 days")), (365, _("in a year")), (0, _("never"))],
+        choices=[
+            (30, _("in 30 days")),
+            (90, _("in 90 days")),
+            (365, _("in a year")),
+            (0, _("never")),
+        ],
         initial=90,
         coerce=int,
     )

@@ -23,7 +23,7 @@ class ProjectForm(Base):
         model = Project
         fields = EDITABLE
         widgets = {
-            "guidelines": forms.Textarea(attrs={"rows": 10}),
+            "guidelines": forms.Textarea(attrs={"rows": 8}),
             "base_model": forms.TextInput(attrs={"spellcheck": "false"}),
             "temperature": forms.NumberInput(attrs={"step": "0.05", "min": "0.05", "max": "5"}),
         }

@@ -35,4 +35,3 @@ class ImportForm(forms.Form):
             ("text", _("Plain text: one prompt a line")),
         ],
     )
-

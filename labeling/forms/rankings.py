@@ -34,6 +34,20 @@ def seconds_in(data: Mapping[str, object], otherwise: float) -> float:
     return seconds if math.isfinite(seconds) and seconds > 0 else otherwise
 
 
+class DraftForm(forms.Form):
+    """A ranking under way, as the page's script sends it."""
+
+    sequence = forms.IntegerField(min_value=0, max_value=2**62)
+    content = forms.JSONField()
+
+    def clean_content(self) -> dict[str, object]:
+        """An object, of which only `ranks` and `seconds` mean something."""
+        content = self.cleaned_data["content"]
+        if not isinstance(content, dict):
+            raise forms.ValidationError(_("must be an object"))
+        return content
+
+
 class SkipForm(forms.Form):
     """Why a prompt is passed on."""
 

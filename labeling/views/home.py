@@ -26,9 +26,7 @@ def _count(queryset: QuerySet, project_field: str) -> Coalesce:  # type: ignore[
 def _projects_of(user: User) -> QuerySet[Project]:
     """The projects `user` sees, with the counts that the page shows: one query and one more."""
     rankings = Ranking.objects.current()
-    free = Assignment.objects.filter(
-        Q(labeler=None) | Q(labeler=user), state=Assignment.State.OPEN
-    )
+    free = Assignment.objects.filter(Q(labeler=None) | Q(labeler=user), state=Assignment.State.OPEN)
     return (
         Project.objects.visible_to(user)
         .annotate(
@@ -38,9 +36,7 @@ def _projects_of(user: User) -> QuerySet[Project]:
             my_ranking_count=_count(rankings.filter(labeler=user), "slate__project"),
         )
         .prefetch_related(
-            Prefetch(
-                "memberships", queryset=Membership.objects.filter(user=user), to_attr="mine"
-            )
+            Prefetch("memberships", queryset=Membership.objects.filter(user=user), to_attr="mine")
         )
     )
 

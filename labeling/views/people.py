@@ -42,7 +42,9 @@ def people_page(
         "project": project,
         "members": members,
         "roles": Role.choices,
-        "invitations": project.invitations.filter(accepted_at=None, revoked_at=None).order_by("-pk"),
+        "invitations": project.invitations.filter(accepted_at=None, revoked_at=None).order_by(
+            "-pk"
+        ),
         "now": timezone.now(),
         "form": form or InvitationForm(),
         "fresh": fresh,

@@ -37,9 +37,7 @@ def project_create(request: SignedIn) -> HttpResponse:
         else:
             messages.success(request, _("The project is there. Now give it prompts."))
             return redirect("prompt-import", project.slug)
-    return render(
-        request, "labeling/project_create.html", {"form": form}, status=_status(form)
-    )
+    return render(request, "labeling/project_create.html", {"form": form}, status=_status(form))
 
 
 @signed_in

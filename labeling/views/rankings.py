@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
@@ -14,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling import assignments, rankings
-from labeling.forms.rankings import ranks_in, seconds_in
+from labeling.forms.rankings import DraftForm, ranks_in, seconds_in
 from labeling.models import Assignment, Ranking
 from labeling.refusals import Refusal
 from labeling.views.access import RANKERS, SignedIn, project_for, signed_in
@@ -61,17 +59,13 @@ def _seconds_since_opened(assignment: Assignment) -> float:
 def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep a ranking under way. {"saved": false}: a newer one is there, or it was submitted."""
     assignment = assignment_for(request, slug, pk)
-    try:
-        sequence = int(request.POST.get("sequence", ""))
-        content = json.loads(request.POST.get("content", ""))
-        if not isinstance(content, dict):
-            raise TypeError
-    except (ValueError, TypeError, RecursionError):
+    form = DraftForm(request.POST)
+    if not form.is_valid():
         message = _("A draft needs a whole number `sequence` and a JSON object `content`.")
         return JsonResponse({"code": "bad_draft", "message": message}, status=400)
     try:
         saved = rankings.save_draft(
-            slate=assignment.slate, labeler=request.user, sequence=sequence, content=content
+            slate=assignment.slate, labeler=request.user, **form.cleaned_data
         )
     except Refusal as refusal:
         return JsonResponse(

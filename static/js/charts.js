@@ -91,7 +91,7 @@ class Panel {
       scales: { x: { time: false }, y: { range: (_plot, low, high) => this.range(low, high) } },
       axes: [
         { ...axis, space: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
-        { ...axis, size: 48, space: 32, values: (_plot, ticks) => ticks.map(figure) },
+        { ...axis, size: 48, space: 26, values: (_plot, ticks) => ticks.map(figure) },
       ],
       series: [
         {},

@@ -26,13 +26,14 @@ class Desk {
     this.root = root;
     this.form = root.querySelector("#ranking-form");
     this.submitButton = root.querySelector("#submit-ranking");
+    this.known = []; // in the order shown: an object's keys would be sorted by number
     this.letters = {};
     this.ids = {};
     for (const card of root.querySelectorAll("[data-completion]")) {
+      this.known.push(card.dataset.completion);
       this.letters[card.dataset.completion] = card.dataset.letter;
       this.ids[card.dataset.letter.toLowerCase()] = card.dataset.completion;
     }
-    this.known = Object.keys(this.letters);
     this.past = [];
     this.tieNext = false;
     this.sent = false;
@@ -249,7 +250,7 @@ function unfold(selector) {
   const fold = desk.root.querySelector(selector);
   if (!fold) return;
   fold.open = !fold.open;
-  if (fold.open) fold.querySelector("select, summary")?.focus();
+  if (fold.open) (fold.querySelector("select") ?? fold.querySelector("summary")).focus();
 }
 
 const dialog = document.getElementById("keys");
