@@ -107,10 +107,11 @@ class AssignmentRenewView(AssignmentView):
     )
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Keep the lease while you are at work. 409 where somebody else has taken it over."""
+        assignment = self.assignment(pk)
         body = self.get_serializer(data=request.data)
         body.is_valid(raise_exception=True)
         expires_at = assignments.renew(
-            assignment=self.assignment(pk),
+            assignment=assignment,
             labeler=self.user,
             token=body.validated_data["lease"],
         )
@@ -125,10 +126,11 @@ class AssignmentSkipView(AssignmentView):
     @extend_schema(operation_id="assignments_skip", request=SkipSerializer, responses={204: None})
     def post(self, request: Request, slug: str, pk: int) -> Response:
         """Pass on it: you are not offered this prompt again, others are. Twice is once."""
+        assignment = self.assignment(pk)
         body = self.get_serializer(data=request.data)
         body.is_valid(raise_exception=True)
         assignments.skip(
-            assignment=self.assignment(pk),
+            assignment=assignment,
             labeler=self.user,
             reason=body.validated_data["reason"],
         )

@@ -37,9 +37,8 @@ class Scope(StrEnum):
 
 EVERYONE = tuple(Role)
 RANKERS = (Role.LABELER, Role.REVIEWER, Role.MANAGER)
-READERS = (Role.RESEARCHER, Role.MANAGER)
-"""Who sees which model wrote what; reviewers rank as well, so blind comparisons stay blind."""
-REVIEWERS = (*READERS, Role.REVIEWER)
+READERS = (Role.RESEARCHER, Role.REVIEWER, Role.MANAGER)
+"""Who sees which model wrote what, here as on the pages."""
 MANAGERS = (Role.MANAGER,)
 
 

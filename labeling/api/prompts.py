@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from labeling import prompts
 from labeling.api.pagination import OldestFirst
-from labeling.api.permissions import MANAGERS, REVIEWERS, ProjectView, Rule, Scope
+from labeling.api.permissions import MANAGERS, READERS, ProjectView, Rule, Scope
 from labeling.models import Prompt, Split
 
 MOST_ROWS = 1000
@@ -91,7 +91,7 @@ class PromptListView(ProjectView):
     """/projects/<slug>/prompts/"""
 
     rules = {
-        "GET": Rule(scope=Scope.READ, roles=REVIEWERS),
+        "GET": Rule(scope=Scope.READ, roles=READERS),
         "POST": Rule(scope=Scope.WRITE, roles=MANAGERS),
     }
     serializer_class = PromptSerializer
