@@ -42,9 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path(
         "sign-in/",
-        LoginView.as_view(
-            template_name="labeling/sign_in.html", redirect_authenticated_user=True
-        ),
+        LoginView.as_view(template_name="labeling/sign_in.html", redirect_authenticated_user=True),
         name="sign-in",
     ),
     path("sign-in/<str:secret>/", sign_in.sign_in_link, name="sign-in-link"),

@@ -100,6 +100,11 @@ def next_page(request: SignedIn, project: Project, *, done: str) -> HttpResponse
     return desk(request, project, following, done=done)
 
 
+def stopped_page(request: SignedIn, project: Project, refusal: Refusal) -> HttpResponse:
+    """Why this prompt can't go on, and the way to the next one."""
+    return desk(request, project, None, stopped=refusal.message, status=refusal.status)
+
+
 def lease_token(request: SignedIn) -> uuid.UUID | None:
     """The token that the form carries; None where it is missing or mangled."""
     try:
@@ -144,7 +149,5 @@ def skip(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     try:
         assignments.skip(assignment=assignment, labeler=request.user, reason=reason)
     except Refusal as refusal:
-        return desk(
-            request, assignment.project, None, stopped=refusal.message, status=refusal.status
-        )
+        return stopped_page(request, assignment.project, refusal)
     return next_page(request, assignment.project, done=_("Skipped."))

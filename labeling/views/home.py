@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -24,39 +24,28 @@ def _count(queryset: QuerySet, project_field: str) -> Coalesce:  # type: ignore[
 
 
 def _projects_of(user: User) -> QuerySet[Project]:
-    """The projects `user` sees, with the counts that the page shows: one query and one more."""
+    """The projects `user` sees, with the counts that the page shows, in one query."""
     rankings = Ranking.objects.current()
     free = Assignment.objects.filter(Q(labeler=None) | Q(labeler=user), state=Assignment.State.OPEN)
-    return (
-        Project.objects.visible_to(user)
-        .annotate(
-            prompt_count=_count(Prompt.objects.live(), "project"),
-            ready_count=_count(free, "project"),
-            ranking_count=_count(rankings, "slate__project"),
-            my_ranking_count=_count(rankings.filter(labeler=user), "slate__project"),
-        )
-        .prefetch_related(
-            Prefetch("memberships", queryset=Membership.objects.filter(user=user), to_attr="mine")
-        )
+    return Project.objects.visible_to(user).annotate(
+        prompt_count=_count(Prompt.objects.live(), "project"),
+        ready_count=_count(free, "project"),
+        ranking_count=_count(rankings, "slate__project"),
+        my_ranking_count=_count(rankings.filter(labeler=user), "slate__project"),
     )
 
 
 @signed_in
 def home(request: SignedIn) -> HttpResponse:
     """Every project the person sees, archived ones apart."""
-    projects = list(_projects_of(request.user))
-    for project in projects:
-        roles = [Role(membership.role) for membership in project.mine]
-        role = Role.MANAGER if request.user.is_superuser else roles[0]
-        project.role = role
-        project.ranks = role in RANKERS
-        project.reads = role in READERS
-    return render(
-        request,
-        "labeling/home.html",
-        {
-            "projects": [project for project in projects if project.archived_at is None],
-            "archived": [project for project in projects if project.archived_at is not None],
-            "may_create": may_create_projects(request.user),
-        },
-    )
+    user = request.user
+    roles = dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
+    shown: list[dict[str, object]] = []
+    archived: list[dict[str, object]] = []
+    for project in _projects_of(user):
+        role = Role.MANAGER if user.is_superuser else Role(roles[project.pk])
+        reads, ranks = role in READERS, role in RANKERS
+        rows = shown if project.archived_at is None else archived
+        rows.append({"project": project, "role": role, "ranks": ranks, "reads": reads})
+    page = {"rows": shown, "archived": archived, "may_create": may_create_projects(user)}
+    return render(request, "labeling/home.html", page)

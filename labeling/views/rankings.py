@@ -16,7 +16,14 @@ from labeling.forms.rankings import DraftForm, ranks_in, seconds_in
 from labeling.models import Assignment, Ranking
 from labeling.refusals import Refusal
 from labeling.views.access import RANKERS, SignedIn, project_for, signed_in
-from labeling.views.assignments import LETTERS, assignment_for, desk, lease_token, next_page
+from labeling.views.assignments import (
+    LETTERS,
+    assignment_for,
+    desk,
+    lease_token,
+    next_page,
+    stopped_page,
+)
 
 PAGE = 25
 MOST_SECONDS_UNSEEN = 600.0
@@ -38,11 +45,16 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
             seconds=seconds_in(request.POST, _seconds_since_opened(assignment)),
         )
     except rankings.BadRanks as refusal:
-        page = {"chosen": ranks, "notice": refusal.message, "status": refusal.status}
-        return desk(request, assignment.project, assignment, **page)
+        return desk(
+            request,
+            assignment.project,
+            assignment,
+            chosen=ranks,
+            notice=refusal.message,
+            status=refusal.status,
+        )
     except Refusal as refusal:
-        page = {"stopped": refusal.message, "status": refusal.status}
-        return desk(request, assignment.project, None, **page)
+        return stopped_page(request, assignment.project, refusal)
     return next_page(request, assignment.project, done=_("Submitted."))
 
 

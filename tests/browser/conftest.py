@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
 
 from labeling.models import Project, User
 from tests.factories import make_labeler, make_project
@@ -45,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_page(browser: Browser, live_server) -> Iterator[NewPage]:
+def new_page(browser: Browser, live_server: LiveServer) -> Iterator[NewPage]:
     """Open a page, signed in as `user`: new_page(user, javascript=False, width=390, …).
 
     A page that writes an error to its console, or breaks the Content-Security-Policy, fails the
@@ -101,7 +102,7 @@ def sign_in(context: BrowserContext, url: str, user: User) -> None:
 
 
 @pytest.fixture
-def project(transactional_db) -> Project:
+def project(transactional_db: None) -> Project:
     """A project with K = 4."""
     return make_project(name="Rain", guidelines="Prefer what is true.")
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from labeling.assignments import lease_next
-from labeling.models import Assignment, Draft, Ranking
+from labeling.models import Assignment, Draft, Project, Ranking, User
 from labeling.rankings import ranks_of
 from tests.factories import make_labeler, make_slate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+NewPage = Callable[..., Page]
 HEADING = re.compile("Rank these 4 completions")
 
 
-def address(project) -> str:
+def address(project: Project) -> str:
     return f"/projects/{project.slug}/rank/"
 
 
@@ -29,9 +32,10 @@ def press(page: Page, keys: str) -> None:
 
 def shown_ids(page: Page) -> dict[str, int]:
     """{letter: completion id} as the page shows them."""
+    cards = page.locator("[data-completion]").all()
     return {
-        card.get_attribute("data-letter"): int(card.get_attribute("data-completion"))
-        for card in page.locator("[data-completion]").all()
+        card.get_attribute("data-letter") or "": int(card.get_attribute("data-completion") or "")
+        for card in cards
     }
 
 
@@ -41,7 +45,9 @@ def ranks_by_letter(ids: dict[str, int]) -> dict[str, int]:
     return {letter: stored[pk] for letter, pk in ids.items()}
 
 
-def test_four_completions_are_ranked_by_keys_alone(project, labeler, new_page):
+def test_four_completions_are_ranked_by_keys_alone(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     make_slate(project)
     page = new_page(labeler)
@@ -49,7 +55,7 @@ def test_four_completions_are_ranked_by_keys_alone(project, labeler, new_page):
     ids = shown_ids(page)
     press(page, "b a = d c")
     expect(page.locator("#rank-note")).to_have_text("All have a place.")
-    first = page.locator("#assignment").get_attribute("data-slate")
+    first = page.locator("#assignment").get_attribute("data-slate") or ""
     press(page, "Enter")
     expect(page.locator("#assignment")).not_to_have_attribute("data-slate", first)
     assert ranks_by_letter(ids) == {"B": 1, "A": 2, "D": 2, "C": 3}
@@ -58,7 +64,9 @@ def test_four_completions_are_ranked_by_keys_alone(project, labeler, new_page):
     expect(page.get_by_text("1 today")).to_be_visible()
 
 
-def test_a_letter_takes_out_again_and_backspace_takes_back(project, labeler, new_page):
+def test_a_letter_takes_out_again_and_backspace_takes_back(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -72,7 +80,9 @@ def test_a_letter_takes_out_again_and_backspace_takes_back(project, labeler, new
     expect(page.locator(".place")).to_have_count(0)
 
 
-def test_arrow_keys_move_the_chip_that_has_the_focus(project, labeler, new_page):
+def test_arrow_keys_move_the_chip_that_has_the_focus(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -85,7 +95,9 @@ def test_arrow_keys_move_the_chip_that_has_the_focus(project, labeler, new_page)
     expect(page.locator(".place").nth(0)).to_contain_text("A=D")
 
 
-def test_enter_says_which_are_still_without_a_place(project, labeler, new_page):
+def test_enter_says_which_are_still_without_a_place(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -94,7 +106,7 @@ def test_enter_says_which_are_still_without_a_place(project, labeler, new_page):
     assert not Ranking.objects.exists()
 
 
-def test_keys_can_be_switched_off(project, labeler, new_page):
+def test_keys_can_be_switched_off(project: Project, labeler: User, new_page: NewPage) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -108,7 +120,9 @@ def test_keys_can_be_switched_off(project, labeler, new_page):
     expect(page.locator(".place")).to_have_count(0)
 
 
-def test_keys_do_nothing_while_a_field_has_the_focus(project, labeler, new_page):
+def test_keys_do_nothing_while_a_field_has_the_focus(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -118,7 +132,9 @@ def test_keys_do_nothing_while_a_field_has_the_focus(project, labeler, new_page)
     expect(page.locator(".place")).to_have_count(0)
 
 
-def test_chips_are_dragged_to_a_place_and_between_places(project, labeler, new_page):
+def test_chips_are_dragged_to_a_place_and_between_places(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -135,9 +151,10 @@ def test_chips_are_dragged_to_a_place_and_between_places(project, labeler, new_p
     assert ranks_by_letter(ids) == {"D": 1, "A": 2, "B": 3, "C": 3}
 
 
-def drag(page: Page, what, where) -> None:
+def drag(page: Page, what: Locator, where: Locator) -> None:
     """By the mouse, in steps, as a person does it."""
     start, end = what.bounding_box(), where.bounding_box()
+    assert start and end
     page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
     page.mouse.down()
     page.mouse.move(start["x"] + 20, start["y"] + 5, steps=3)
@@ -146,7 +163,9 @@ def drag(page: Page, what, where) -> None:
     page.mouse.up()
 
 
-def test_on_a_phone_a_tap_places_and_two_taps_move(project, labeler, new_page):
+def test_on_a_phone_a_tap_places_and_two_taps_move(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler, width=390, height=844)
     page.goto(address(project))
@@ -164,7 +183,7 @@ def test_on_a_phone_a_tap_places_and_two_taps_move(project, labeler, new_page):
     assert ranks_by_letter(ids) == {"D": 1, "A": 2, "C": 2, "B": 3}
 
 
-def test_it_works_without_scripts(project, labeler, new_page):
+def test_it_works_without_scripts(project: Project, labeler: User, new_page: NewPage) -> None:
     make_slate(project)
     make_slate(project)
     page = new_page(labeler, javascript=False, allow=("400",))
@@ -182,7 +201,7 @@ def test_it_works_without_scripts(project, labeler, new_page):
     assert 0 < Ranking.objects.get().seconds < 600
 
 
-def test_skipping_works_without_scripts(project, labeler, new_page):
+def test_skipping_works_without_scripts(project: Project, labeler: User, new_page: NewPage) -> None:
     slate = make_slate(project)
     page = new_page(labeler, javascript=False)
     page.goto(address(project))
@@ -193,7 +212,9 @@ def test_skipping_works_without_scripts(project, labeler, new_page):
     assert slate.skips.get().reason == "harmful"
 
 
-def test_a_draft_survives_a_reload_and_another_browser(project, labeler, new_page):
+def test_a_draft_survives_a_reload_and_another_browser(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -207,7 +228,9 @@ def test_a_draft_survives_a_reload_and_another_browser(project, labeler, new_pag
     expect(elsewhere.locator(".place")).to_contain_text("A=C")
 
 
-def test_a_draft_that_could_not_be_sent_is_kept_in_the_browser(project, labeler, new_page):
+def test_a_draft_that_could_not_be_sent_is_kept_in_the_browser(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler, allow=("ERR_FAILED",))
     page.goto(address(project))
@@ -221,7 +244,9 @@ def test_a_draft_that_could_not_be_sent_is_kept_in_the_browser(project, labeler,
     expect(page.locator(".place")).to_have_count(2)
 
 
-def test_a_double_submission_is_stored_once(project, labeler, new_page):
+def test_a_double_submission_is_stored_once(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
@@ -231,7 +256,9 @@ def test_a_double_submission_is_stored_once(project, labeler, new_page):
     assert Ranking.objects.count() == 1
 
 
-def test_the_back_button_and_a_second_submission_change_nothing(project, labeler, new_page):
+def test_the_back_button_and_a_second_submission_change_nothing(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler, javascript=False)
     page.goto(address(project))
@@ -249,14 +276,16 @@ def test_the_back_button_and_a_second_submission_change_nothing(project, labeler
 
 
 def test_an_expired_lease_that_somebody_took_is_told_and_the_ranks_are_kept(
-    project, labeler, new_page
-):
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     slate = make_slate(project)
     page = new_page(labeler, allow=("409",))
     page.goto(address(project))
-    Assignment.objects.update(lease_expires_at=timezone.now() - timezone.timedelta(minutes=1))
+    Assignment.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
     other = make_labeler(project)
-    assert lease_next(project=project, labeler=other).slate == slate
+    taken = lease_next(project=project, labeler=other)
+    assert taken
+    assert taken.slate == slate
     press(page, "a b c d Enter")
     expect(page.get_by_role("alert").first).to_contain_text("kept as a draft")
     expect(page.get_by_role("link", name="Next prompt")).to_be_visible()
@@ -264,34 +293,39 @@ def test_an_expired_lease_that_somebody_took_is_told_and_the_ranks_are_kept(
     assert Draft.objects.get(slate=slate, labeler=labeler).content["ranks"]
 
 
-def test_an_expired_lease_that_nobody_took_still_counts(project, labeler, new_page):
+def test_an_expired_lease_that_nobody_took_still_counts(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler)
     page.goto(address(project))
-    Assignment.objects.update(lease_expires_at=timezone.now() - timezone.timedelta(minutes=1))
+    Assignment.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
     press(page, "a b c d Enter")
     expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
     assert Ranking.objects.count() == 1
 
 
-def test_a_session_that_is_gone_loses_nothing(project, labeler, new_page):
+def test_a_session_that_is_gone_loses_nothing(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler, allow=("401", "Unauthorized"))
     page.goto(address(project))
     press(page, "a b c d")
     expect(page.locator("#saved")).to_contain_text("saved")
-    cookies = page.context.cookies()
     page.context.clear_cookies(name="sessionid")
     press(page, "Enter")
     expect(page.locator("#request-problem")).to_contain_text("You are signed out.")
     expect(page.locator(".place")).to_have_count(4)
-    page.context.add_cookies(cookies)
+    new_page(labeler, context=page.context).close()  # signed in again, in another tab
     press(page, "Enter")
     expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
     assert Ranking.objects.count() == 1
 
 
-def test_a_server_that_breaks_leaves_the_ranking_where_it_is(project, labeler, new_page):
+def test_a_server_that_breaks_leaves_the_ranking_where_it_is(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
     make_slate(project)
     page = new_page(labeler, allow=("503", "ERR_FAILED", "Failed to fetch"))
     page.goto(address(project))
@@ -318,7 +352,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_hostile_completions_are_shown_as_text(project, labeler, new_page, javascript):
+def test_hostile_completions_are_shown_as_text(
+    project: Project, labeler: User, new_page: NewPage, javascript: bool
+) -> None:
     make_slate(project, HOSTILE)
     page = new_page(labeler, javascript=javascript, width=390, height=844)
     page.goto(address(project))
