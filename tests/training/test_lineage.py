@@ -1,0 +1,77 @@
+"""Checkpoints: versions, the way back and forward, what is cleaned up."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.models import Project
+from labeling.projects import update_project
+from tests.training import steps
+from training import artifacts, checkpoints, rounds
+from training.models import Checkpoint
+
+
+def test_the_base_is_made_once(project: Project) -> None:
+    base = checkpoints.base_checkpoint(project)
+    assert checkpoints.base_checkpoint(project) == base
+    assert base.location == "some-model"
+    assert base.source is not None
+
+
+def test_another_base_model_is_a_new_version(project: Project) -> None:
+    first = checkpoints.base_checkpoint(project)
+    update_project(project=project, base_model="other-model")
+    second = checkpoints.base_checkpoint(project)
+    assert second.version == first.version + 1
+    assert second.location == "other-model"
+
+
+def test_a_policy_leads_back_to_rankings_and_forward_to_what_used_it(project: Project) -> None:
+    policy = steps.make_policy(project)
+    way = checkpoints.lineage(policy)
+    assert way.rankings == 2
+    assert {one.kind for one in way.parents} == {"base", "reward", "judge"}
+    reward = Checkpoint.objects.get(kind="reward")
+    assert policy in checkpoints.lineage(reward).children
+    base = checkpoints.base_checkpoint(project)
+    assert checkpoints.lineage(base).rankings == 0
+
+
+def test_versions_count_by_kind(project: Project) -> None:
+    steps.make_policy(project)
+    steps.finish(steps.claim())
+    second = steps.make_policy(project)
+    assert second.version == 2
+    assert str(second.source) == "policy 2"
+
+
+@pytest.fixture
+def many_rounds(project: Project) -> Project:
+    """Six rounds: the first and the last policy are deployed, the others are not."""
+    for number in range(6):
+        steps.start(project)
+        good = number in (0, 5)
+        steps.finish(steps.finish_until("evaluate"), win_low=0.7 if good else 0.3)
+    return project
+
+
+def test_files_of_old_undeployed_checkpoints_go_and_rows_stay(many_rounds: Project) -> None:
+    policies = Checkpoint.objects.filter(kind="policy").order_by("version")
+    assert policies.count() == 6
+    with_files = [one.version for one in policies if one.files_removed_at is None]
+    assert with_files == [1, 4, 5, 6], "the deployed ones and the newest three"
+    for one in policies:
+        if one.files_removed_at is None:
+            assert artifacts.fetch_folder(one.artifact).is_dir()
+        else:
+            with pytest.raises(artifacts.ArtifactMissing):
+                artifacts.fetch_folder(one.artifact)
+    assert checkpoints.lineage(policies[1]).rankings
+
+
+def test_what_a_round_under_way_uses_is_kept(many_rounds: Project) -> None:
+    steps.start(many_rounds)
+    steps.finish(steps.claim())
+    reward = Checkpoint.objects.filter(kind="reward").latest("pk")
+    assert reward.files_removed_at is None
+    assert rounds.Round.objects.unfinished().count() == 1
