@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 PREFIX = "rank-"
+MOST_COMPLETIONS = 9
 
 
 def ranks_in(data: Mapping[str, object]) -> dict[int, int]:
@@ -38,14 +40,25 @@ class DraftForm(forms.Form):
     """A ranking under way, as the page's script sends it."""
 
     sequence = forms.IntegerField(min_value=0, max_value=2**62)
-    content = forms.JSONField()
+    content = forms.CharField(max_length=10_000)
 
     def clean_content(self) -> dict[str, object]:
-        """An object, of which only `ranks` and `seconds` mean something."""
-        content = self.cleaned_data["content"]
-        if not isinstance(content, dict):
-            raise forms.ValidationError(_("must be an object"))
-        return content
+        """{"ranks": {"17": 1, …}, "seconds": 12.5}; what else is in it is left out."""
+        try:
+            given = json.loads(self.cleaned_data["content"])
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError(_("must be JSON")) from error
+        ranks = given.get("ranks") if isinstance(given, dict) else None
+        if not isinstance(ranks, dict) or len(ranks) > MOST_COMPLETIONS:
+            raise forms.ValidationError(_("must hold ranks by completion"))
+        if not all(pk.isdecimal() and _is_rank(rank) for pk, rank in ranks.items()):
+            raise forms.ValidationError(_("must hold whole ranks from 1 to 9"))
+        return {"ranks": ranks, "seconds": seconds_in(given, otherwise=0.0)}
+
+
+def _is_rank(value: object) -> bool:
+    """A whole number from 1 to 9."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_COMPLETIONS
 
 
 class SkipForm(forms.Form):

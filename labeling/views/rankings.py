@@ -73,7 +73,7 @@ def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     assignment = assignment_for(request, slug, pk)
     form = DraftForm(request.POST)
     if not form.is_valid():
-        message = _("A draft needs a whole number `sequence` and a JSON object `content`.")
+        message = _("A draft needs a whole number `sequence` and `content` with its ranks.")
         return JsonResponse({"code": "bad_draft", "message": message}, status=400)
     try:
         saved = rankings.save_draft(

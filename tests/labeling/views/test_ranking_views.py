@@ -1,0 +1,189 @@
+"""What the ranking page sends and gets: submissions, drafts, leases, corrections."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from labeling.assignments import lease_next, shown
+from labeling.models import Draft, Ranking
+from labeling.rankings import ranks_of
+from labeling.templatetags.texts import visible_text
+from tests.factories import make_labeler, make_project, make_ranking, make_slate
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project():
+    return make_project()
+
+
+@pytest.fixture
+def labeler(project):
+    return make_labeler(project)
+
+
+@pytest.fixture
+def client(labeler):
+    client = Client()
+    client.force_login(labeler, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def assignment(project, labeler):
+    make_slate(project)
+    return lease_next(project=project, labeler=labeler)
+
+
+def address(name, assignment):
+    return reverse(name, args=[assignment.project.slug, assignment.pk])
+
+
+def sent(assignment, ranks=(1, 2, 3, 4), **fields):
+    completions = shown(assignment)
+    return {
+        "lease": str(assignment.lease_token),
+        "seconds": "12.5",
+        **{f"rank-{c.pk}": r for c, r in zip(completions, ranks, strict=True)},
+        **fields,
+    }
+
+
+def test_a_submission_is_stored_with_its_seconds(client, assignment):
+    response = client.post(address("submission", assignment), sent(assignment, (2, 1, 2, 9)))
+    assert response.status_code == 302
+    stored = ranks_of(Ranking.objects.get())
+    assert [stored[c.pk] for c in shown(assignment)] == [2, 1, 2, 3]
+    assert Ranking.objects.get().seconds == 12.5
+
+
+@pytest.mark.parametrize("seconds", ["", "NaN", "-4", "soon", "inf"])
+def test_seconds_that_make_no_sense_are_taken_from_the_clock(client, assignment, seconds):
+    client.post(address("submission", assignment), sent(assignment, seconds=seconds))
+    assert 0 <= Ranking.objects.get().seconds < 60
+
+
+@pytest.mark.parametrize("wrong", ["", "0", "-1", "first", "1.5", "9" * 400, "²"])
+def test_ranks_that_are_none_are_told_and_the_others_stay_chosen(client, assignment, wrong):
+    response = client.post(address("submission", assignment), sent(assignment, (wrong, 1, 2, 3)))
+    assert response.status_code == 400
+    page = response.content.decode()
+    assert "Give each completion a rank" in page
+    assert page.count(" selected") == 3 + 1  # and the reason to skip
+    assert not Ranking.objects.exists()
+
+
+def test_the_same_submission_twice_is_one_ranking(client, assignment):
+    for _ in range(2):
+        assert client.post(address("submission", assignment), sent(assignment)).status_code == 302
+    assert Ranking.objects.count() == 1
+
+
+def test_another_submission_for_the_same_prompt_is_told_that_the_first_stands(client, assignment):
+    client.post(address("submission", assignment), sent(assignment))
+    again = client.post(address("submission", assignment), sent(assignment, (4, 3, 2, 1)))
+    assert again.status_code == 409
+    assert "that stands" in again.content.decode()
+    assert Ranking.objects.count() == 1
+
+
+def test_a_mangled_lease_token_is_no_reason_to_lose_the_work(client, assignment):
+    client.post(address("submission", assignment), sent(assignment, lease="zzz"))
+    assert Ranking.objects.count() == 1
+
+
+def test_htmx_gets_the_next_prompt_alone(client, project, assignment):
+    make_slate(project)
+    response = client.post(
+        address("submission", assignment), sent(assignment), headers={"HX-Request": "true"}
+    )
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "<html" not in page
+    assert page.strip().startswith('<section id="assignment"')
+    assert "Submitted. Next:" in page
+
+
+def test_a_draft_is_kept_and_an_older_one_does_not_overwrite_it(client, assignment):
+    where = address("draft", assignment)
+    newer = {"sequence": 5, "content": json.dumps({"ranks": {"1": 1}})}
+    older = {"sequence": 4, "content": json.dumps({"ranks": {}})}
+    assert client.post(where, newer).json() == {"saved": True}
+    assert client.post(where, older).json() == {"saved": False}
+    assert Draft.objects.get().content == {"ranks": {"1": 1}, "seconds": 0.0}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {},
+        {"sequence": "x", "content": "{}"},
+        {"sequence": 1, "content": "[]"},
+        {"sequence": 1, "content": "{"},
+        {"sequence": 10**30, "content": "{}"},
+        {"sequence": 1, "content": "[" * 50_000},
+        {"sequence": 1, "content": json.dumps({"ranks": "x" * 1_000_000})},
+        {"sequence": 1, "content": json.dumps({"ranks": {"1": True}})},
+        {"sequence": 1, "content": json.dumps({"ranks": {"\x00": 1}})},
+    ],
+)
+def test_a_draft_that_is_none_is_refused(client, assignment, bad):
+    response = client.post(address("draft", assignment), bad)
+    assert response.status_code == 400
+    assert response.json()["message"]
+    assert not Draft.objects.exists()
+
+
+def test_a_lease_is_renewed_and_a_lost_one_is_told(client, assignment):
+    where = address("renew", assignment)
+    assert "until" in client.post(where, {"lease": str(assignment.lease_token)}).json()
+    for token in (str(uuid.uuid4()), "", "zzz"):
+        response = client.post(where, {"lease": token})
+        assert response.status_code == 409
+        assert response.json()["code"] == "lease_expired"
+
+
+def test_a_correction_stands_in_the_place_of_the_ranking_which_is_kept(client, project, labeler):
+    make_slate(project)
+    ranking = make_ranking(project, labeler)
+    where = reverse("ranking", args=[project.slug, ranking.pk])
+    completions = shown(ranking.assignment)
+    fields = {f"rank-{c.pk}": r for c, r in zip(completions, (4, 3, 2, 1), strict=True)}
+    page = client.post(where, fields, follow=True)
+    fresh = Ranking.objects.current().get()
+    assert fresh.replaces == ranking
+    assert [ranks_of(fresh)[c.pk] for c in completions] == [4, 3, 2, 1]
+    assert "stands now" in page.content.decode()
+    assert "You corrected this one later" in client.get(where).content.decode()
+
+
+def test_my_rankings_are_listed_in_the_letters_that_were_shown(client, project, labeler):
+    make_slate(project)
+    assignment = lease_next(project=project, labeler=labeler)
+    client.post(address("submission", assignment), sent(assignment, (2, 1, 2, 3)))
+    page = client.get(reverse("my-rankings", args=[project.slug])).content.decode()
+    assert "B &gt; A = C &gt; D" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("<b>&amp;</b>", "&lt;b&gt;&amp;amp;&lt;/b&gt;"),
+        ("a\r\nb\tc", "a\nb\tc"),
+        (
+            "\x1b[31m",
+            '<span class="hidden-character" title="control character U+001B">ESC</span>[31m',
+        ),
+        ("\u202e", '<span class="hidden-character" title="RIGHT-TO-LEFT OVERRIDE">U+202E</span>'),
+        ("\ud800", '<span class="hidden-character" title="control character U+D800">U+D800</span>'),
+        ("👩‍🔬 سلام‌ها", "👩‍🔬 سلام‌ها"),
+    ],
+)
+def test_text_is_escaped_and_hidden_characters_are_named(text, html):
+    assert visible_text(text) == html
