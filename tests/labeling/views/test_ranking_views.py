@@ -187,3 +187,9 @@ def test_my_rankings_are_listed_in_the_letters_that_were_shown(client, project, 
 )
 def test_text_is_escaped_and_hidden_characters_are_named(text, html):
     assert visible_text(text) == html
+
+
+def test_a_script_without_a_session_gets_401_and_the_page_stays_as_it_is(project):
+    response = Client().get(reverse("rank", args=[project.slug]), headers={"HX-Request": "true"})
+    assert response.status_code == 401
+    assert response.content == b""
