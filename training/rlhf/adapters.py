@@ -46,7 +46,7 @@ class Adapter(nn.Module):
         tensors: dict[str, Tensor] = {}
         for index in range(self.first, self.first + len(self.layers)):
             for name, part in (self.layer(index) or {}).items():
-                downs = part.down.split(part.rank)
+                downs = torch.split(part.down, part.rank)
                 for path, down, up in zip(PROJECTIONS[name], downs, part.ups, strict=True):
                     prefix = f"base_model.model.model.layers.{index}.{path}"
                     tensors[f"{prefix}.lora_A.weight"] = down

@@ -48,12 +48,12 @@ class LoraPart(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in] float32 → [..., sum of outs] float32."""
         low = F.linear(x, self.down) * self.scale
-        parts = low.split(self.rank, dim=-1)
+        parts = torch.split(low, self.rank, dim=-1)
         return torch.cat([F.linear(part, up) for part, up in zip(parts, self.ups, strict=True)], -1)
 
     def delta(self) -> Tensor:
         """What the fused matrix would change by if this were merged into it: [outs, in]."""
-        downs = self.down.split(self.rank)
+        downs = torch.split(self.down, self.rank)
         deltas = [up @ down for up, down in zip(self.ups, downs, strict=True)]
         return torch.cat(deltas) * self.scale
 
@@ -120,7 +120,7 @@ def fuse_layer(layer: Any, config: Any) -> Block:
 def _fuse(modules: list[Any], name: str) -> nn.Parameter:
     tensors = [getattr(module, name) for module in modules]
     fused = tensors[0].data if len(tensors) == 1 else torch.cat([t.data for t in tensors])
-    for tensor, view in zip(tensors, fused.split([len(t) for t in tensors]), strict=True):
+    for tensor, view in zip(tensors, torch.split(fused, [len(t) for t in tensors]), strict=True):
         tensor.data = view
         tensor.requires_grad_(False)
     return nn.Parameter(fused, requires_grad=False)
@@ -158,8 +158,10 @@ def read_heads(
 ) -> Heads:
     """What a layer's attention works on. hidden: [..., d] float32; cosine, sine: [..., 1, w]."""
     x = rms_norm(hidden, block.input_norm, block.epsilon)
-    fused = project(block, "qkv", x, lora).unflatten(-1, (-1, block.head_width))
-    queries, keys, values = fused.split([block.heads, block.kv_heads, block.kv_heads], dim=-2)
+    fused = torch.unflatten(project(block, "qkv", x, lora), -1, (-1, block.head_width))
+    queries, keys, values = torch.split(
+        fused, [block.heads, block.kv_heads, block.kv_heads], dim=-2
+    )
     if block.query_norm is not None and block.key_norm is not None:
         queries = rms_norm(queries.float(), block.query_norm, block.epsilon)
         keys = rms_norm(keys.float(), block.key_norm, block.epsilon)

@@ -49,7 +49,7 @@ class Rollout:
 
     def completion(self, row: int) -> list[int]:
         """Row's token ids without padding, EOS included."""
-        return self.batch.ids[row][self.batch.mask[row]].tolist()  # type: ignore[no-any-return]
+        return self.batch.ids[row][self.batch.mask[row]].tolist()
 
 
 def sample(
@@ -178,7 +178,7 @@ class _Loop:
             keys, values = self.keys[index], self.values[index]
             keys[:, :, column], values[:, :, column] = heads.keys, heads.values
             # The queries that share a key head, as if they were several positions of one head.
-            queries = heads.queries.unflatten(1, (block.kv_heads, -1))
+            queries = torch.unflatten(heads.queries, 1, (block.kv_heads, -1))
             mixed = F.scaled_dot_product_attention(
                 queries,
                 keys[:, :, : column + 1],

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from training.records import Message
 from training.rlhf.adapters import SETTINGS, Adapter, read_adapter, write_adapter
 from training.rlhf.blocks import PROJECTIONS, Block, fuse_layer
 from training.rlhf.precision import Precision
@@ -107,7 +108,7 @@ def load_language_model(
     An `adapter` that is a whole model's folder (full fine-tuning) takes the base's place.
     Raises RunError: model_not_found, model_unsupported, checkpoint_corrupt, checkpoint_mismatch.
     """
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # theirs
     if adapter is not None and not (Path(adapter) / SETTINGS).is_file():
         path, adapter = adapter, None
     folder = _find(path)
@@ -116,7 +117,7 @@ def load_language_model(
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -205,14 +206,14 @@ def merged_tensors(lm: LanguageModel) -> dict[str, Tensor]:
         parts = lm.adapter.layer(index) if lm.adapter else None
         for name, part in (parts or {}).items():
             sizes = [len(up) for up in part.ups]
-            deltas = part.delta().detach().split(sizes)
+            deltas = torch.split(part.delta().detach(), sizes)
             for module, delta in zip(PROJECTIONS[name], deltas, strict=True):
                 key = f"model.layers.{index}.{module}.weight"
                 tensors[key] = (tensors[key].float() + delta).to(tensors[key].dtype)
     return tensors
 
 
-def encode_chat(lm: LanguageModel, messages: Sequence[Mapping[str, str]]) -> list[int]:
+def encode_chat(lm: LanguageModel, messages: Sequence[Message]) -> list[int]:
     """Token ids of a conversation up to where the assistant begins to answer.
 
     A special token's name inside a message is plain text, never a control token: where one occurs,
@@ -225,7 +226,10 @@ def encode_chat(lm: LanguageModel, messages: Sequence[Mapping[str, str]]) -> lis
     if not any(special in content for special in specials for content in contents):
         return _tokenize(lm, _render(lm, messages), plain=False)
     marks = [f"\ue000{index}\ue001" for index in range(len(messages))]
-    marked = [{**message, "content": mark} for message, mark in zip(messages, marks, strict=True)]
+    marked: list[Message] = [
+        {"role": message["role"], "content": mark}
+        for message, mark in zip(messages, marks, strict=True)
+    ]
     rest, ids = _render(lm, marked), []
     for mark, content in zip(marks, contents, strict=True):
         before, _, rest = rest.partition(mark)
@@ -268,7 +272,7 @@ def base_sha256(folder: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _render(lm: LanguageModel, messages: Sequence[Mapping[str, str]]) -> str:
+def _render(lm: LanguageModel, messages: Sequence[Message]) -> str:
     text: str = lm.tokenizer.apply_chat_template(
         [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
     )

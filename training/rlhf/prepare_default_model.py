@@ -58,7 +58,7 @@ def _find_gguf() -> Path:
 def _convert(gguf: Path, folder: Path) -> None:
     source: dict[str, Any] = {"gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **source)
+    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **source)
     # Since transformers 5 a model read from GGUF counts as quantised, which refuses to be saved and
     # would be loaded again by a packed, very slow path.
     model.hf_quantizer = None

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 import torch
+from torch.utils import deterministic
 
 from training.configs import ConfigError
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError, RunLocked, write_atomically
@@ -181,7 +182,7 @@ def _be_reproducible() -> None:
     """The same seeds, the same bits on a CPU; a warning where an operation cannot keep that."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling fresh memory guards against reading it; it costs time and hides nothing here.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set by __setattr__
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A tiny Llama with random weights, for tests and CI: `python -m training.rlhf.tiny_model FOLDER`.
 
-It babbles, mostly lower-case letters, and ends after about 30 of them. It loads in well under a second, by
-the same path as any other model. The same seed gives the same bytes.
+It babbles, mostly lower-case letters, and ends after about 30 of them. It loads in well under a
+second, by the same path as any other model. The same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import math
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -37,7 +38,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(name, special=True) for name in (PAD, BOS, EOS)])
-    fast = PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast  # untyped in transformers
+    fast: PreTrainedTokenizerFast = make(
         tokenizer_object=tokenizer, pad_token=PAD, bos_token=BOS, eos_token=EOS
     )
     fast.chat_template = TEMPLATE
@@ -74,7 +76,8 @@ def make_model(
         embeddings = model.model.embed_tokens.weight
         embeddings += 4 * embeddings.std() * math.sqrt(hidden) * direction
         model.lm_head.weight += likely[:, None] * direction / math.sqrt(hidden)
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def write_tiny_model(folder: Path, *, seed: int = 0, layers: int = 4, hidden: int = 64) -> Path:
