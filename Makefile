@@ -64,10 +64,10 @@ format: dev ## put the code into its one form
 	@$(PY) -m ruff format .
 
 test-sqlite: dev ## every test, on SQLite; TESTS=tests/labeling runs a part
-	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(or $(TESTS),tests)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(or $(TESTS),tests)
 
 test-postgres: dev ## what depends on the database or the broker, on real PostgreSQL and Redis
-	@$(PY) -m tests.servers $(PY) -m pytest -n $(WORKERS) --dist worksteal \
+	@$(PY) -m tests.servers $(PY) -m pytest -n $(WORKERS) --dist loadgroup \
 	  -m "not model and not kill and not sqlite" $(or $(TESTS),tests/labeling tests/training tests/api tests/config) \
 	  --ignore=tests/training/rlhf
 
