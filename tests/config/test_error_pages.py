@@ -7,7 +7,6 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
-from pytest_django.fixtures import SettingsWrapper
 
 
 def bad(_request: HttpRequest) -> HttpResponse:
@@ -75,7 +74,7 @@ def test_a_page_that_was_too_old_says_what_is_safe() -> None:
     assert "kept as a draft" in text
 
 
-def test_a_failure_names_no_reason_and_needs_nothing(settings: SettingsWrapper) -> None:
+def test_a_failure_names_no_reason_and_needs_nothing(settings) -> None:
     settings.STORAGES = {}  # even static files may be what is broken
     status, text = page(Client(raise_request_exception=False), "/broken/")
     assert status == 500
