@@ -1,0 +1,137 @@
+"""Where measurements go: one JSON file a benchmark, and the tables of docs/benchmarks.md.
+
+`python -m benchmarks.report` draws the tables again from all files. Knows nothing of what was
+measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypedDict
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+BEGIN, END = "<!-- tables: make report -->", "<!-- end of tables -->"
+
+INTRODUCTION = f"""# Benchmarks
+
+`make bench NAME=…` measures one thing and writes `benchmarks/results/NAME.json`; `make loop` proves
+the loop. A ratio above 1 means that ours is better. Numbers hold for the machine named beside them.
+
+{BEGIN}
+{END}
+"""
+
+
+class Row(TypedDict):
+    """One measurement. `peer` and `ratio` are None where there is nothing to compare with."""
+
+    name: str
+    unit: str
+    ours: float
+    peer: float | None
+    ratio: float | None
+
+
+def row(
+    name: str, unit: str, ours: float, peer: float | None = None, *, more_is_better: bool = True
+) -> Row:
+    """A row with its ratio: above 1 where ours is better."""
+    ratio = None
+    if peer is not None and ours and peer:
+        ratio = ours / peer if more_is_better else peer / ours
+    return {"name": name, "unit": unit, "ours": ours, "peer": peer, "ratio": ratio}
+
+
+def machine() -> str:
+    """The machine in a line: processor, cores, what it can do, memory, system, versions."""
+    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = re.search(r"model name\s*: (.*)", cpu)
+    flags = set(re.findall(r"avx512_bf16|avx512f|avx2|amx_bf16", cpu))
+    best = next((f for f in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if f in flags), "")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    parts = [
+        model.group(1).strip() if model else platform.processor(),
+        f"{len(os.sched_getaffinity(0))} cores",
+        best.replace("_", " "),
+        f"{memory:.0f} GB",
+        f"{platform.system()} {platform.release().split('-')[0]}",
+        f"Python {platform.python_version()}",
+        *(f"{name} {metadata.version(name)}" for name in ("torch", "transformers")),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def write(
+    name: str, rows: Sequence[Row], *, results: Path = RESULTS, page: Path | None = None
+) -> Path:
+    """Write results/NAME.json and draw the tables again. Returns the file's path.
+
+    page: docs/benchmarks.md unless told; results elsewhere don't touch it.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    path = results / f"{name}.json"
+    record = {"machine": machine(), "rows": list(rows)}
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    target = page or (PAGE if results == RESULTS else None)
+    if target is not None:
+        render(results=results, page=target)
+    return path
+
+
+def render(*, results: Path = RESULTS, page: Path = PAGE) -> None:
+    """Put a table for every results file between the page's marks; the rest of it stays."""
+    if not page.exists():
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(INTRODUCTION, encoding="utf-8")
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{page}: the marks {BEGIN} and {END} are missing; put them back")
+    tables = [
+        _section(path.stem, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(results.glob("*.json"))
+    ]
+    text = "".join(f"\n{table}\n" for table in tables) or "\n"
+    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+
+
+def _section(name: str, record: Mapping[str, Any]) -> str:
+    rows: Sequence[Mapping[str, Any]] = record.get("rows") or record.get("rounds") or []
+    columns = list(dict.fromkeys(key for item in rows for key in item))
+    lines = [f"## {name}", "", f"{record.get('machine', '')}", ""]
+    if columns:
+        left = [isinstance(rows[0].get(column), str) for column in columns]
+        lines += [
+            "| " + " | ".join(columns) + " |",
+            "|" + "|".join("---" if is_left else "---:" for is_left in left) + "|",
+        ]
+        lines += [
+            "| " + " | ".join(_cell(item.get(column)) for column in columns) + " |" for item in rows
+        ]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    """A value as people read it: three digits of a small number, thousands with commas."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | str):
+        return str(value).replace("|", "\\|").replace("\n", " ")
+    if isinstance(value, int) or (isinstance(value, float) and abs(value) >= 100):
+        return f"{value:,.0f}"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return json.dumps(value, ensure_ascii=False).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    render()
