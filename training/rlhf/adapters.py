@@ -91,6 +91,11 @@ def write_adapter(adapter: Adapter, folder: Path, base: str) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         config.save_pretrained(str(folder))
+        # PEFT keeps the targets as a set, whose order differs from process to process.
+        saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        saved["target_modules"].sort()
+        text = json.dumps(saved, indent=2, sort_keys=True)
+        (folder / SETTINGS).write_text(text, encoding="utf-8")
         tensors = {
             name: tensor.detach().cpu().contiguous().clone()
             for name, tensor in adapter.peft_tensors().items()
