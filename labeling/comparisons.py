@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from labeling.formats.preferences import RankedSlate, RankedText, untied
-from labeling.models import Project, Purpose, RankedCompletion, Ranking
+from labeling.models import Project, Purpose, RankedCompletion, Ranking, Slate, Split
 from labeling.rankings import mark
 
 PAGE = 200
@@ -19,15 +19,26 @@ PAGE = 200
 
 
 def exportable(
-    *, project: Project, purposes: Sequence[Purpose | str] = (Purpose.TRAINING,)
+    *,
+    project: Project,
+    purposes: Sequence[Purpose | str] = (Purpose.TRAINING,),
+    split: Split | str | None = None,
 ) -> QuerySet[Ranking]:
-    """The rankings of `project` that stand, of prompts that were not withdrawn."""
-    return Ranking.objects.current().filter(
-        slate__project=project,
-        slate__purpose__in=purposes,
-        slate__withdrawn_at=None,
-        slate__prompt__withdrawn_at=None,
+    """The rankings of `project` that stand, of prompts that were not withdrawn (of one `split`).
+
+    The slate is looked at by EXISTS, not by a join: with a join, SQLite begins at the project's
+    slates and sorts all of them again for each page.
+    """
+    slates = Slate.objects.filter(
+        pk=OuterRef("slate"),
+        project=project,
+        purpose__in=purposes,
+        withdrawn_at=None,
+        prompt__withdrawn_at=None,
     )
+    if split is not None:
+        slates = slates.filter(prompt__split=split)
+    return Ranking.objects.current().filter(Exists(slates))
 
 
 def ranked_slates(

@@ -56,9 +56,9 @@ class PreferenceExportView(ProjectView):
         query = self.get_serializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         wanted = query.validated_data
-        rows = comparisons.exportable(project=self.project, purposes=[wanted["purpose"]])
-        if "split" in wanted:
-            rows = rows.filter(slate__prompt__split=wanted["split"])
+        rows = comparisons.exportable(
+            project=self.project, purposes=[wanted["purpose"]], split=wanted.get("split")
+        )
         lines = FORMS[wanted["form"]](comparisons.ranked_slates(rows))
         name = f"{self.project.slug}-{wanted['form']}.jsonl"
         return StreamingHttpResponse(

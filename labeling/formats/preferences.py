@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+ENCODER = json.JSONEncoder(ensure_ascii=False)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RankedText:
@@ -54,10 +56,7 @@ def pair_lines(rankings: Iterable[RankedSlate]) -> Iterator[str]:
     for ranking in rankings:
         head = f'{{"prompt": {_encoded(ranking.prompt)}, "chosen": '
         tail = _encoded(_about(ranking))[1:] + "\n"
-        answers = {
-            item.id: _encoded([{"role": "assistant", "content": item.text}])
-            for item in ranking.completions
-        }
+        answers = {item.id: _answer(item.text) for item in ranking.completions}
         facts = {item.id: _facts(item) for item in ranking.completions}
         for chosen, rejected in untied(ranking.completions):
             yield (
@@ -81,10 +80,7 @@ def trl_lines(rankings: Iterable[RankedSlate]) -> Iterator[str]:
     """A line for each untied pair with nothing but TRL's `prompt`, `chosen` and `rejected`."""
     for ranking in rankings:
         head = f'{{"prompt": {_encoded(ranking.prompt)}, "chosen": '
-        answers = {
-            item.id: _encoded([{"role": "assistant", "content": item.text}])
-            for item in ranking.completions
-        }
+        answers = {item.id: _answer(item.text) for item in ranking.completions}
         for chosen, rejected in untied(ranking.completions):
             yield f'{head}{answers[chosen.id]}, "rejected": {answers[rejected.id]}}}\n'
 
@@ -128,10 +124,15 @@ def _about(ranking: RankedSlate) -> dict[str, Any]:
     }
 
 
+def _answer(text: str) -> str:
+    """A completion as the list of messages that TRL takes."""
+    return f'[{{"role": "assistant", "content": {_encoded(text)}}}]'
+
+
 def _encoded(value: object) -> str:
     """JSON, with letters of all scripts as they are.
 
     Three characters that some readers take for the end of a line are escaped.
     """
-    text = json.dumps(value, ensure_ascii=False)
+    text = ENCODER.encode(value)
     return text.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -193,3 +193,14 @@ def test_blocks_join_lines_and_lose_none():
     pieces = list(blocks(lines))
     assert b"".join(pieces).decode() == "".join(lines)
     assert 5 <= len(pieces) <= 10
+
+
+def test_a_page_is_found_by_its_key_and_nothing_is_sorted(project):
+    make_ranking(project)
+    rows = comparisons.exportable(project=project, split="train")
+    plan = rows.filter(pk__gt=5, pk__lte=100).order_by("pk")[:200].explain()
+    if connection.vendor == "sqlite":
+        assert "labeling_ranking USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
+        assert "TEMP B-TREE" not in plan
+    else:
+        assert "labeling_ranking_pkey" in plan or "Seq Scan on labeling_ranking" in plan

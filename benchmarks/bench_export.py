@@ -1,0 +1,217 @@
+"""Export 200,000 pairs from a real database file through the real web server, and the plain way.
+
+Each way gets a fresh server process of one worker. Rows a second are the median of a few exports;
+memory is the worker's peak resident size (VmHWM), which Linux keeps.
+
+    python -m benchmarks.bench_export
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import http.client
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.product import ROOT, free_port
+
+PAIRS = 200_000
+FEW = 20_000
+TIMES = 3
+START_SECONDS = 60
+PIECE = 256 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What one way did. Bytes of memory, seconds."""
+
+    rows: int
+    seconds: float
+    first_byte: float
+    before: int
+    peak: int
+    digest: str
+
+
+def environment(folder: Path, port: int) -> dict[str, str]:
+    """The product's settings for a folder of its own."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("RANKLOOP_")},
+        "RANKLOOP_DATA": str(folder),
+        "RANKLOOP_PORT": str(port),
+        "RANKLOOP_BROKER": "memory://",
+        "RANKLOOP_DEBUG": "true",
+        "RANKLOOP_LOG_LEVEL": "WARNING",
+    }
+
+
+@contextmanager
+def server(folder: Path, *, plain: bool) -> Iterator[tuple[int, int]]:
+    """A fresh server: its port and the process id of its worker."""
+    port = free_port()
+    command = [sys.executable, "-m", "config.web"]
+    if plain:
+        command = [
+            *(sys.executable, "-m", "granian", "benchmarks.plain_export:application"),
+            *("--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", str(port)),
+            *("--workers", "1", "--blocking-threads", "8", "--log-level", "warning"),
+        ]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(folder, port))
+    try:
+        _wait_for(port)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [int(pid) for pid in children if "resource_tracker" not in _command_of(pid)]
+        yield port, max(workers, key=lambda pid: _memory(pid, "VmRSS"))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _command_of(pid: str) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", "/health/")
+            connection.getresponse().read()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+        finally:
+            connection.close()
+    raise RuntimeError("the server did not start")
+
+
+def _memory(pid: int, field: str) -> int:
+    """A field of /proc/<pid>/status in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no {field} for process {pid}")
+
+
+def fetch(port: int, path: str, token: str) -> tuple[int, float, float, str]:
+    """Rows, seconds, seconds to the first byte, and the sum of the body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+    rows, digest = 0, hashlib.sha256()
+    began = time.perf_counter()
+    connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    if answer.status != http.HTTPStatus.OK:
+        raise RuntimeError(f"{path}: {answer.status} {answer.read(500)!r}")
+    piece = answer.read1(PIECE)
+    first_byte = time.perf_counter() - began
+    while piece:
+        rows += piece.count(b"\n")
+        digest.update(piece)
+        piece = answer.read1(PIECE)
+    seconds = time.perf_counter() - began
+    connection.close()
+    return rows, seconds, first_byte, digest.hexdigest()
+
+
+def measure(folder: Path, path: str, token: str, *, plain: bool, times: int) -> Export:
+    """Export `times` times from a fresh server."""
+    with server(folder, plain=plain) as (port, worker):
+        before = _memory(worker, "VmRSS")
+        taken = [fetch(port, path, token) for _ in range(times)]
+        peak = _memory(worker, "VmHWM")
+    if len({(rows, digest) for rows, _seconds, _first, digest in taken}) != 1:
+        raise RuntimeError("the same export gave different bytes")
+    rows, _seconds, _first, digest = taken[0]
+    return Export(
+        rows=rows,
+        seconds=statistics.median(seconds for _rows, seconds, _first, _digest in taken),
+        first_byte=statistics.median(first for _rows, _seconds, first, _digest in taken),
+        before=before,
+        peak=peak,
+        digest=digest,
+    )
+
+
+def compared(
+    name: str, unit: str, ours: float, peer: float | None, *, more_is_better: bool = False
+) -> dict[str, Any]:
+    """A row of the report: the ratio is above 1 where ours is better."""
+    ratio = None
+    if peer is not None:
+        ratio = round(ours / peer if more_is_better else peer / ours, 2)
+        peer = round(peer, 3)
+    return {"name": name, "unit": unit, "ours": round(ours, 3), "peer": peer, "ratio": ratio}
+
+
+def main() -> None:
+    """Fill, measure both ways, write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--times", type=int, default=TIMES)
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rankloop-export-") as name:
+        folder = Path(name)
+        print(f"writing {wanted.pairs:,} pairs…", flush=True)
+        filled = subprocess.run(
+            [
+                *(sys.executable, "-m", "benchmarks.many_rankings"),
+                *(f"many={wanted.pairs}", f"few={FEW}"),
+            ],
+            cwd=ROOT,
+            env=environment(folder, 8000),
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        token = json.loads(filled.stdout)["token"]
+        print("exporting…", flush=True)
+        address = "/api/v1/projects/{}/preferences.jsonl".format
+        ours = measure(folder, address("many"), token, plain=False, times=wanted.times)
+        few = measure(folder, address("few"), token, plain=False, times=wanted.times)
+        plain = measure(folder, "/many", token, plain=True, times=wanted.times)
+    if (ours.rows, ours.digest) != (plain.rows, plain.digest):
+        raise RuntimeError("the two ways gave different bytes; there is nothing to compare")
+    mib = 2**20
+    rows = [
+        compared(
+            f"pairs exported a second ({ours.rows:,} pairs)",
+            "rows/s",
+            ours.rows / ours.seconds,
+            plain.rows / plain.seconds,
+            more_is_better=True,
+        ),
+        compared("peak memory of the web process", "MiB", ours.peak / mib, plain.peak / mib),
+        compared(
+            "of that, grown by the export",
+            "MiB",
+            (ours.peak - ours.before) / mib,
+            (plain.peak - plain.before) / mib,
+        ),
+        compared(
+            f"grown by the export of {few.rows:,} pairs", "MiB", (few.peak - few.before) / mib, None
+        ),
+        compared("time to the first byte", "s", ours.first_byte, plain.first_byte),
+    ]
+    report.write("export", rows)
+    for row in rows:
+        print(row)
+
+
+if __name__ == "__main__":
+    main()
