@@ -131,9 +131,7 @@ def _rank(
             Ranking.objects.filter(pk=made.pk).update(created_at=then)
 
 
-def _round(
-    project: Project, manager: User, number: int, steps: int, stop_at: str = ""
-) -> Round:
+def _round(project: Project, manager: User, number: int, steps: int, stop_at: str = "") -> Round:
     began = timezone.now() - timedelta(days=(4 - number) * 2 if not stop_at else 0, minutes=14)
     frozen = [
         freeze_rankings(project=project, by=manager),
@@ -289,7 +287,7 @@ def _results(run: Run, number: int) -> None:
             "win_low": 0.53,
             "win_high": 0.69,
             "deployed_length": 34.2,
-            "candidate_score": 1.4,
+            "score": 1.4,
             "base_score": 0.02,
         },
     }

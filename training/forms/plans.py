@@ -42,7 +42,9 @@ class PlanForm(forms.ModelForm[Plan]):
             "evaluation_prompts": _("More prompts make narrower intervals and longer evaluations."),
             "deploys_by_itself": _("Else a policy that passes waits for a manager."),
             "kl_limit": _("Per completion. A policy further from the base is not picked."),
-            "length_ratio": _("1.5: between two thirds of the base's length and half as much again."),
+            "length_ratio": _(
+                "1.5: between two thirds of the base's length and half as much again."
+            ),
             "distinct_share": _("Distinct-2 falls when answers become alike."),
             "blind_slates": _("0: only the judge compares. Labelers don't see which is which."),
             "blind_enough": _("From this many on, the labelers' vote decides, not the judge's."),

@@ -132,6 +132,12 @@ METRIC_NAMES = {
     "best_of_win_rate": gettext_lazy("win rate of best-of-n"),
     "best_of_win_low": gettext_lazy("win rate of best-of-n, low"),
     "best_of_win_high": gettext_lazy("win rate of best-of-n, high"),
+    "judge_preference": gettext_lazy("judge's preference, development"),
+    "deployed_kl": gettext_lazy("KL of the deployed, nats"),
+    "deployed_distinct2": gettext_lazy("distinct-2 of the deployed"),
+    "base_finished_share": gettext_lazy("base ends by itself"),
+    "deployed_finished_share": gettext_lazy("deployed ends by itself"),
+    "ridge": gettext_lazy("ridge λ"),
     "ratio_first": gettext_lazy("first ratio"),
     "validation_loss": gettext_lazy("held-out loss"),
 }

@@ -29,12 +29,12 @@ def config_class_of(config: dict[str, Any]) -> type[RunConfig] | None:
 
 
 def config_lines(config: dict[str, Any]) -> list[ConfigLine]:
-    """All values of a stored config, those that differ from the preset first."""
+    """All values of a stored config, in the order of its dataclass."""
     config_class = config_class_of(config)
     preset = str(config.get("preset", "small"))
     defaults = default_values(config_class, preset) if config_class else {}
     notes = field_notes(config_class) if config_class else {}
-    lines = [
+    return [
         ConfigLine(
             name=name,
             value=spell(value),
@@ -44,7 +44,6 @@ def config_lines(config: dict[str, Any]) -> list[ConfigLine]:
         )
         for name, value in config.items()
     ]
-    return sorted(lines, key=lambda line: not line.differs)
 
 
 def config_differences(configs: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:

@@ -39,14 +39,14 @@ PPO = (
     Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
     Curve(name="value_loss", title=_("Value loss")),
     Curve(name="beta", title=_("KL coefficient β"), unit=_("per nat")),
-    Curve(name="judge_win_rate", title=_("Win rate, development"), unit=_("by the judge")),
+    Curve(name="judge_win_rate", title=_("Win rate"), unit=_("by the judge, development prompts")),
+    Curve(name="distinct2", title=_("Distinct-2"), unit=_("share of word pairs, development")),
 )
 REWARD = (
     Curve(name="loss", title=_("Loss"), unit=_("nats per pair")),
     Curve(name="accuracy", title=_("Accuracy"), unit=_("share of pairs"), low=0.5, high=1),
-    Curve(name="validation_loss", title=_("Held-out loss"), unit=_("nats per pair")),
-    Curve(name="validation_accuracy", title=_("Held-out accuracy"), unit=_("share of pairs")),
     Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
+    Curve(name="features", title=_("Features"), unit=_("share of completions read")),
 )
 CURVES: dict[str, tuple[Curve, ...]] = {
     Run.Kind.SFT: (
@@ -82,9 +82,7 @@ def points_of(rows: Iterable[RunMetric]) -> dict[str, list[list[float]]]:
     return points
 
 
-def panels(
-    known: tuple[Curve, ...], points: dict[str, list[list[float]]]
-) -> list[dict[str, Any]]:
+def panels(known: tuple[Curve, ...], points: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
     """What charts.js draws, most telling first; numbers without a description come last."""
     described = {curve.name for curve in known}
     ordered = [

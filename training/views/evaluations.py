@@ -11,8 +11,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.models import Project
@@ -35,7 +34,12 @@ OUTCOMES = {
 }
 RELATED = (
     *("run", "run__project", "run__judge", "round", "candidate", "deployed"),
-    *("candidate__project", "candidate__run", "candidate__run__reward", "candidate__run__reward__run"),
+    *(
+        "candidate__project",
+        "candidate__run",
+        "candidate__run__reward",
+        "candidate__run__reward__run",
+    ),
 )
 
 
@@ -50,7 +54,9 @@ def evaluation_list(request: SignedIn, slug: str) -> HttpResponse:
     place = place_of(request, slug)
     found = _evaluations(place.project).order_by("-pk")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "training/evaluation_list.html", {"project": place.project, "page": page})
+    return render(
+        request, "training/evaluation_list.html", {"project": place.project, "page": page}
+    )
 
 
 @signed_in
@@ -65,11 +71,18 @@ def evaluation(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "evaluation": shown,
         "gate": gate,
         "win_dots": win_dots(shown, gate),
+        "win_head": _("%(level)s interval") % {"level": f"{1 - look_alpha(shown):.1%}"},
         "trust_dots": trust_dots(shown.candidate),
         "numbers": _numbers(shown, results_of(shown.run)),
         **_actions(place, shown),
     }
     return render(request, "training/evaluation.html", context)
+
+
+def look_alpha(shown: Evaluation) -> float:
+    """The k-th look of a project has α / (k (k + 1)), so that looking often proves nothing."""
+    alpha = float(shown.run.config.get("alpha", 0.05))
+    return alpha / (shown.look * (shown.look + 1))
 
 
 def _actions(place: Place, shown: Evaluation) -> dict[str, Any]:
@@ -126,10 +139,7 @@ def _numbers(shown: Evaluation, results: dict[str, float]) -> list[tuple[str, li
             _("Ends by itself, share"),
             [shown.finished_share, get("deployed_finished_share"), get("base_finished_share")],
         ),
-        (
-            _("Judge's mean score"),
-            [get("candidate_score"), get("deployed_score"), get("base_score")],
-        ),
+        (_("Judge's mean score"), [get("score"), get("deployed_score"), get("base_score")]),
     ]
 
 

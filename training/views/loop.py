@@ -1,4 +1,4 @@
-"""The loop of one project as it stands: counts, the newest thing, and where it stands still and why.
+"""The loop of one project as it stands: counts, the newest thing, what works and what waits.
 
 Gathers facts with a fixed number of queries; the sentences are in `training/views/stages.py`.
 """

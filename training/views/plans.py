@@ -15,7 +15,7 @@ from labeling.models import Project
 from labeling.refusals import Refusal
 from training.forms.plans import PlanForm, override_forms, overrides_of
 from training.plans import InvalidPlan, plan_of, update_plan
-from training.views.access import SignedIn, managed_project, place_of, signed_in
+from training.views.access import Place, SignedIn, managed_project, place_of, signed_in
 
 if TYPE_CHECKING:
     from training.forms.config_fields import ConfigForm
@@ -29,15 +29,15 @@ def plan(request: SignedIn, slug: str) -> HttpResponse:
         return _save(request, managed_project(request, slug))
     place = place_of(request, slug)
     shown = plan_of(place.project)
-    form = PlanForm(instance=shown)
-    return _page(request, place.project, place.can_act, form, override_forms(shown))
+    return _page(request, place, PlanForm(instance=shown), override_forms(shown))
 
 
 def _save(request: SignedIn, project: Project) -> HttpResponse:
     stored = plan_of(project)
     overrides = override_forms(stored, request.POST)
     form = PlanForm(request.POST, instance=stored)
-    if form.is_valid() & all([one.is_valid() for one in overrides.values()]):
+    wrong = [one for one in (form, *overrides.values()) if not one.is_valid()]
+    if not wrong:
         values = {**form.cleaned_data, "overrides": overrides_of(plan_of(project), overrides)}
         try:
             update_plan(project=project, **values)
@@ -49,32 +49,28 @@ def _save(request: SignedIn, project: Project) -> HttpResponse:
         else:
             messages.success(request, _("The plan is saved. It holds from the next round on."))
             return redirect("plan", slug=project.slug)
-    return _page(request, project, True, form, overrides, status=400)
+    return _page(request, Place(project=project, can_act=True), form, overrides)
 
 
 def _page(
-    request: SignedIn,
-    project: Project,
-    can_act: bool,
-    form: PlanForm,
-    overrides: dict[str, ConfigForm],
-    status: int = 200,
+    request: SignedIn, place: Place, form: PlanForm, overrides: dict[str, ConfigForm]
 ) -> HttpResponse:
     groups = [
         (_("When to train"), ["after_rankings", "every_hours"]),
         (_("Numbers"), ["preset"]),
         (
             _("What a deployment has to meet"),
-            ["deploys_by_itself", "evaluation_prompts", "kl_limit", "length_ratio"]
-            + ["distinct_share", "blind_slates", "blind_enough"],
+            [
+                *("deploys_by_itself", "evaluation_prompts", "kl_limit", "length_ratio"),
+                *("distinct_share", "blind_slates", "blind_enough"),
+            ],
         ),
     ]
     context = {
-        "project": project,
-        "can_act": can_act,
+        "project": place.project,
+        "can_act": place.can_act,
         "form": form,
         "groups": [(title, [form[name] for name in names]) for title, names in groups],
         "overrides": overrides,
-        "changed": {r: len(f.initial) for r, f in overrides.items()},
     }
-    return render(request, "training/plan.html", context, status=status)
+    return render(request, "training/plan.html", context, status=400 if form.is_bound else 200)

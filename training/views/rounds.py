@@ -111,9 +111,7 @@ def _evaluation(shown: Round) -> Evaluation | None:
 def step_rows(shown: Round, runs: list[Run]) -> list[StepRow]:
     """The round's steps in order; supervised fine-tuning only where the round had it."""
     latest = {run.kind: run for run in runs}
-    numbers = {
-        (row.run_id, row.name): row.value for row in RunResult.objects.filter(run__in=runs)
-    }
+    numbers = {(row.run_id, row.name): row.value for row in RunResult.objects.filter(run__in=runs)}
     steps = [step for step in Round.Step if step != Round.Step.SFT or Run.Kind.SFT in latest]
     return [_step_row(shown, step, latest.get(str(step)), numbers) for step in steps]
 
@@ -144,7 +142,8 @@ def _state_without_run(shown: Round, step: Round.Step, order: list[Round.Step]) 
     if step == Round.Step.DECIDE and shown.step == step:
         return "now" if shown.state == Round.State.WAITING else "done"
     over = shown.state not in (Round.State.OPEN, Round.State.STOPPED)
-    return "left out" if over or order.index(step) < order.index(Round.Step(shown.step)) else "waits"
+    passed = order.index(step) < order.index(Round.Step(shown.step))
+    return "left out" if over or passed else "waits"
 
 
 @signed_in

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -70,6 +71,7 @@ def run(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     shown, can_act = _run(request, slug, pk)
     points = all_points(shown)
     names, rows = metric_table(points)
+    lines = config_lines(shown.config)
     context = {
         **live_context(shown, points),
         "project": shown.project,
@@ -77,7 +79,8 @@ def run(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "chart": chart_data([shown], [points], url=reverse("run-points", args=[slug, pk])),
         "metric_names": names,
         "metric_rows": rows,
-        "config": config_lines(shown.config),
+        "changed": [line for line in lines if line.differs],
+        "unchanged": [line for line in lines if not line.differs],
         "datasets": shown.datasets.all(),
     }
     return render(request, "training/run.html", context)
@@ -88,8 +91,14 @@ def run(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 def run_live(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """The parts of a run's page that change, asked for every two seconds while it is live."""
     shown, can_act = _run(request, slug, pk)
-    context = {**live_context(shown, all_points(shown)), "project": shown.project}
-    return render(request, "training/run.html#live", {**context, "can_act": can_act, "poll": True})
+    context = {
+        **live_context(shown, all_points(shown)),
+        "project": shown.project,
+        "can_act": can_act,
+        "polled": True,
+    }
+    parts = ("training/run.html#state", "training/run.html#texts")
+    return HttpResponse("".join(render_to_string(part, context, request) for part in parts))
 
 
 @signed_in

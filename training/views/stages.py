@@ -112,18 +112,18 @@ def _sampling_mark(loop: Loop) -> Mark | None:
         return Mark(kind="works", sentence=_("Writing for %(n)s prompts.") % waiting)
     if loop.labeling.slates_ready >= loop.project.slates_ahead:
         return Mark(kind="rests", sentence=_("The stock is full."))
+    if loop.labeling.prompts and not loop.sampler_seen:
+        return Mark(kind="stuck", sentence=_("No sampler is running."))
     return None
 
 
 def _rankings(loop: Loop) -> Stage:
-    mark = None
-    if loop.labeling.slates_ready:
+    mark, ready = None, loop.labeling.slates_ready
+    if ready:
         sentence = ngettext(
-            "%(n)s prompt waits for labelers.", "%(n)s prompts wait for labelers.", loop.labeling.slates_ready
+            "%(n)s prompt waits for labelers.", "%(n)s prompts wait for labelers.", ready
         )
-        mark = Mark(
-            kind="waits", sentence=sentence % {"n": loop.labeling.slates_ready}, href=_to("rank", loop)
-        )
+        mark = Mark(kind="waits", sentence=sentence % {"n": ready}, href=_to("rank", loop))
     elif loop.labeling.prompts:
         mark = Mark(kind="waits", sentence=_("Nothing to rank until completions are written."))
     return Stage(
@@ -208,9 +208,11 @@ def _live_mark(loop: Loop, run: Run) -> Mark:
     kind = run.get_kind_display()
     if run.state == Run.State.RUNNING:
         share = share_done(run)
-        sentence = f"{kind}: {percent(share)}" if share is not None else _("%(kind)s begins.") % {
-            "kind": kind
-        }
+        sentence = (
+            f"{kind}: {percent(share)}"
+            if share is not None
+            else _("%(kind)s begins.") % {"kind": kind}
+        )
         if run.seconds_left is not None:
             sentence += " · " + _("about %(time)s left") % {"time": duration(run.seconds_left)}
         return Mark(kind="works", sentence=sentence, href=href)
@@ -228,9 +230,7 @@ def _next_round_mark(loop: Loop) -> Mark | None:
     if loop.plan.after_rankings is not None:
         missing = max(loop.plan.after_rankings - loop.new_rankings, 0)
         sentence = (
-            ngettext(
-                "Waits for %(n)s more ranking.", "Waits for %(n)s more rankings.", missing
-            )
+            ngettext("Waits for %(n)s more ranking.", "Waits for %(n)s more rankings.", missing)
             % {"n": missing}
             if missing
             else _("The next round is about to begin.")
@@ -269,7 +269,9 @@ def _need_to_decide(loop: Loop) -> list[Need]:
     if last is None:
         return []
     if last.state == Round.State.WAITING and loop.evaluation:
-        sentence = _("%(policy)s waits for a decision: the gate is not met, or deploying is by hand.")
+        sentence = _(
+            "%(policy)s waits for a decision: the gate is not met, or deploying is by hand."
+        )
         return [
             Need(
                 sentence=sentence % {"policy": loop.evaluation.candidate},

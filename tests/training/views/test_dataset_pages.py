@@ -1,0 +1,31 @@
+"""Datasets: what they hold, and their own bytes."""
+
+from __future__ import annotations
+
+import hashlib
+
+from django.urls import reverse
+
+from training import artifacts
+
+
+def at(name, seeded):
+    return reverse(name, args=[seeded.project.slug, seeded.dataset.pk])
+
+
+def test_it_counts_rows_by_split_and_by_labeler(seeded, manager):
+    context = manager.get(at("dataset", seeded)).context
+    assert sum(number for _name, number in context["by_split"]) == seeded.dataset.rows == 9
+    assert sorted(number for _name, number in context["by_labeler"]) == [3, 6]
+
+
+def test_the_file_has_the_sum_that_the_page_names(seeded, manager):
+    body = b"".join(manager.get(at("dataset-file", seeded)).streaming_content)
+    assert hashlib.sha256(body).hexdigest() == seeded.dataset.sha256
+    assert body.count(b"\n") == seeded.dataset.rows
+
+
+def test_a_file_that_is_gone_says_so(seeded, manager):
+    artifacts.store().delete(seeded.dataset.artifact)
+    answer = manager.get(at("dataset-file", seeded))
+    assert answer.status_code == 410

@@ -1,0 +1,89 @@
+"""Evaluations: what the gate says, the intervals, the texts, the labelers' blind vote."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from labeling.assignments import lease_next
+from labeling.models import Purpose, Slate
+from labeling.rankings import submit_ranking
+from tests.factories import make_labeler
+from training.evaluations import batch_name
+from training.models import Evaluation, EvaluationText
+
+
+def at(name, seeded):
+    return reverse(name, args=[seeded.project.slug, seeded.evaluation.pk])
+
+
+def test_the_gate_says_what_is_missing(seeded, manager):
+    manager.post(reverse("roll-back", args=[seeded.project.slug]))
+    Evaluation.objects.filter(pk=seeded.evaluation.pk).update(kl=14.25)
+    page = manager.get(at("evaluation", seeded)).content.decode()
+    assert "The gate is not met" in page
+    assert "It is 14.2 nats from the base; the limit is 10." in page
+
+
+def test_the_interval_is_named_by_its_level(seeded, manager):
+    assert seeded.evaluation.look == 2
+    page = manager.get(at("evaluation", seeded))
+    assert page.context["win_head"] == "99.2% interval"  # 1 − 0.05 / (2 · 3)
+
+
+def test_the_dots_lie_where_the_numbers_are(seeded, manager):
+    dot = manager.get(at("evaluation", seeded)).context["win_dots"][0]
+    assert (dot.x, dot.x_low, dot.x_high) == ("64.00%", "56.00%", "72.00%")
+
+
+def test_the_reward_model_stands_beside_the_labelers(seeded, manager):
+    reward, labelers = manager.get(at("evaluation", seeded)).context["trust_dots"]
+    assert reward.value == pytest.approx(0.69)
+    assert labelers.label == "Labelers with each other"
+    assert labelers.value is not None
+
+
+def test_labelers_are_asked_blindly_and_their_vote_stands_beside_the_judges(seeded, manager):
+    manager.post(at("evaluation-ask", seeded), {"count": "3"})
+    slates = Slate.objects.filter(
+        purpose=Purpose.EVALUATION, batch=batch_name(seeded.evaluation), withdrawn_at=None
+    )
+    assert slates.count() == 3
+    labeler = make_labeler(seeded.project)
+    while (turn := lease_next(project=seeded.project, labeler=labeler)) is not None:
+        ranks = {
+            item.completion_id: 1
+            if item.completion.source_id == seeded.evaluation.candidate.source_id
+            else 2
+            for item in turn.slate.items.select_related("completion")
+        }
+        submit_ranking(
+            assignment=turn, labeler=labeler, token=turn.lease_token, ranks=ranks, seconds=3
+        )
+    blind = manager.get(at("evaluation", seeded)).context["win_dots"][1]
+    assert blind.value == 1.0
+    assert blind.note == "3 comparisons"
+
+
+@pytest.mark.parametrize("count", ["", "0", "-1", "1001", "many"])
+def test_a_senseless_number_of_comparisons_is_refused(count, seeded, manager):
+    page = manager.post(at("evaluation-ask", seeded), {"count": count}, follow=True)
+    assert "A number from 1 to 1000." in page.content.decode()
+    assert not Slate.objects.filter(purpose=Purpose.EVALUATION).exists()
+
+
+def test_the_texts_come_in_pages_and_by_outcome(seeded, manager):
+    texts = EvaluationText.objects.filter(evaluation=seeded.evaluation)
+    first = texts.first()
+    texts.update(candidate_score=1.0, deployed_score=2.0)
+    texts.filter(pk=first.pk).update(candidate_score=3.0)
+    won = manager.get(at("evaluation-texts", seeded), {"outcome": "won"}).context["page"]
+    assert list(won) == [first]
+    lost = manager.get(at("evaluation-texts", seeded), {"outcome": "lost"}).context["page"]
+    assert lost.paginator.count == texts.count() - 1
+
+
+def test_where_the_base_is_deployed_its_text_is_shown_once(seeded, manager):
+    first = Evaluation.objects.filter(run__project=seeded.project).earliest("pk")
+    url = reverse("evaluation-texts", args=[seeded.project.slug, first.pk])
+    assert "Base (deployed)" in manager.get(url).content.decode()
