@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError, ValidationError
-from marshmallow.validate import OneOf, Range
 
 PREFIX = "RANKLOOP_"
 ENV_FILE = "RANKLOOP_ENV_FILE"
@@ -26,6 +25,7 @@ FOR_TESTS = "RANKLOOP_TEST_"
 
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "memory")
 HOST = re.compile(r"\*|\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 MODEL = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 Check = Callable[[str], None]
@@ -63,20 +63,22 @@ def given(file: Path) -> dict[str, str]:
 
 def whole(env: Env, name: str, default: int, low: int, high: int) -> int:
     """A whole number from `low` to `high`."""
-    right = f"must be a whole number from {low} to {high}"
-    value = env.int(
-        name,
-        default,
-        validate=Range(low, high, error=right),
-        error_messages={"invalid": right, "too_large": right},
-    )
-    return default if value is None else value
+
+    def checked(value: str) -> None:
+        if not re.fullmatch(r"\s*\d{1,9}\s*", value) or not low <= int(value) <= high:
+            raise ValidationError(f"must be a whole number from {low} to {high}")
+
+    return int(_checked(env, name, str(default), checked))
 
 
 def switch(env: Env, name: str, *, default: bool) -> bool:
     """True or false."""
-    value = env.bool(name, default, error_messages={"invalid": "must be true or false"})
-    return default if value is None else value
+
+    def checked(value: str) -> None:
+        if value.strip().lower() not in {*TRUE, *FALSE}:
+            raise ValidationError("must be true or false")
+
+    return _checked(env, name, "true" if default else "false", checked).strip().lower() in TRUE
 
 
 def text(env: Env, name: str, default: str, check: Check) -> str:
@@ -86,14 +88,22 @@ def text(env: Env, name: str, default: str, check: Check) -> str:
         if value.strip():
             check(value.strip())
 
-    value = env.str(name, default, validate=checked)
-    return default if value is None else value.strip()
+    return _checked(env, name, default, checked).strip()
 
 
 def choice(env: Env, name: str, default: str, allowed: tuple[str, ...]) -> str:
     """One of a few words."""
-    right = f"must be one of {', '.join(allowed)}"
-    value = env.str(name, default, validate=OneOf(allowed, error=right))
+
+    def checked(value: str) -> None:
+        if value.strip() not in allowed:
+            raise ValidationError(f"must be one of {', '.join(allowed)}")
+
+    return _checked(env, name, default, checked).strip()
+
+
+def _checked(env: Env, name: str, default: str, check: Check) -> str:
+    """The value, or the default where the value is wrong: `seal` stops the start then."""
+    value: str | None = env.str(name, default, validate=check)
     return default if value is None else value
 
 

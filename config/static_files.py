@@ -10,7 +10,7 @@ IMPORT = (
 )
 
 
-class HashedStaticFiles(CompressedManifestStaticFilesStorage):
+class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # untyped
     """Our modules import each other by hashed names, too: a page never mixes two versions.
 
     Django's own switch for this trips over comments in other packages' files, so only js/ is done.

@@ -56,7 +56,7 @@ def is_alive(queue: str) -> bool:
     return bool(replies)
 
 
-def main() -> int:
+def main() -> None:
     """Work until told to stop, or ask."""
     parser = argparse.ArgumentParser(prog="python -m config.worker", description=__doc__)
     parser.add_argument("queue", choices=QUEUES)
@@ -65,12 +65,11 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     if options.ping:
-        return 0 if is_alive(options.queue) else 1
+        sys.exit(0 if is_alive(options.queue) else 1)
     from django.conf import settings  # noqa: PLC0415 - as above
 
     app.worker_main(arguments(options.queue, settings.LOG_LEVEL))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
