@@ -152,7 +152,8 @@ def _round(project: Project, manager: User, number: int, steps: int, stop_at: st
         (Run.Kind.REWARD, Run.Kind.JUDGE, Run.Kind.BEST_OF, Run.Kind.PPO, Run.Kind.EVALUATE)
     ):
         running = kind == stop_at
-        _run(round_, kind, frozen, began + timedelta(minutes=3 * place), steps, running)
+        then = began + timedelta(minutes=3 * place)
+        _run(round_, kind, frozen, began=then, steps=steps, running=running)
         if running:
             return round_
     evaluation = Evaluation.objects.get(round=round_)
@@ -163,7 +164,7 @@ def _round(project: Project, manager: User, number: int, steps: int, stop_at: st
 
 
 def _run(
-    round_: Round, kind: str, frozen: list[Dataset], began: Any, steps: int, running: bool
+    round_: Round, kind: str, frozen: list[Dataset], *, began: Any, steps: int, running: bool
 ) -> Run:
     project, number = round_.project, round_.number
     of_round = {one.kind: one for one in Checkpoint.objects.filter(run__round=round_)}

@@ -21,15 +21,20 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from training.configs import ConfigError, RunConfig
+from training.configs import CONFIGS, ConfigError, RunConfig
 
 STAND_INS = {"base": "base", "reward": "reward", "judge": "judge"}
 """Paths that the launcher fills in; here only so that a config can be checked."""
 
 
-@cache
 def field_notes(config_class: type[RunConfig]) -> dict[str, str]:
     """The sentence under each field of the dataclass and of those it extends."""
+    return _notes(config_class.recipe)
+
+
+@cache
+def _notes(recipe: str) -> dict[str, str]:
+    config_class = CONFIGS[recipe]
     notes: dict[str, str] = {}
     for owner in reversed(config_class.__mro__):
         if not (dataclasses.is_dataclass(owner) and issubclass(owner, RunConfig)):
@@ -143,7 +148,7 @@ class ConfigForm(forms.Form):
         return {
             name: value
             for name, value in self.cleaned_data.items()
-            if value is not UNSET and value != self.defaults.get(name)
+            if value is not UNSET and value != "" and value != self.defaults.get(name)
         }
 
     def rows(self) -> list[ConfigRow]:
@@ -192,7 +197,7 @@ def _form_field(hint: Any, default: object) -> forms.Field:
     if get_origin(hint) is typing.Literal:
         kept = _("as it is (%(value)s)") % {"value": spell(default)}
         choices = [("", kept), *((option, option) for option in get_args(hint))]
-        return forms.TypedChoiceField(choices=choices, required=False, empty_value=UNSET)
+        return forms.TypedChoiceField(choices=choices, required=False)
     numeric = {int, float} & set(_options(hint))
     attributes = {"inputmode": "decimal"} if numeric else {}
     attributes["autocomplete"] = "off"

@@ -59,9 +59,7 @@ def _kl_limit(run: Run, points: Points) -> list[str]:
     if not kl or not isinstance(limit, int | float) or kl[-1] <= limit:
         return []
     return [
-        _(
-            "KL is %(kl).1f nats, above the limit of %(limit)g: checkpoints from here are not picked."
-        )
+        _("KL is %(kl).1f nats, above the limit of %(limit)g: no checkpoint is picked from here.")
         % {"kl": kl[-1], "limit": limit}
     ]
 

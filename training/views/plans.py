@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -43,7 +43,7 @@ def _save(request: SignedIn, project: Project) -> HttpResponse:
             update_plan(project=project, **values)
         except InvalidPlan as refusal:
             problems = {n if n in form.fields else "preset": s for n, s in refusal.problems.items()}
-            form.add_error(None, ValidationError(cast("dict[str, list[str]]", problems)))
+            form.add_error(None, ValidationError(problems))
         except Refusal as refusal:
             form.add_error(None, refusal.message)
         else:

@@ -20,7 +20,10 @@ def known_agreement(project: Project) -> Agreement:
     rankings = Ranking.objects.filter(slate__project=project)
     newest = rankings.aggregate(newest=Max("pk"))["newest"]
     key = f"agreement-{project.pk}-{newest}"
-    found: Agreement = cache.get_or_set(key, lambda: agreement_of(project), KEPT_SECONDS)
+    found: Agreement | None = cache.get(key)
+    if found is None:
+        found = agreement_of(project)
+        cache.set(key, found, KEPT_SECONDS)
     return found
 
 
