@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from training.configs import RunConfig
+from tests.training.rlhf import rehearsal
+from training.configs import RewardConfig, RunConfig
+from training.rlhf import reward
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.tiny_model import write_tiny_model
 
@@ -43,3 +45,39 @@ def make_run(tmp_path: Path) -> MakeRun:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ranked(tiny_folder: Path) -> list[dict[str, Any]]:
+    """Rankings of the tiny model's completions by a planted taste: train, judge and rm_test."""
+    prompts = [
+        *rehearsal.prompt_rows(60),
+        *rehearsal.prompt_rows(40, "judge", 60),
+        *rehearsal.prompt_rows(15, "rm_test", 100),
+    ]
+    return rehearsal.ranking_rows(tiny_folder, prompts, noise=0.05)
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tiny_folder: Path, ranked: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Checkpoints by role: 'reward' and 'judge', each a probe fitted on its own rankings."""
+    folders = {}
+    for role, seed in (("reward", 0), ("judge", 1)):
+        folder = tmp_path_factory.mktemp(role) / "run"
+        config = RewardConfig.from_dict(
+            {
+                "base": str(tiny_folder),
+                "role": role,
+                "seed": seed,
+                "base_source": "base",
+                "finetune": "never",
+                "precision": "float32",
+                "threads": 1,
+            }
+        )
+        rehearsal.write_run(folder, config, rankings=ranked)
+        rehearsal.run_here(reward.main, folder)
+        folders[role] = folder / "checkpoint"
+    return folders

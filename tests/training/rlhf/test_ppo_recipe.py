@@ -1,0 +1,235 @@
+"""The recipe `ppo` on a tiny model: it finds a planted reward, and a wrong sign does not."""
+
+import json
+
+import pytest
+import torch
+
+from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, vowels, write_run
+from training.configs import PpoConfig
+from training.rlhf import ppo, ppo_update
+from training.rlhf.decoding import sample
+from training.rlhf.models import decode, encode_chat
+from training.rlhf.policies import load_policy
+from training.rlhf.randomness import uniforms
+from training.rlhf.rundir import RunError
+
+pytestmark = pytest.mark.model
+
+SMALL = {
+    "episodes": 256,
+    "prompts_per_batch": 8,
+    "samples_per_prompt": 4,
+    "max_new_tokens": 24,
+    "learning_rate": 4e-3,
+    "lora_rank": 8,
+    "lora_top_share": 0.5,
+    "precision": "float32",
+    "threads": 1,
+}
+
+
+@pytest.fixture
+def train(tiny_folder, trained, tmp_path):
+    """train(**config) → (metrics, folder of the run)."""
+
+    def run(*, texts=None, prompts=None, **values):
+        folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        fixed = {
+            "base": str(tiny_folder),
+            "reward": str(trained["reward"]),
+            "judge": str(trained["judge"]),
+        }
+        config = PpoConfig.from_dict({**fixed, **SMALL, **values})
+        tables = {"prompts": prompts or [*prompt_rows(40), *prompt_rows(16, "rm_test", 60)]}
+        if texts is not None:
+            tables["texts"] = texts
+        write_run(folder, config, **tables)
+        return run_here(ppo.main, folder), folder
+
+    return run
+
+
+def taste_of(tiny, checkpoint, count=40):
+    """Mean taste of a policy's texts on prompts that no run has seen."""
+    lm = load_policy(tiny, None if checkpoint is None else str(checkpoint))
+    rows = prompt_rows(count, "evaluation", 800)
+    rollout = sample(
+        lm,
+        [encode_chat(lm, row["prompt"]) for row in rows],
+        samples=2,
+        max_new_tokens=24,
+        temperature=1.0,
+        uniforms=uniforms(3, 0, range(count), 2, 24),
+    )
+    texts = [decode(lm, rollout.completion(n)) for n in range(2 * count)]
+    return sum(map(vowels, texts)) / len(texts)
+
+
+class TestLearning:
+    @pytest.mark.parametrize("advantage", ["rloo", "gae"])
+    def test_it_finds_the_planted_reward(self, train, tiny, advantage):
+        metrics, folder = train(advantage=advantage)
+        assert metrics["judge_win_rate"] > 0.65
+        assert metrics["reward"] > 0.5
+        assert taste_of(tiny, folder / "checkpoint") > taste_of(tiny, None) + 0.1
+
+    def test_a_wrong_sign_in_the_advantage_does_not(self, train, tiny, monkeypatch):
+        right = ppo_update.make_targets
+
+        def turned(*arguments):
+            found = right(*arguments)
+            return ppo_update.Targets(-found.advantages, found.returns, found.values)
+
+        monkeypatch.setattr(ppo, "make_targets", turned)
+        metrics, folder = train()
+        assert metrics["picked_episode"] == 0
+        assert taste_of(tiny, folder / "checkpoint") < taste_of(tiny, None) + 0.03
+
+    def test_without_a_learning_signal_it_stays_where_it_was(self, train, tiny, monkeypatch):
+        monkeypatch.setattr(
+            ppo,
+            "make_targets",
+            lambda _config, episodes, *_: ppo_update.Targets(torch.zeros_like(episodes.old)),
+        )
+        _, folder = train(episodes=128)
+        assert all(abs(row["kl"]) < 1e-4 for row in log(folder))
+
+    def test_a_strong_penalty_holds_it_near_the_base(self, train):
+        free, _ = train(kl_coefficient=0.01, kl_target=None, kl_limit=100.0, episodes=128)
+        held, _ = train(kl_coefficient=2.0, kl_target=None, kl_limit=100.0, episodes=128)
+        assert held["kl"] < 0.5 * free["kl"]
+
+
+class TestNumbers:
+    def test_the_first_ratio_is_one_and_the_sampler_agrees(self, train):
+        _, folder = train(episodes=128)
+        for row in log(folder):
+            assert row["ratio_first"] == pytest.approx(1, abs=1e-4)
+            assert row["sampler_gap"] < 1e-4
+
+    def test_every_batch_has_its_curves(self, train):
+        _, folder = train(episodes=96, advantage="gae")
+        rows = log(folder)
+        assert [row["step"] for row in rows] == [1, 2, 3]
+        curves = "reward score kl beta entropy length clip_share finished_share gradient_norm"
+        for name in [*curves.split(), "policy_loss", "value_loss", "explained_variance"]:
+            assert all(isinstance(row[name], float) for row in rows), name
+
+    def test_it_leaves_texts_to_read(self, train):
+        _, folder = train(episodes=128)
+        rows = log(folder, "samples")
+        assert {row["step"] for row in rows} == {0, 4}
+        assert all({"prompt", "before", "after"} <= row.keys() for row in rows)
+
+    def test_the_critic_starts_as_the_reward_model(self, train, trained, tiny, tiny_folder):
+        from training.rlhf.layers import make_batch
+        from training.rlhf.reward_model import load_reward_model
+        from training.rlhf.values import ValueFunction
+
+        reward = load_reward_model(trained["reward"], tiny)
+        critic = ValueFunction(reward, str(trained["reward"]))
+        prompts = [encode_chat(tiny, row["prompt"]) for row in prompt_rows(3)]
+        batch = make_batch(tiny, prompts, [[70] * 20, [72] * 20, [90] * 5], [0, 1, 2])
+        values = critic(batch)
+        assert values.shape == (3, 20)
+        assert (values[2, 5:] == 0).all()
+        assert float(values.detach().std()) > 0.05
+
+    def test_the_same_seed_gives_the_same_numbers_and_another_others(self, train):
+        first, second, other = (train(episodes=64, seed=seed) for seed in (0, 0, 1))
+        assert log(first[1]) == log(second[1])
+        assert first[0] == second[0]
+        manifest = "checkpoint/manifest.json"
+        assert (first[1] / manifest).read_text() == (second[1] / manifest).read_text()
+        assert log(first[1]) != log(other[1])
+
+
+class TestChoice:
+    def test_nothing_above_the_kl_limit_is_picked(self, train):
+        metrics, _ = train(kl_limit=0.01)
+        assert metrics["picked_episode"] == 0
+        assert metrics["kl"] <= 0.01
+
+    def test_the_judge_picks_and_not_the_last_step(self, train):
+        metrics, folder = train(evaluate_every=64)
+        looks = [row for row in log(folder) if "judge_preference" in row]
+        assert metrics["judge_preference"] == max(row["judge_preference"] for row in looks)
+
+    def test_without_a_judge_the_last_one_within_the_limit_is_picked(self, train):
+        metrics, _ = train(episodes=128, judge=None, kl_limit=100.0, distinct_share=0.0)
+        assert metrics["picked_episode"] == 128
+        assert metrics["judge_win_rate"] is None
+
+    def test_a_later_round_goes_on_from_an_earlier_policy(self, train, tiny):
+        _, first = train(episodes=128)
+        metrics, second = train(adapter=str(first / "checkpoint"), episodes=32)
+        start = log(second)[0]
+        assert start["kl"] > 0.5
+        assert metrics["judge_win_rate"] > 0.6
+
+
+class TestPaper:
+    def test_all_of_the_paper_runs_and_the_pretraining_loss_falls(self, train, tiny):
+        texts = [
+            {"id": str(n), "split": "train", "text": f"once upon a time {n} there was a number"}
+            for n in range(24)
+        ]
+        values = PpoConfig.presets["paper"] | {
+            "preset": "paper",
+            "episodes": 128,
+            "prompts_per_batch": 16,
+            "minibatches": 2,
+            "warmup_steps": 2,
+            "learning_rate": 2e-3,
+            "ptx_coefficient": 1.0,
+            "ptx_texts_per_episode": 1.0,
+            "ema": 0.8,
+        }
+        metrics, folder = train(texts=texts, **values)
+        rows = log(folder)
+        assert rows[-1]["ptx_loss"] < rows[0]["ptx_loss"] - 0.5
+        assert rows[0]["ratio_first"] == pytest.approx(1, abs=1e-4)
+        assert (folder / "checkpoint" / "model.safetensors").exists()
+        assert taste_of(tiny, folder / "checkpoint", 4) >= 0
+        assert metrics["episodes"] == 128
+
+    def test_the_learning_rate_warms_up_and_the_average_lags_behind(self, train):
+        fast, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None)
+        slow, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None, ema=0.9)
+        assert 0 < slow["kl"] < 0.5 * fast["kl"]
+
+
+class TestRefusals:
+    def test_ptx_without_texts(self, train):
+        with pytest.raises(RunError) as refused:
+            train(ptx_coefficient=1.0)
+        assert refused.value.code == "data_missing"
+
+    def test_no_prompts_to_train_on(self, train):
+        with pytest.raises(RunError) as refused:
+            train(prompts=prompt_rows(5, "evaluation"))
+        assert refused.value.code == "data_missing"
+
+    def test_a_broken_prompt_is_named_by_its_line(self, train):
+        rows = prompt_rows(12)
+        rows[4]["prompt"] = "just a text"
+        with pytest.raises(RunError) as refused:
+            train(prompts=rows)
+        assert refused.value.code == "data_invalid"
+        assert refused.value.values["line"] == 5
+
+    def test_all_weights_cannot_go_on_from_an_adapter(self, train):
+        _, first = train(episodes=32)
+        with pytest.raises(RunError) as refused:
+            train(adapter=str(first / "checkpoint"), lora_rank=0)
+        assert refused.value.code == "config_invalid"
+
+
+def test_evaluation_prompts_are_never_rolled_out(train):
+    rows = [*prompt_rows(10), *prompt_rows(16, "rm_test", 60), *prompt_rows(30, "evaluation", 90)]
+    for row in rows:
+        if row["split"] == "evaluation":
+            row["prompt"] = "would be refused if it were read as a training prompt"
+    metrics, _ = train(prompts=rows, episodes=32)
+    assert json.dumps(metrics)

@@ -1,0 +1,119 @@
+"""The recipe `sft` on a tiny model."""
+
+import pytest
+import torch
+
+from tests.training.rlhf.rehearsal import log, messages, run_here, write_run
+from training.configs import SftConfig
+from training.rlhf import sft
+from training.rlhf.models import encode_chat, load_language_model
+from training.rlhf.rundir import RunError
+
+pytestmark = pytest.mark.model
+
+
+def demonstrations(count, *, split="train", text="abba baba"):
+    return [
+        {
+            "id": f"{split}-{n}",
+            "split": split,
+            "prompt": messages(f"say it {n}"),
+            "completion": text,
+            "labeler": "one",
+            "weight": 1.0,
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def train(tiny_folder, tmp_path):
+    """train(rows, **config) → (metrics, folder of the run)."""
+
+    def run(rows, **values):
+        folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        config = SftConfig(
+            base=str(tiny_folder),
+            precision="float32",
+            threads=1,
+            **{"learning_rate": 5e-3, **values},
+        )
+        write_run(folder, config, demonstrations=rows)
+        return run_here(sft.main, folder), folder
+
+    return run
+
+
+def greedy(lm, text, count=12):
+    """What a model says, computed by transformers itself."""
+    ids = encode_chat(lm, messages(text))
+    with torch.no_grad():
+        found = lm.model.generate(
+            torch.tensor([ids]), max_new_tokens=count, do_sample=False, pad_token_id=lm.pad_id
+        )
+    return lm.tokenizer.decode(found[0, len(ids) :])
+
+
+@pytest.mark.parametrize("rank", [8, 0])
+def test_it_learns_to_say_it_and_to_end(train, rank):
+    metrics, folder = train(demonstrations(60), lora_rank=rank, epochs=5)
+    rows = log(folder)
+    assert rows[-1]["loss"] < 0.25 * rows[0]["loss"]
+    assert metrics["validation_loss"] < 1.5
+    lm = load_language_model(folder / "checkpoint", device="cpu", precision="float32")
+    assert greedy(lm, "say it 900") == "abba baba<|im_end|>"
+
+
+def test_prompts_are_not_learned(train, tiny):
+    rows = demonstrations(40)
+    for row in rows:
+        row["prompt"] = messages("abba baba " * 4)
+    before = greedy(tiny, "x")
+    _, folder = train(demonstrations(40, text="q"), epochs=1, learning_rate=1e-9)
+    lm = load_language_model(folder / "checkpoint", device="cpu", precision="float32")
+    assert greedy(lm, "x") == before
+
+
+def test_the_loss_counts_the_completion_and_its_end_only(train, tiny):
+    metrics, _ = train(demonstrations(10), epochs=1, learning_rate=1e-12, batch=10)
+    ids = encode_chat(tiny, messages("say it 0"))
+    expected = []
+    for n in range(10):
+        prompt = encode_chat(tiny, messages(f"say it {n}"))
+        answer = tiny.tokenizer("abba baba").input_ids + [tiny.eos_ids[0]]
+        with torch.no_grad():
+            logits = tiny.model(torch.tensor([prompt + answer])).logits[0]
+        logprobs = logits[len(prompt) - 1 : -1].log_softmax(-1)
+        expected.append(-float(logprobs[range(len(answer)), answer].mean()))
+    mean = (metrics["loss"] * 9 + metrics["validation_loss"]) / 10
+    assert len(ids) > 0
+    assert mean == pytest.approx(sum(expected) / 10, rel=1e-4)
+
+
+def test_what_is_kept_back_is_measured_and_not_learned(train):
+    metrics, folder = train(demonstrations(20), epochs=2, validation_share=0.25)
+    assert metrics["demonstrations"] == 20
+    rows = log(folder)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert ["validation_loss" in row for row in rows] == [False, True, False, True]
+
+
+def test_demonstrations_on_evaluation_prompts_are_left_out(train):
+    rows = [*demonstrations(10), *demonstrations(30, split="evaluation")]
+    metrics, _ = train(rows, epochs=1)
+    assert metrics["demonstrations"] == 10
+
+
+def test_nothing_to_learn_from_is_said(train):
+    with pytest.raises(RunError) as refused:
+        train(demonstrations(3, split="evaluation"))
+    assert refused.value.code == "data_missing"
+
+
+def test_a_broken_demonstration_is_named_by_its_line(train):
+    rows = demonstrations(4)
+    del rows[2]["completion"]
+    with pytest.raises(RunError) as refused:
+        train(rows)
+    assert refused.value.code == "data_invalid"
+    assert refused.value.values["line"] == 3
