@@ -12,7 +12,18 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
-from django.db.models import Case, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import (
+    Case,
+    Exists,
+    Expression,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
@@ -74,7 +85,7 @@ def _take_next(project: Project, labeler: User) -> int:
         .select_for_update(skip_locked=True)
     )
     chosen = Coalesce(
-        Subquery(slots.filter(held).values("pk")[:1]), Subquery(next_free.values("pk")[:1])
+        Subquery(slots.filter(held).values("pk")), Subquery(next_free.values("pk")[:1])
     )
     return slots.filter(held | free(), pk=chosen).update(
         lease_token=Case(
@@ -93,7 +104,7 @@ def free() -> Q:
     return Q(labeler=None) | Q(lease_expires_at__lte=Now())
 
 
-def lease_end() -> ExpressionWrapper:
+def lease_end() -> Expression:
     """When a lease that starts now ends, by the database's clock."""
     minutes = Value(timedelta(minutes=settings.LEASE_MINUTES))
     return ExpressionWrapper(Now() + minutes, output_field=models.DateTimeField())

@@ -153,31 +153,33 @@ def request_samples(
     were never ranked, then those whose slates are all done and older than the policy that
     samples now (`policy_since`; None: since the newest policy's source was made).
     """
+    if project.archived_at is not None or _missing(project) <= 0:
+        return []  # the usual answer takes no lock
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)
-        waiting = waiting_requests(project).filter(deadline=None).count()
-        wanted = project.slates_ahead - ready_slates(project) - waiting
-        failed = SampleRequest.objects.filter(
-            prompt__project=project,
-            state=SampleRequest.State.FAILED,
-            done_at__gt=timezone.now() - RETRY_AFTER,
-        ).exclude(error_code="withdrawn")
-        if failed.exists():
-            wanted = min(wanted, 1 - waiting)
-        if wanted <= 0 or project.archived_at is not None:
-            return []
-        prompts = _next_prompts(project, wanted, policy_since, failed)
+        prompts = _next_prompts(project, _missing(project), policy_since)
         return SampleRequest.objects.bulk_create(
             SampleRequest(prompt=prompt, k=project.k) for prompt in prompts
         )
 
 
-def _next_prompts(
-    project: Project,
-    count: int,
-    policy_since: datetime | None,
-    failed: QuerySet[SampleRequest],
-) -> list[Prompt]:
+def _missing(project: Project) -> int:
+    """How many slates the stock lacks; after a failure one at a time."""
+    waiting = waiting_requests(project).filter(deadline=None).count()
+    missing = project.slates_ahead - ready_slates(project) - waiting
+    return max(min(missing, 1 - waiting) if _failed(project).exists() else missing, 0)
+
+
+def _failed(project: Project) -> QuerySet[SampleRequest]:
+    """Requests that failed a short while ago."""
+    return SampleRequest.objects.filter(
+        prompt__project=project,
+        state=SampleRequest.State.FAILED,
+        done_at__gt=timezone.now() - RETRY_AFTER,
+    ).exclude(error_code="withdrawn")
+
+
+def _next_prompts(project: Project, count: int, policy_since: datetime | None) -> list[Prompt]:
     """The next prompts to be sampled for."""
     mine = {"prompt": OuterRef("pk")}
     slates = Slate.objects.filter(**mine, purpose=Purpose.TRAINING, withdrawn_at=None)
@@ -186,7 +188,7 @@ def _next_prompts(
         Prompt.objects.live()
         .filter(project=project, split__in=RANKED_SPLITS)
         .exclude(Exists(asked))
-        .exclude(pk__in=failed.values("prompt"))
+        .exclude(pk__in=_failed(project).values("prompt"))
         .order_by("-priority", "shuffle", "pk")
     )
     prompts = list(free.exclude(Exists(slates))[:count])

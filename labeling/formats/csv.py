@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from django.utils.translation import gettext as _
 
 from labeling.formats.lines import MAX_LINE, Problem, Row, text_lines
+
+if TYPE_CHECKING:
+    from _csv import _reader
 
 DELIMITERS = ",;\t"
 
@@ -51,7 +54,7 @@ def read(file: BinaryIO) -> Iterator[Row | Problem]:
         yield lines.problem
 
 
-def _rows(reader: csv._reader, header: Sequence[str], lines: _Lines) -> Iterator[Row | Problem]:
+def _rows(reader: _reader, header: Sequence[str], lines: _Lines) -> Iterator[Row | Problem]:
     """The rows below the header."""
     while True:
         begins = reader.line_num + 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
@@ -24,9 +25,9 @@ class User(AbstractUser):
     name = models.CharField(_("name"), max_length=150, blank=True)
     pseudonym = models.CharField(max_length=40, unique=True, default=random_pseudonym)
 
-    objects = DjangoUserManager()
+    objects: ClassVar[DjangoUserManager[User]] = DjangoUserManager()
 
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     def __str__(self) -> str:
         return self.name or self.username
