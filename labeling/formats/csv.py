@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from labeling.formats.lines import MAX_LINE, Problem, Row, text_lines
 
 if TYPE_CHECKING:
-    from _csv import _reader
+    from _csv import Reader
 
 DELIMITERS = ",;\t"
 
@@ -54,7 +54,7 @@ def read(file: BinaryIO) -> Iterator[Row | Problem]:
         yield lines.problem
 
 
-def _rows(reader: _reader, header: Sequence[str], lines: _Lines) -> Iterator[Row | Problem]:
+def _rows(reader: Reader, header: Sequence[str], lines: _Lines) -> Iterator[Row | Problem]:
     """The rows below the header."""
     while True:
         begins = reader.line_num + 2

@@ -6,7 +6,6 @@ import secrets
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
-from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -24,8 +23,6 @@ class User(AbstractUser):
     last_name = None  # type: ignore[assignment]  # see first_name
     name = models.CharField(_("name"), max_length=150, blank=True)
     pseudonym = models.CharField(max_length=40, unique=True, default=random_pseudonym)
-
-    objects: ClassVar[DjangoUserManager[User]] = DjangoUserManager()
 
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
