@@ -21,21 +21,28 @@ register = template.Library()
 EVERYONE = tuple(Role)
 MANAGERS = (Role.MANAGER,)
 
-TABS: tuple[tuple[str, Promise, tuple[Role, ...]], ...] = (
-    ("overview", _("Overview"), READERS),
-    ("rank", _("Rank"), RANKERS),
-    ("my-rankings", _("My rankings"), RANKERS),
-    ("prompt-list", _("Prompts"), READERS),
-    ("dataset-list", _("Datasets"), READERS),
-    ("round-list", _("Rounds"), READERS),
-    ("run-list", _("Runs"), READERS),
-    ("checkpoint-list", _("Models"), READERS),
-    ("evaluation-list", _("Evaluations"), READERS),
-    ("deployment-list", _("Deployments"), READERS),
-    ("guidelines", _("Guidelines"), EVERYONE),
-    ("project-people", _("People"), MANAGERS),
-    ("project-settings", _("Settings"), MANAGERS),
+GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
+    (
+        ("overview", _("Overview"), READERS),
+        ("rank", _("Rank"), RANKERS),
+        ("my-rankings", _("My rankings"), RANKERS),
+        ("prompt-list", _("Prompts"), READERS),
+    ),
+    (
+        ("round-list", _("Rounds"), READERS),
+        ("run-list", _("Runs"), READERS),
+        ("checkpoint-list", _("Models"), READERS),
+        ("evaluation-list", _("Evaluations"), READERS),
+        ("deployment-list", _("Deployments"), READERS),
+        ("dataset-list", _("Datasets"), READERS),
+    ),
+    (
+        ("guidelines", _("Guidelines"), EVERYONE),
+        ("project-people", _("People"), MANAGERS),
+        ("project-settings", _("Settings"), MANAGERS),
+    ),
 )
+"""What is ranked, what is trained, what is set up: URL name, label, whose."""
 
 
 class Tab(TypedDict):
@@ -44,6 +51,8 @@ class Tab(TypedDict):
     name: Promise
     url: str
     current: bool
+    first: bool
+    """Of its group."""
 
 
 def address(name: str, project: Project) -> str | None:
@@ -59,11 +68,14 @@ def project_tabs(context: dict[str, Any], project: Project) -> dict[str, Any]:
     """The tabs that the signed-in person's role has in `project`."""
     request = context["request"]
     role = role_in(project, request.user)
-    tabs = []
-    for name, label, roles in TABS:
-        url = address(name, project)
-        if role in roles and url is not None:
-            tabs.append(Tab(name=label, url=url, current=False))
+    tabs: list[Tab] = []
+    for group in GROUPS:
+        first = True
+        for name, label, roles in group:
+            url = address(name, project)
+            if role in roles and url is not None:
+                tabs.append(Tab(name=label, url=url, current=False, first=first and bool(tabs)))
+                first = False
     path = request.path
     nearest = max(
         (tab for tab in tabs if path.startswith(tab["url"])),

@@ -58,10 +58,14 @@ def _page(request: SignedIn, project: Project) -> dict[str, object]:
         "assignment": None,
         "today": mine.filter(created_at__gte=today).count(),
         "total": mine.count(),
-        "waiting": SampleRequest.objects.filter(
-            prompt__project=project, state=SampleRequest.State.WAITING
-        ).count(),
+        "waiting": _waiting(project),
     }
+
+
+def _waiting(project: Project) -> int:
+    """For how many prompts the model is still writing."""
+    waiting = SampleRequest.objects.filter(state=SampleRequest.State.WAITING)
+    return waiting.filter(prompt__project=project).count()
 
 
 def _assignment(
@@ -117,9 +121,16 @@ def lease_token(request: SignedIn) -> uuid.UUID | None:
 @never_cache
 @require_GET
 def rank(request: SignedIn, slug: str) -> HttpResponse:
-    """Lease the next prompt and show it."""
+    """Lease the next prompt and show it.
+
+    A page that waits asks again with `waiting`, the number it shows: 204 while nothing changed.
+    """
     project = project_for(request, slug, *RANKERS)
-    return desk(request, project, assignments.lease_next(project=project, labeler=request.user))
+    following = assignments.lease_next(project=project, labeler=request.user)
+    asked = request.GET.get("waiting")
+    if request.htmx and following is None and asked == str(_waiting(project)):
+        return HttpResponse(status=204)
+    return desk(request, project, following)
 
 
 @signed_in

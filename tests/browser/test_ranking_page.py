@@ -11,9 +11,9 @@ from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from labeling.assignments import lease_next
-from labeling.models import Assignment, Draft, Project, Ranking, User
+from labeling.models import Assignment, Draft, Project, Ranking, SampleRequest, User
 from labeling.rankings import ranks_of
-from tests.factories import make_labeler, make_slate
+from tests.factories import make_labeler, make_prompt, make_slate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -341,6 +341,23 @@ def test_a_server_that_breaks_leaves_the_ranking_where_it_is(
     page.unroute("**/submission/")
     press(page, "Enter")
     expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
+
+
+def test_a_page_that_waits_shows_the_next_prompt_by_itself(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    SampleRequest.objects.create(prompt=make_prompt(project), k=4)
+    page = new_page(labeler)
+    page.goto(address(project))
+    expect(page.get_by_role("heading", name="The next completions are being")).to_be_visible()
+    page.get_by_role("link", name="My rankings").last.focus()
+    page.wait_for_timeout(6_000)
+    expect(page.get_by_role("link", name="My rankings").last).to_be_focused()
+    make_slate(project)
+    expect(page.get_by_role("heading", name=HEADING)).to_be_focused(timeout=15_000)
+    press(page, "a b c d Enter")
+    expect(page.get_by_text("being written")).to_be_visible()
+    assert Ranking.objects.count() == 1
 
 
 HOSTILE = [

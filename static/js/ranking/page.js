@@ -219,12 +219,13 @@ class Desk {
 }
 
 let desk = null;
+let shown = null;
 
+/** Take up what the page shows now: a slate, or a message in its place. */
 function open() {
   desk?.close();
-  const root = document.getElementById("assignment");
-  desk = root?.querySelector("#ranking-form") ? new Desk(root) : null;
-  document.dispatchEvent(new CustomEvent("rankloop:desk"));
+  shown = document.getElementById("assignment");
+  desk = shown.querySelector("#ranking-form") ? new Desk(shown) : null;
 }
 
 function press(event) {
@@ -237,6 +238,7 @@ function press(event) {
     if (event.target.closest("a, button:not(.chip), summary")) return;
     if (!event.repeat) desk.submit();
   } else if (key === "Backspace") desk.back();
+  else if (key === "Escape" && desk.panel.release()) desk.show();
   else if (key === "=") desk.tie(focused);
   else if (key in desk.ids) desk.toggle(desk.ids[key]);
   else if (key === "s") unfold("#skip");
@@ -277,13 +279,21 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("htmx:after:swap", () => {
   const root = document.getElementById("assignment");
-  if (!root || root === desk?.root) return;
+  if (!root || root === shown) return;
+  const hadNone = desk === null;
   if (root.dataset.outcome && desk) desk.draft.forget();
   open();
   const heading = root.querySelector("h1");
-  heading?.focus({ preventScroll: true });
+  const said = root.dataset.announce ?? (hadNone && desk ? heading.textContent : "");
+  if (!said) return;
+  heading.focus({ preventScroll: true });
   scrollTo({ top: 0 });
-  if (root.dataset.announce) announce(root.dataset.announce);
+  announce(said);
+});
+
+// A tab that nobody looks at does not ask for work: what it got would wait there.
+document.addEventListener("htmx:before:request", (event) => {
+  if (document.hidden && event.detail.ctx.sourceElement.id === "assignment") event.preventDefault();
 });
 
 addEventListener("pagehide", () => desk?.draft.flush());

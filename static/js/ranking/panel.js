@@ -51,6 +51,13 @@ export class Panel {
     if (focused) this.focus(focused);
   }
 
+  /** Let go of the chip that is selected; whether there was one. */
+  release() {
+    const was = this.selected !== null;
+    this.selected = null;
+    return was;
+  }
+
   focus(id) {
     this.root.querySelector(`[data-id="${CSS.escape(id)}"]`)?.focus({ preventScroll: true });
   }
@@ -104,7 +111,8 @@ export class Panel {
     const place = event.target.closest("[data-place]");
     const gap = event.target.closest("[data-gap]");
     const tray = event.target.closest("[data-tray]");
-    if (chip && tray && !this.selected) {
+    if (chip && tray) {
+      this.selected = null;
       this.on.tap(chip.dataset.id);
     } else if (this.selected && (!chip || chip.dataset.id !== this.selected)) {
       const id = this.selected;
