@@ -60,6 +60,14 @@ def outside_base(project: Project) -> Checkpoint:
         return bases.order_by("-version")[0]
 
 
+def root_of(checkpoint: Checkpoint) -> Checkpoint:
+    """The model from outside that a checkpoint grew from, through SFT or not."""
+    whole = checkpoint if checkpoint.base is None else checkpoint.base
+    while whole.started_from is not None:
+        whole = whole.started_from
+    return whole
+
+
 def record(run: Run, *, artifact: str, sha256: str) -> Checkpoint | None:
     """The checkpoint that a finished run left, or None for a kind that leaves none.
 

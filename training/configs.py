@@ -366,7 +366,9 @@ class EvaluateConfig(RunConfig):
     candidate: str | None = None
     """Adapter folder; None: the base itself."""
     deployed: str | None = None
-    """Adapter folder; None: the base is what is deployed."""
+    """Adapter folder, or a whole model's; None: the base is what is deployed."""
+    deployed_base: str | None = None
+    """Where the deployed adapter belongs to another base (before an SFT): that; None: the base."""
     best_of: int = 0
     """0: compare policies. Above: only compare best-of-n of the base with the base (before PPO)."""
     prompts: int = 200

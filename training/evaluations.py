@@ -8,9 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from labeling.completions import NewCompletion, add_completions
 from labeling.models import Project, Prompt, Purpose, RankedCompletion, Slate
@@ -116,6 +118,18 @@ def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> in
         if text.candidate.strip() != other.strip():
             slates.append(_blind_slate(evaluation, text, other))
     return len(slates)
+
+
+def open_missing_blind_slates() -> None:
+    """Ask labelers wherever a plan wants it and that was missed: a worker died just then."""
+    recent = Evaluation.objects.filter(
+        run__project__archived_at=None,
+        run__project__plan__blind_slates__gt=0,
+        created_at__gte=timezone.now() - timedelta(days=1),
+    )
+    for evaluation in recent.select_related("run__project"):
+        if not Slate.objects.filter(batch=batch_name(evaluation)).exists():
+            open_blind_slates(evaluation)
 
 
 def _blind_slate(evaluation: Evaluation, text: EvaluationText, other: str) -> Slate:

@@ -239,6 +239,9 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
     }
     deployed = deployments.current_or_first(round_.project).checkpoint
     reward, judge = made.get(Checkpoint.Kind.REWARD), made.get(Checkpoint.Kind.JUDGE)
+    # A policy of another base model shares no tokens with this one: the base stands in for it.
+    related = checkpoints.root_of(deployed) == checkpoints.root_of(base)
+    compared = deployed if related else base
     start = None
     if kind == Run.Kind.PPO and deployed.base_id == base.pk:
         start = deployed
@@ -247,7 +250,7 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
     inputs = runs.Inputs(
         base=base,
         start=start,
-        deployed=deployed if kind == Run.Kind.EVALUATE else None,
+        deployed=compared if kind == Run.Kind.EVALUATE else None,
         reward=reward if kind in (Run.Kind.BEST_OF, Run.Kind.PPO) else None,
         judge=judge if kind in (Run.Kind.BEST_OF, Run.Kind.PPO, Run.Kind.EVALUATE) else None,
         datasets=_datasets_for(round_, kind),

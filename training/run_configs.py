@@ -35,7 +35,7 @@ RECIPES: dict[str, type[RunConfig]] = {
     Run.Kind.PPO: PpoConfig,
     Run.Kind.EVALUATE: EvaluateConfig,
 }
-PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed")
+PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed", "deployed_base")
 """Config fields that hold a folder; filled in from the run's relations."""
 JUDGE_SEED = 1_000_003
 """Added to a round's seed, so that judge and reward model never share one."""
@@ -140,9 +140,18 @@ def path_relations(run: Run) -> dict[str, Checkpoint | None]:
         relations |= {
             "judge": run.judge,
             "candidate": _adapter(run.start),
-            "deployed": _adapter(run.deployed),
+            **_deployed(run),
         }
     return relations
+
+
+def _deployed(run: Run) -> dict[str, Checkpoint | None]:
+    """What is deployed, which an SFT may have left on a former base."""
+    deployed = run.deployed
+    if deployed is None or deployed.pk == run.base_id:
+        return {"deployed": None, "deployed_base": None}
+    other = deployed.base is not None and deployed.base_id != run.base_id
+    return {"deployed": deployed, "deployed_base": deployed.base if other else None}
 
 
 def _adapter(checkpoint: Checkpoint | None) -> Checkpoint | None:

@@ -51,6 +51,8 @@ COURTESY = 3.0
 LINGER = 12.0
 """Seconds for which `fill` goes on looking after there was nothing to do."""
 LOOK_SECONDS = 1.0
+SEEN_SECONDS = 15.0
+"""Between two signs of life; well below devices.ALIVE_SECONDS."""
 FORMER_POLICIES = 2
 """Earlier deployed policies that share the second half of a slate with the base."""
 
@@ -69,9 +71,14 @@ def ask_for_stock(project: Project) -> list[SampleRequest]:
 
 
 def ask_for_all_stocks() -> None:
-    """`ask_for_stock` for every project that is not archived and has prompts."""
+    """`ask_for_stock` for every project that is not archived and whose stock is not full.
+
+    Looked at first without the lock that asking takes.
+    """
     for project in Project.objects.open():
-        ask_for_stock(project)
+        there = ready_slates(project) + waiting_requests(project).count()
+        if there < project.slates_ahead:
+            ask_for_stock(project)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,7 @@ class Filler:
         self._busy = threading.Lock()
         self._sampler: Sampler | None = None
         self._emptied_at: dict[int, float] = {}
+        self._seen_at = -SEEN_SECONDS
 
     def fill(self, *, linger: float = LINGER) -> int:
         """Fulfil what waits, and what comes to wait within `linger` seconds. Requests fulfilled.
@@ -140,8 +148,7 @@ class Filler:
     def _fill(self, linger: float) -> int:
         done, quiet_since = 0, time.monotonic()
         while not self._stopping.is_set():
-            for device in devices.for_sampling():
-                devices.seen_by_sampler(device)
+            self._be_seen()
             batch = self._next_batch()
             fulfilled = self._fulfil(batch) if batch else 0
             if fulfilled:
@@ -154,6 +161,13 @@ class Filler:
                 break
             self._stopping.wait(LOOK_SECONDS)
         return done
+
+    def _be_seen(self) -> None:
+        """Tell training that there is a sampler to wait for."""
+        if time.monotonic() - self._seen_at >= SEEN_SECONDS:
+            for device in devices.for_sampling():
+                devices.seen_by_sampler(device)
+            self._seen_at = time.monotonic()
 
     def _next_batch(self) -> list[SampleRequest]:
         """Requests of one project: where somebody waits, else where the stock is emptiest."""

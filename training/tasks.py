@@ -13,7 +13,7 @@ from celery import shared_task
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
-from training import rounds, runs, sampling, work
+from training import evaluations, rounds, runs, sampling, work
 
 STOPPING = threading.Event()
 """Set when this worker is asked to end: children are stopped, their runs given back."""
@@ -37,6 +37,7 @@ def tick() -> None:
     """Find what is due, from rows, and nudge those who do it."""
     runs.close_abandoned()
     rounds.start_due_rounds()
+    evaluations.open_missing_blind_slates()
     rounds.reconsider_waiting()
     sampling.ask_for_all_stocks()
     sample.apply_async(expires=settings.TICK_SECONDS)

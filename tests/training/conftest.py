@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import storages
 from pytest_django import Settings
 
 from labeling.models import Project
@@ -42,7 +41,6 @@ def data_dir(tmp_path: Path, settings: Settings) -> Path:
             "OPTIONS": {"location": tmp_path / "artifacts"},
         },
     }
-    storages._storages.pop("artifacts", None)
     return tmp_path
 
 

@@ -131,7 +131,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[]
             acts.pop(0)
         really_sleep(seconds)
 
-    monkeypatch.setattr(follower.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     yield acts.append
     assert not acts, "not everything has happened"
 

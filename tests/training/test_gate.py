@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labeling.assignments import lease_next
 from labeling.models import Assignment, Project, Purpose, Slate
 from tests import factories
 from tests.training import steps
@@ -69,7 +70,7 @@ def vote(project: Project, evaluation: Evaluation, *, for_new: int, for_old: int
     slates = Slate.objects.filter(batch=evaluations.batch_name(evaluation)).order_by("pk")
     for index, slate in enumerate(slates[: for_new + for_old]):
         labeler = factories.make_labeler(project)
-        assignment = factories.lease_next(project=project, labeler=labeler)
+        assignment = lease_next(project=project, labeler=labeler)
         assert isinstance(assignment, Assignment)
         completions = {
             item.completion_id: item.completion.text for item in assignment.slate.items.all()

@@ -7,8 +7,8 @@ import pytest
 from labeling.models import Project
 from labeling.projects import update_project
 from tests.training import steps
-from training import artifacts, checkpoints, rounds
-from training.models import Checkpoint
+from training import artifacts, checkpoints
+from training.models import Checkpoint, Round
 
 
 def test_the_base_is_made_once(project: Project) -> None:
@@ -74,4 +74,4 @@ def test_what_a_round_under_way_uses_is_kept(many_rounds: Project) -> None:
     steps.finish(steps.claim())
     reward = Checkpoint.objects.filter(kind="reward").latest("pk")
     assert reward.files_removed_at is None
-    assert rounds.Round.objects.unfinished().count() == 1
+    assert Round.objects.unfinished().count() == 1

@@ -117,6 +117,7 @@ def test_the_loop_goes_round(
     sampling.ask_for_stock(project)
     assert filler.fill(linger=0) > 0
     assert ready_slates(project) == project.slates_ahead
+    assert policy.source is not None
     for slate in Slate.objects.exclude(pk__in=before):
         sources = [item.completion.source for item in slate.items.all()]
         assert sources.count(policy.source) == 2, "2 of 3: half, rounded up"

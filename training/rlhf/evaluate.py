@@ -42,7 +42,12 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     # 1. The base, who judges, and what is compared with what.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
     judge = None if config.judge is None else load_reward_model(config.judge, base)
-    draw = _Draw(config, base, judge, control)
+    former = None
+    if config.deployed_base is not None:
+        former = load_language_model(
+            config.deployed_base, device=compute.device, precision=compute.precision
+        )
+    draw = _Draw(config, base, judge, control, former)
 
     # 2. The evaluation prompts: a choice that is fixed by the seed.
     found = read_prompts(directory, base, "evaluation", config.max_prompt_tokens)
@@ -89,6 +94,8 @@ class _Draw:
     base: LanguageModel
     judge: RewardModel | None
     control: Control
+    deployed_base: LanguageModel | None
+    """The deployed adapter's base where it is another one."""
 
     def rows(self, prompts: Sequence[Prompt]) -> list[Row]:
         """A row for each prompt."""
@@ -99,15 +106,23 @@ class _Draw:
         else:
             parts["candidate"] = self._samples(prompts, config.candidate, "candidate")
             if config.deployed is not None:
-                parts["deployed"] = self._samples(prompts, config.deployed, "deployed")
+                parts["deployed"] = self._samples(
+                    prompts, config.deployed, "deployed", self.deployed_base
+                )
         return [
             {name: samples[index] for name, samples in parts.items()}
             for index in range(len(prompts))
         ]
 
-    def _samples(self, prompts: Sequence[Prompt], folder: str | None, part: str) -> list[Sample]:
+    def _samples(
+        self,
+        prompts: Sequence[Prompt],
+        folder: str | None,
+        part: str,
+        base: LanguageModel | None = None,
+    ) -> list[Sample]:
         judges = [] if self.judge is None else [self.judge]
-        return self._draw(prompts, load_policy(self.base, folder), part, judges, 1)
+        return self._draw(prompts, load_policy(base or self.base, folder), part, judges, 1)
 
     def _best_of(self, prompts: Sequence[Prompt]) -> list[Sample]:
         """Of `best_of` samples of the base the one that the reward model likes best."""
