@@ -9,12 +9,13 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from labeling.models import Project, Split
+from labeling.projects import update_project
 from tests import factories
 from tests.training import steps
 from training import checkpoints, deployments, outcomes, rounds, runs
 from training.models import Checkpoint, Deployment, Evaluation, Round, Run
 from training.plans import plan_of, update_plan
-from training.run_configs import JUDGE_SEED
+from training.run_configs import JUDGE_SEED, path_relations
 
 
 def kinds(round_: Round) -> list[str]:
@@ -246,3 +247,31 @@ def test_the_first_deployment_is_the_base(project: Project) -> None:
     assert first.kind == Deployment.Kind.FIRST
     assert first.checkpoint.kind == Checkpoint.Kind.BASE
     assert plan_of(project).deploys_by_itself
+
+
+def test_after_an_sft_the_deployed_policy_is_compared_on_its_own_base(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.finish_until("evaluate"))
+    policy = Checkpoint.objects.get(kind="policy")
+    factories.make_demonstration(factories.make_prompt(project))
+    steps.start(project)
+    ppo = steps.finish_until("ppo")
+    assert ppo.start is None, "an adapter of the former base fits the new one no more"
+    steps.finish(ppo)
+    evaluate = steps.claim()
+    assert evaluate.deployed == policy
+    folders = path_relations(evaluate)
+    assert folders["base"] != policy.base
+    assert folders["deployed"] == policy
+    assert folders["deployed_base"] == policy.base
+
+
+def test_a_policy_of_another_base_model_is_not_compared_by_its_tokens(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.finish_until("evaluate"))
+    update_project(project=project, base_model="another-model")
+    steps.start(project)
+    steps.finish(steps.finish_until("ppo"))
+    evaluate = steps.claim()
+    assert evaluate.deployed == evaluate.base
+    assert path_relations(evaluate)["deployed"] is None

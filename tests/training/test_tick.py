@@ -1,0 +1,86 @@
+"""The tick: everything that is due is found from rows, and it stays cheap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labeling.models import Project, SampleRequest
+from tests import factories
+from tests.training import steps
+from training import tasks, work
+from training.models import Deployment, Round, Run
+from training.plans import update_plan
+
+
+@pytest.fixture
+def nudges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the tasks that were nudged, instead of messages to a broker."""
+    sent: list[str] = []
+    for name in ("train", "sample"):
+        task = getattr(tasks, name)
+        monkeypatch.setattr(task, "apply_async", lambda name=name, **_kwargs: sent.append(name))
+    return sent
+
+
+def test_it_asks_for_stock_starts_rounds_and_nudges(project: Project, nudges: list[str]) -> None:
+    update_plan(project=project, after_rankings=1)
+    factories.make_ranking(project)
+    factories.make_prompt(project)
+    tasks.tick()
+    assert SampleRequest.objects.count() == 1
+    assert Round.objects.count() == 1
+    assert Run.objects.live().count() == 1
+    assert nudges == ["sample", "train"]
+    assert Deployment.objects.get().checkpoint.kind == "base"
+
+
+def test_twice_is_as_once(project: Project, nudges: list[str]) -> None:
+    update_plan(project=project, after_rankings=1)
+    factories.make_ranking(project)
+    factories.make_prompt(project)
+    tasks.tick()
+    tasks.tick()
+    assert SampleRequest.objects.count() == Round.objects.count() == Run.objects.count() == 1
+
+
+def test_nobody_is_told_to_train_where_nothing_waits(project: Project, nudges: list[str]) -> None:
+    tasks.tick()
+    assert nudges == ["sample"]
+
+
+def test_nobody_is_told_to_train_while_the_device_is_taken(
+    project: Project, nudges: list[str]
+) -> None:
+    steps.start(project)
+    steps.start(factories.make_project(base_model="x"))
+    assert work.is_due()
+    from training import devices
+
+    devices.lease("here:cpu", holder="run 1")
+    assert not work.is_due()
+
+
+def test_a_cancelled_run_is_closed_where_no_worker_holds_it(
+    project: Project, nudges: list[str]
+) -> None:
+    from django.utils import timezone
+
+    round_ = steps.start(project)
+    Run.objects.update(cancel_requested_at=timezone.now())
+    tasks.tick()
+    assert Run.objects.get().state == Run.State.CANCELLED
+    round_.refresh_from_db()
+    assert round_.state == Round.State.STOPPED
+
+
+def test_a_project_with_a_full_stock_costs_few_queries(
+    project: Project, nudges: list[str], django_assert_max_num_queries: Any
+) -> None:
+    for one in [project, *[factories.make_project(slates_ahead=1) for _ in range(3)]]:
+        for _ in range(one.slates_ahead):
+            factories.make_slate(one)
+    tasks.tick()
+    with django_assert_max_num_queries(8 + 4 * 8):
+        tasks.tick()
