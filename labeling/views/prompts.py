@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from functools import reduce
+from operator import or_
 from typing import BinaryIO, cast
 
 from django.contrib import messages
@@ -31,7 +34,7 @@ def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
     found = live
     text, split, category = (request.GET.get(name, "") for name in ("q", "split", "category"))
     if text:
-        found = found.filter(messages__icontains=text)
+        found = found.filter(_says(text))
     if split in Split.values:
         found = found.filter(split=split)
     if category:
@@ -53,6 +56,12 @@ def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
         "may_edit": role_in(project, request.user) == Role.MANAGER,
     }
     return render(request, "labeling/prompt_list.html", page)
+
+
+def _says(text: str) -> Q:
+    """Prompts whose messages hold `text`, as JSON spells it on PostgreSQL and on SQLite."""
+    spellings = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return reduce(or_, (Q(messages__icontains=spelled) for spelled in spellings))
 
 
 @signed_in

@@ -85,6 +85,9 @@ def test_the_list_is_filtered_by_the_address(boss, project):
     assert "Why does it rain?" not in boss.get(address, {"category": "food"}).content.decode()
     split = Prompt.objects.get(category="food").split
     assert "Name a fruit." in boss.get(address, {"split": split}).content.decode()
+    make_prompt(project, 'Warum ist das Gras grün? "Sag" es 大声.')
+    for searched in ("grün", "大声", '"sag"', "gras GR"):
+        assert "Warum ist" in boss.get(address, {"q": searched}).content.decode()
     assert "No prompt matches." in boss.get(address, {"q": "zzz"}).content.decode()
 
 
