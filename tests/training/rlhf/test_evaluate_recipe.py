@@ -108,7 +108,7 @@ def test_only_evaluation_prompts_are_used(measure):
 
 
 def test_no_more_prompts_than_asked_for(measure):
-    metrics, _ = measure(prompts=prompt_rows(20, "evaluation"), **{"batch": 8})
+    metrics, _ = measure(prompts=prompt_rows(20, "evaluation"), batch=8)
     assert metrics["prompts"] == 20
 
 

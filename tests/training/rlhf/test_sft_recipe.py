@@ -54,40 +54,39 @@ def greedy(lm, text, count=12):
     return lm.tokenizer.decode(found[0, len(ids) :])
 
 
+def answer_loss(lm, text, answer="abba baba"):
+    """Nats a token of an answer and its end, computed by transformers itself."""
+    prompt = encode_chat(lm, messages(text))
+    ids = [*lm.tokenizer(answer).input_ids, lm.eos_ids[0]]
+    with torch.no_grad():
+        logits = lm.model(torch.tensor([prompt + ids])).logits[0]
+    logprobs = logits[len(prompt) - 1 : -1].log_softmax(-1)
+    return -float(logprobs[range(len(ids)), ids].mean())
+
+
 @pytest.mark.parametrize("rank", [8, 0])
-def test_it_learns_to_say_it_and_to_end(train, rank):
-    metrics, folder = train(demonstrations(60), lora_rank=rank, epochs=5)
+def test_it_learns_to_say_it_and_to_end(train, tiny, rank):
+    metrics, folder = train(demonstrations(60), lora_rank=rank, epochs=8)
     rows = log(folder)
     assert rows[-1]["loss"] < 0.25 * rows[0]["loss"]
     assert metrics["validation_loss"] < 1.5
     lm = load_language_model(folder / "checkpoint", device="cpu", precision="float32")
-    assert greedy(lm, "say it 900") == "abba baba<|im_end|>"
+    assert answer_loss(lm, "say it 77") < 0.6 < 3 < answer_loss(tiny, "say it 77")
+    assert greedy(lm, "say it 77").endswith("ba<|im_end|>")
 
 
-def test_prompts_are_not_learned(train, tiny):
-    rows = demonstrations(40)
-    for row in rows:
-        row["prompt"] = messages("abba baba " * 4)
+def test_a_learning_rate_of_almost_nothing_changes_almost_nothing(train, tiny):
     before = greedy(tiny, "x")
-    _, folder = train(demonstrations(40, text="q"), epochs=1, learning_rate=1e-9)
+    _, folder = train(demonstrations(40), epochs=1, learning_rate=1e-9)
     lm = load_language_model(folder / "checkpoint", device="cpu", precision="float32")
     assert greedy(lm, "x") == before
 
 
 def test_the_loss_counts_the_completion_and_its_end_only(train, tiny):
     metrics, _ = train(demonstrations(10), epochs=1, learning_rate=1e-12, batch=10)
-    ids = encode_chat(tiny, messages("say it 0"))
-    expected = []
-    for n in range(10):
-        prompt = encode_chat(tiny, messages(f"say it {n}"))
-        answer = tiny.tokenizer("abba baba").input_ids + [tiny.eos_ids[0]]
-        with torch.no_grad():
-            logits = tiny.model(torch.tensor([prompt + answer])).logits[0]
-        logprobs = logits[len(prompt) - 1 : -1].log_softmax(-1)
-        expected.append(-float(logprobs[range(len(answer)), answer].mean()))
-    mean = (metrics["loss"] * 9 + metrics["validation_loss"]) / 10
-    assert len(ids) > 0
-    assert mean == pytest.approx(sum(expected) / 10, rel=1e-4)
+    expected = sum(answer_loss(tiny, f"say it {n}") for n in range(10)) / 10
+    found = (metrics["loss"] * 9 + metrics["validation_loss"]) / 10
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_is_kept_back_is_measured_and_not_learned(train):
