@@ -110,6 +110,7 @@ def _text(rng: random.Random, kind: str) -> str:
 def _rank(
     project: Project, prompts: list[Prompt], labelers: list[User], base: Checkpoint, count: int
 ) -> None:
+    assert base.source is not None, "a base has a source"
     rng = random.Random(1)
     train = [prompt for prompt in prompts if prompt.split == Split.TRAIN]
     for place, prompt in enumerate(train[: count + 3]):
@@ -167,12 +168,13 @@ def _run(
     round_: Round, kind: str, frozen: list[Dataset], *, began: Any, steps: int, running: bool
 ) -> Run:
     project, number = round_.project, round_.number
-    of_round = {one.kind: one for one in Checkpoint.objects.filter(run__round=round_)}
+    of_round = {str(one.kind): one for one in Checkpoint.objects.filter(run__round=round_)}
     deployed = deployments.current_or_first(project).checkpoint
     config = run_config(plan=plan_of(project), project=project, kind=kind, seed=number)
     if kind == Run.Kind.PPO:
         config |= {"episodes": 384, "learning_rate": 3e-4}
-    start = {Run.Kind.PPO: deployed, Run.Kind.EVALUATE: of_round.get("policy")}.get(kind)
+    starts = {"ppo": deployed, "evaluate": of_round.get("policy")}
+    start = starts.get(str(kind))
     run = Run.objects.create(
         project=project,
         round=round_,
@@ -216,7 +218,7 @@ batch 2: reward 0.19 kl 0.21 beta 0.094 length 36.4, 15.8 s
 
 def _metrics(run: Run, steps: int, number: int) -> None:
     rng = random.Random(run.pk)
-    rows: dict[str, list[float]] = {}
+    rows: dict[str, list[tuple[int, float]]] = {}
     for step in range(1, steps + 1):
         share = step / 24
         noise = rng.gauss(0, 0.06)
@@ -299,6 +301,8 @@ def _results(run: Run, number: int) -> None:
 
 
 def _evaluation(run: Run, number: int) -> None:
+    assert run.start is not None, "an evaluation has a candidate"
+    assert run.deployed is not None, "an evaluation has a policy to compare with"
     rng = random.Random(number)
     evaluation = Evaluation.objects.create(
         run=run,

@@ -18,7 +18,7 @@ from labeling.models import Project
 from training.deployments import current
 from training.evaluations import open_blind_slates
 from training.gate import Gate, gate_of
-from training.models import Evaluation, EvaluationText
+from training.models import Checkpoint, Evaluation, EvaluationText
 from training.runs import results_of
 from training.views.access import Place, SignedIn, managed_project, place_of, signed_in
 from training.views.drawing import Dot
@@ -70,8 +70,9 @@ def evaluation(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "project": place.project,
         "evaluation": shown,
         "gate": gate,
+        "base_is_deployed": shown.deployed.kind == Checkpoint.Kind.BASE,
         "win_dots": win_dots(shown, gate),
-        "win_head": _("%(level)s interval") % {"level": f"{1 - look_alpha(shown):.1%}"},
+        "win_head": _("%(level).1f %% interval") % {"level": 100 * (1 - look_alpha(shown))},
         "trust_dots": trust_dots(shown.candidate),
         "numbers": _numbers(shown, results_of(shown.run)),
         **_actions(place, shown),
@@ -99,7 +100,7 @@ def _actions(place: Place, shown: Evaluation) -> dict[str, Any]:
 def win_dots(shown: Evaluation, gate: Gate) -> list[Dot]:
     """The judge's and the labelers' comparisons, one row each."""
     blind = gate.blind
-    return [
+    dots = [
         Dot(
             label=_("Judge: over the deployed policy"),
             value=shown.win_rate,
@@ -118,14 +119,17 @@ def win_dots(shown: Evaluation, gate: Gate) -> list[Dot]:
             else _("nobody was asked, or nobody has answered yet"),
             hue="labelers",
         ),
-        Dot(
+    ]
+    if shown.deployed.kind != Checkpoint.Kind.BASE:
+        over_base = Dot(
             label=_("Judge: over the base"),
             value=shown.base_win_rate,
             low=shown.base_win_low,
             high=shown.base_win_high,
             hue="base",
-        ),
-    ]
+        )
+        dots.append(over_base)
+    return dots
 
 
 def _numbers(shown: Evaluation, results: dict[str, float]) -> list[tuple[str, list[float | None]]]:
@@ -157,7 +161,7 @@ def evaluation_texts(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "page": Paginator(texts, TEXTS_PER_PAGE).get_page(request.GET.get("page")),
         "outcomes": OUTCOMES.items(),
         "outcome": outcome,
-        "base_is_deployed": shown.deployed.kind == "base",
+        "base_is_deployed": shown.deployed.kind == Checkpoint.Kind.BASE,
     }
     return render(request, "training/evaluation_texts.html", context)
 

@@ -15,16 +15,16 @@ from training.views.drawing import Dot
 KEPT_SECONDS = 3600
 
 
-def known_agreement(project: Project) -> Agreement:
+def known_agreement(project: Project) -> Agreement | None:
     """The labelers' agreement, worked out again only after a new ranking: it is a bootstrap."""
     rankings = Ranking.objects.filter(slate__project=project)
     newest = rankings.aggregate(newest=Max("pk"))["newest"]
     key = f"agreement-{project.pk}-{newest}"
-    found: Agreement | None = cache.get(key)
-    if found is None:
-        found = agreement_of(project)
-        cache.set(key, found, KEPT_SECONDS)
-    return found
+    known: tuple[Agreement | None] | None = cache.get(key)
+    if known is None:
+        known = (agreement_of(project),)
+        cache.set(key, known, KEPT_SECONDS)
+    return known[0]
 
 
 def reward_dot(checkpoint: Checkpoint, results: dict[str, float], *, href: str = "") -> Dot:
@@ -44,10 +44,10 @@ def agreement_dot(project: Project) -> Dot:
     found = known_agreement(project)
     return Dot(
         label=_("Labelers with each other"),
-        value=found.rate,
-        low=found.low,
-        high=found.high,
-        note=_("no prompt was ranked by two labelers") if found.rate is None else "",
+        value=found.rate if found else None,
+        low=found.low if found else None,
+        high=found.high if found else None,
+        note="" if found else _("no prompt was ranked by two labelers"),
         hue="labelers",
     )
 

@@ -11,6 +11,7 @@ from labeling.models import User
 from tests.factories import make_labeler, make_researcher
 from tests.training.seeds import Seeded, seed_loop
 
+SignIn = Callable[[User], Client]
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -21,7 +22,7 @@ def seeded(db) -> Seeded:
 
 
 @pytest.fixture
-def signed_in() -> Callable[[User], Client]:
+def signed_in() -> SignIn:
     """A client with a session of `user`."""
 
     def client_of(user: User) -> Client:
@@ -33,18 +34,18 @@ def signed_in() -> Callable[[User], Client]:
 
 
 @pytest.fixture
-def manager(seeded: Seeded, signed_in) -> Client:
+def manager(seeded: Seeded, signed_in: SignIn) -> Client:
     """The manager's browser."""
     return signed_in(seeded.manager)
 
 
 @pytest.fixture
-def researcher(seeded: Seeded, signed_in) -> Client:
+def researcher(seeded: Seeded, signed_in: SignIn) -> Client:
     """A researcher's browser."""
     return signed_in(make_researcher(seeded.project))
 
 
 @pytest.fixture
-def labeler(seeded: Seeded, signed_in) -> Client:
+def labeler(seeded: Seeded, signed_in: SignIn) -> Client:
     """A labeler's browser."""
     return signed_in(make_labeler(seeded.project))

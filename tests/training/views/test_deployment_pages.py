@@ -22,6 +22,7 @@ def test_a_click_deploys_and_says_on_the_strength_of_what(seeded, manager):
     url = at("deploy", seeded, seeded.evaluation.candidate_id)
     page = manager.post(url, {"evaluation": seeded.evaluation.pk}, follow=True).content.decode()
     now = current(seeded.project)
+    assert now is not None
     assert now.checkpoint == policy(seeded, 2)
     assert (now.evaluation, now.deployed_by) == (seeded.evaluation, seeded.manager)
     assert "Policy 2 answers from now on." in page
@@ -31,7 +32,7 @@ def test_a_roll_back_is_one_click(seeded, manager):
     page = manager.get(at("deployment-list", seeded)).content.decode()
     assert "Roll back to Policy 1" in page
     manager.post(at("roll-back", seeded))
-    assert current(seeded.project).checkpoint == policy(seeded, 1)
+    assert Deployment.objects.current().get().checkpoint == policy(seeded, 1)
     assert Deployment.objects.filter(project=seeded.project).count() == 4
 
 
@@ -52,7 +53,7 @@ def test_a_policy_without_files_has_no_button(seeded, manager):
 
 
 def test_a_reward_model_cannot_be_deployed(seeded, manager):
-    reward = Checkpoint.objects.filter(project=seeded.project, kind="reward").first()
+    reward = Checkpoint.objects.filter(project=seeded.project, kind="reward").earliest("pk")
     assert not manager.get(at("checkpoint", seeded, reward.pk)).context["deployable"]
 
 

@@ -28,7 +28,7 @@ def test_the_gate_says_what_is_missing(seeded, manager):
 def test_the_interval_is_named_by_its_level(seeded, manager):
     assert seeded.evaluation.look == 2
     page = manager.get(at("evaluation", seeded))
-    assert page.context["win_head"] == "99.2% interval"  # 1 − 0.05 / (2 · 3)
+    assert page.context["win_head"] == "99.2 % interval"  # 1 − 0.05 / (2 · 3)
 
 
 def test_the_dots_lie_where_the_numbers_are(seeded, manager):
@@ -74,7 +74,7 @@ def test_a_senseless_number_of_comparisons_is_refused(count, seeded, manager):
 
 def test_the_texts_come_in_pages_and_by_outcome(seeded, manager):
     texts = EvaluationText.objects.filter(evaluation=seeded.evaluation)
-    first = texts.first()
+    first = texts.earliest("pk")
     texts.update(candidate_score=1.0, deployed_score=2.0)
     texts.filter(pk=first.pk).update(candidate_score=3.0)
     won = manager.get(at("evaluation-texts", seeded), {"outcome": "won"}).context["page"]
