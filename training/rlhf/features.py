@@ -112,7 +112,9 @@ def _pool(
     deepest = states[layers[-1]]
     last = deepest.prompt[batch.owner, -1]
     if batch.ids.shape[1]:
-        at_end = deepest.completion[torch.arange(len(counts)), (counts - 1).clamp(min=0)]
+        at_end = deepest.completion[
+            torch.arange(len(counts), device=counts.device), (counts - 1).clamp(min=0)
+        ]
         last = torch.where((counts > 0)[:, None], at_end, last)
     length = (counts / length_scale)[:, None]
     ended = finished.to(length)[:, None]

@@ -342,7 +342,9 @@ def serve_process(arguments: Sequence[str]) -> int:
     os.dup2(2, 1)
     try:
         server = Server(device=options.device, precision=options.precision, threads=options.threads)
-        with answers, open(0, encoding="utf-8", newline="\n", closefd=False) as requests:
+        # Never closed: closing waits for the thread that reads it.
+        requests = open(0, encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
+        with answers:
             serve(server, requests, answers)
     except RunError as error:
         logger.error("%s", error)  # noqa: TRY400 - a sentence, not a traceback

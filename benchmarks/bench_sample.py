@@ -1,6 +1,6 @@
 """How fast the default model samples: our loop, transformers' `generate`, and the machine's limit.
 
-    python -m benchmarks.sample [--model FOLDER]
+    python -m benchmarks.bench_sample [--model FOLDER]
 
 The same work for both: 64 completions of 64 new tokens, EOS ignored, the whole distribution at
 temperature 1, by the same weights. Each is measured in float32 and in bfloat16, in turns, and its
