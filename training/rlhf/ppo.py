@@ -266,7 +266,7 @@ def text_batches(
     steps = config.epochs * config.minibatches
     batches = []
     for step in range(number * steps, (number + 1) * steps):
-        chosen = in_turn(texts, step * size, size, config.seed)
+        chosen = in_turn(texts, step * size, size, config.seed, "texts")
         prompts, rest = [text[:1] for text in chosen], [text[1:] for text in chosen]
         batches.append(make_batch(lm, prompts, rest, range(size)))
     return batches

@@ -5,7 +5,7 @@ Knows nothing of how the episodes were sampled or scored, or of how often this i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -145,11 +145,11 @@ class Update:
         place = torch.empty_like(order)
         place[order] = torch.arange(prompts)
         rows = place[batch.owner.cpu()].argsort(stable=True).to(batch.ids.device)
-        return rows.split(len(rows) // self.config.minibatches)
+        return torch.split(rows, len(rows) // self.config.minibatches)
 
     def _minibatch(
         self, episodes: Episodes, targets: Targets, rows: Tensor, control: Control
-    ) -> Mapping[str, float] | dict[str, float]:
+    ) -> dict[str, float]:
         """Add up the gradients of one minibatch."""
         mask = episodes.batch.mask[rows]
         count = float(mask.sum())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from training.records import Split
 from training.rlhf.encoding import encode_prompt
@@ -16,6 +16,7 @@ from training.rlhf.randomness import shuffled
 from training.rlhf.ranked import is_conversation
 from training.rlhf.rundir import RunDirectory, RunError
 
+T = TypeVar("T")
 PROMPTS = "data/prompts.jsonl"
 FEWEST_DEVELOPMENT = 8
 """With fewer rm_test prompts than this, looks also use prompts that are then not trained on."""
@@ -43,9 +44,9 @@ class PromptSet:
 
         All prompts come once before any comes again; each pass has an order of its own.
         """
-        for place in range(number * size, (number + 1) * size):
-            lap, index = divmod(place, len(self.train))
-            yield self.train[shuffled(len(self.train), self.seed, "prompts", lap)[index]], place
+        places = range(number * size, (number + 1) * size)
+        chosen = in_turn(self.train, number * size, size, self.seed, "prompts")
+        yield from zip(chosen, places, strict=True)
 
 
 def read_prompts(
@@ -102,12 +103,15 @@ def read_texts(directory: RunDirectory, lm: LanguageModel, max_tokens: int) -> l
     return found
 
 
-def in_turn(items: Sequence[Any], start: int, count: int, seed: int) -> list[Any]:
-    """`count` items from place `start` of an endless, shuffled repetition of them."""
+def in_turn(items: Sequence[T], start: int, count: int, seed: int, key: str) -> list[T]:
+    """`count` items from place `start` of an endless repetition of them, each lap shuffled anew."""
+    orders: dict[int, list[int]] = {}
     chosen = []
     for place in range(start, start + count):
         lap, index = divmod(place, len(items))
-        chosen.append(items[shuffled(len(items), seed, "texts", lap)[index]])
+        if lap not in orders:
+            orders[lap] = shuffled(len(items), seed, key, lap)
+        chosen.append(items[orders[lap][index]])
     return chosen
 
 

@@ -32,6 +32,7 @@ from training.rlhf.models import (
     merged_tensors,
     save_adapter,
 )
+from training.rlhf.precision import Precision
 from training.rlhf.process import Control
 from training.rlhf.rundir import RunError, disk_errors, verify_manifest, write_atomically
 
@@ -189,7 +190,7 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
     if head is not None and (path / SETTINGS).is_file():
         lm = base.with_adapter(load_adapter(base, path))
     elif head is not None:
-        precision = "bfloat16" if base.dtype == torch.bfloat16 else "float32"
+        precision: Precision = "bfloat16" if base.dtype == torch.bfloat16 else "float32"
         lm = load_language_model(path, device=str(base.device), precision=precision)
     return RewardModel(
         lm=lm,

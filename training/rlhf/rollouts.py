@@ -163,7 +163,7 @@ def narrow(batch: Batch, hidden: Hidden | None, rows: Tensor) -> tuple[Batch, Hi
 
     Completion tokens keep their columns: the first of them stand in (m, t') for some t' ≤ t.
     """
-    prompts, owner = batch.owner[rows].unique(return_inverse=True)
+    prompts, owner = torch.unique(batch.owner[rows], return_inverse=True)
     q = int(batch.prompt_mask[prompts].sum(1).max())
     t = int(batch.mask[rows].sum(1).max())
     part = Batch(
@@ -181,4 +181,4 @@ def narrow(batch: Batch, hidden: Hidden | None, rows: Tensor) -> tuple[Batch, Hi
 def micro_batches(batch: Batch, rows: Tensor) -> Iterator[Tensor]:
     """`rows` in parts small enough for one forward and backward pass; the order stays."""
     tokens = batch.prompt_ids.shape[1] + batch.ids.shape[1]
-    yield from rows.split(max(1, MICRO_BATCH_TOKENS // tokens))
+    yield from torch.split(rows, max(1, MICRO_BATCH_TOKENS // tokens))

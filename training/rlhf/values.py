@@ -59,7 +59,8 @@ class ValueFunction(nn.Module):
             after = hidden_states(self.lm, batch, [self.lm.layers])[self.lm.layers]
             states_ahead = final_norm(self.lm, predicting(after, batch)).float()
             values = values + states_ahead @ self.head / self.reward.std
-        return values * batch.mask
+        masked: Tensor = values * batch.mask
+        return masked
 
     def _probed(self, states: dict[int, Hidden], batch: Batch) -> Tensor:
         """The probe on every prefix, (n, t) log-odds; the bias alone without a probe."""
@@ -69,14 +70,15 @@ class ValueFunction(nn.Module):
         weights = self.reward.probe.float().to(bias.device)
         width = self.reward.base.width
         counts = torch.arange(1, batch.ids.shape[1] + 1, device=bias.device)
-        parts = weights[: width * (len(self.layers) + 1)].split(width)
+        parts = torch.split(weights[: width * (len(self.layers) + 1)], width)
         for layer, weight in zip(self.layers, parts, strict=False):
             read = predicting(states[layer], batch) @ weight
             bias = bias + read.cumsum(1) / counts
         bias = bias + predicting(states[self.layers[-1]], batch) @ parts[-1]
         share = (counts - 1) / self.reward.length_scale
         length = weights[-LENGTH_FEATURES:]
-        return bias + share * length[0] + share.square() * length[1]
+        total: Tensor = bias + share * length[0] + share.square() * length[1]
+        return total
 
 
 def _own_copy(reward: RewardModel, folder: str) -> LanguageModel:

@@ -71,7 +71,8 @@ def test_it_learns_to_say_it_and_to_end(train, tiny, rank):
     assert rows[-1]["loss"] < 0.25 * rows[0]["loss"]
     assert metrics["validation_loss"] < 1.5
     lm = load_language_model(folder / "checkpoint", device="cpu", precision="float32")
-    assert answer_loss(lm, "say it 77") < 0.6 < 3 < answer_loss(tiny, "say it 77")
+    assert answer_loss(tiny, "say it 77") > 3
+    assert answer_loss(lm, "say it 77") < 0.6
     assert greedy(lm, "say it 77").endswith("ba<|im_end|>")
 
 
