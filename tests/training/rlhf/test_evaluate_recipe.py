@@ -70,6 +70,13 @@ def test_a_policy_against_itself_is_even(measure, policy):
     assert metrics["deployed_length"] > 0
 
 
+def test_what_is_deployed_may_belong_to_another_base(measure, policy, tiny_folder):
+    prompts = prompt_rows(12, "evaluation")
+    _, own = measure(deployed=policy, prompts=prompts)
+    _, other = measure(deployed=policy, deployed_base=str(tiny_folder), prompts=prompts)
+    assert log(own, "evaluation") == log(other, "evaluation")
+
+
 def test_best_of_eight_beats_one_sample(measure, trained):
     metrics, folder = measure(best_of=8, reward=str(trained["reward"]))
     assert metrics["best_of_win_low"] > 0.5
