@@ -101,6 +101,11 @@ def renew(held: Lease) -> bool:
     return bool(mine.update(renewed_at=Now()))
 
 
+def relabel(held: Lease, *, holder: str) -> None:
+    """Say what the device is used for now."""
+    Device.objects.filter(name=held.device, token=held.token).update(holder=holder)
+
+
 def release(held: Lease) -> None:
     """Give it back. Nothing happens where it is no longer ours."""
     Device.objects.filter(name=held.device, token=held.token).update(

@@ -169,6 +169,7 @@ def _from_project(plan: Plan, project: Project, kind: str) -> dict[str, Any]:
             "temperature": project.temperature,
             "kl_limit": plan.kl_limit,
             "distinct_share": plan.distinct_share,
+            "ptx_coefficient": 0.0,  # projects hold no pretraining texts yet
         }
     if kind in (Run.Kind.EVALUATE, Run.Kind.BEST_OF):
         return {"max_new_tokens": project.max_new_tokens, "prompts": plan.evaluation_prompts}

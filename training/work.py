@@ -98,6 +98,7 @@ def _carry_out_one(lease: devices.Lease, stopping: threading.Event) -> bool:
 
 def _see_through(run: Run, lease: devices.Lease, stopping: threading.Event) -> devices.Lease | None:
     """Launch, follow and settle a claimed run; the lease as it is afterwards."""
+    devices.relabel(lease, holder=f"run {run.pk}")
     try:
         folder = launcher.prepare(run)
         process = launcher.start(run, folder, device=lease.device)
