@@ -10,8 +10,10 @@ import argparse
 import os
 import socket
 import sys
+import warnings
 
 import django
+from celery.platforms import SecurityWarning
 
 from config.celery import app
 
@@ -68,6 +70,8 @@ def main() -> None:
         sys.exit(0 if is_alive(options.queue) else 1)
     from django.conf import settings  # noqa: PLC0415 - as above
 
+    # Root is a danger where messages are pickled; here they are JSON.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app.worker_main(arguments(options.queue, settings.LOG_LEVEL))
 
 
