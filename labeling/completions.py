@@ -5,7 +5,6 @@ Knows nothing of models; a need is a `SampleRequest`, and whoever samples fulfil
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,11 +28,11 @@ from labeling.models import (
     Split,
     User,
 )
+from labeling.prompts import SURROGATES
 from labeling.refusals import Refusal
 from labeling.slates import DEMOTED, open_slate
 
 RANKED_SPLITS = (Split.TRAIN, Split.JUDGE, Split.RM_TEST)
-SURROGATES = re.compile("[\ud800-\udfff]")
 RETRY_AFTER = timedelta(minutes=10)
 """After a failed request its prompt rests this long, and the project asks for one at a time."""
 

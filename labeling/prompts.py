@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ ROLES = ("system", "user", "assistant")
 MAX_CHARACTERS = 200_000
 MAX_MESSAGES = 200
 BATCH = 500
+SURROGATES = re.compile("[\ud800-\udfff]")
 SHARES = ((Split.EVALUATION, 16), (Split.RM_TEST, 6), (Split.JUDGE, 18), (Split.TRAIN, 60))
 """Percent of conversation roots (or groups) in each split."""
 
@@ -124,7 +126,7 @@ def checked_text(field: str, value: object) -> str:
         )
     if "\x00" in value:
         raise PromptRefused(field, _("holds a NUL character; remove it"))
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if SURROGATES.search(value):
         raise PromptRefused(
             field, _("holds half of a character (a lone surrogate); write it whole")
         )
