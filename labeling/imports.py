@@ -26,6 +26,7 @@ from labeling.demonstrations import NewDemonstration, new_demonstration, store_d
 from labeling.formats import csv, jsonl, text
 from labeling.formats.lines import Problem, Row
 from labeling.models import Demonstration, Import, ImportProblem, Project, Prompt, User
+from labeling.projects import refuse_archived
 from labeling.prompts import BATCH, NewPrompt, PromptRefused, new_prompt, store_batch
 from labeling.refusals import Refusal
 
@@ -97,8 +98,9 @@ def import_file(
     """Take a file in, whole or not at all. Its state is then COMMITTED, or REFUSED with `problems`.
 
     file: bytes, read from the beginning, twice; one that can't seek is copied to disk first.
-    format: "jsonl", "csv" or "text". Raises FileRefused, ImportRunning.
+    format: "jsonl", "csv" or "text". Raises FileRefused, ImportRunning, ProjectArchived.
     """
+    refuse_archived(project)
     reader = READERS.get(format)
     if reader is None:
         raise FileRefused(_("This format is not known; choose jsonl, csv or text."))

@@ -107,6 +107,12 @@ def archive_project(*, project: Project) -> None:
     project.refresh_from_db(fields=["archived_at"])
 
 
+def refuse_archived(project: Project) -> None:
+    """Raise ProjectArchived where `project` is put away."""
+    if project.archived_at is not None:
+        raise ProjectArchived
+
+
 def restore_project(*, project: Project) -> None:
     """Take it out of the archive."""
     Project.objects.filter(pk=project.pk).update(archived_at=None)

@@ -26,6 +26,7 @@ from labeling.models import (
     Split,
     User,
 )
+from labeling.projects import refuse_archived
 from labeling.refusals import Refusal
 
 Message = dict[str, str]
@@ -213,8 +214,9 @@ def add_prompts(
     """Store prompts in batches, each once per project; those that are there already are counted.
 
     A prompt that waits, invisible, in an import under way becomes visible at once when it is
-    added by other means. Constant memory.
+    added by other means. Constant memory. Raises ProjectArchived.
     """
+    refuse_archived(project)
     added = duplicates = 0
     iterator = iter(rows)
     while batch := list(islice(iterator, BATCH)):

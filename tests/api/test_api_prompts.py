@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labeling.models import Prompt
+from labeling.projects import archive_project
 from tests.factories import make_manager, make_project, make_prompt, make_researcher
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +44,14 @@ def test_a_list_is_added_and_what_is_known_is_counted(client_, url):
     ]
     assert client_.post(url, rows, format="json").json() == {"added": 2, "duplicates": 1}
     assert client_.post(url, rows, format="json").json() == {"added": 0, "duplicates": 3}
+
+
+def test_an_archived_project_takes_none(client_, url, project):
+    archive_project(project=project)
+    answer = client_.post(url, {"prompt": "Too late?"}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (409, "project_archived")
+    assert not Prompt.objects.exists()
+    assert client_.get(url).status_code == 200
 
 
 def test_bad_rows_are_named_by_index_and_nothing_is_added(client_, url):
