@@ -67,9 +67,9 @@ test-sqlite: dev ## every test, on SQLite; TESTS=tests/labeling runs a part
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(or $(TESTS),tests)
 
 test-postgres: dev ## what depends on the database or the broker, on real PostgreSQL and Redis
-	@$(PY) -m tests.servers $(PY) -m pytest -n $(WORKERS) --dist loadgroup \
-	  -m "not model and not kill and not sqlite" $(or $(TESTS),tests/labeling tests/training tests/api tests/config) \
-	  --ignore=tests/training/rlhf
+	@$(PY) -m tests.servers $(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "not kill and not sqlite" \
+	  --ignore=tests/training/rlhf $(or $(TESTS),tests/labeling tests/training tests/api \
+	  tests/config/test_every_url_has_a_rule.py tests/config/test_error_pages.py)
 
 fuzz: dev ## throw generated files at the importers for longer than the tests do (EXAMPLES=2000)
 	@RANKLOOP_TEST_EXAMPLES=$(or $(EXAMPLES),2000) $(PY) -m pytest -q --timeout 1800 -k "hypothesis or fuzz" tests

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from config import broker
@@ -233,6 +237,54 @@ def test_what_is_killed_comes_again(product: Product, part: str) -> None:
     assert now
     assert not set(now) & set(before)
     product.wait_until_up()
+
+
+def test_work_goes_on_after_the_broker_was_killed(product: Product) -> None:
+    for _ in range(2):
+        os.kill(product.pids("valkey-server")[0], signal.SIGKILL)
+        after = last_look_of_the_sampler(product)
+        deadline = time.monotonic() + 60
+        # One call goes on looking for twelve seconds; a later one comes by a new message.
+        while last_look_of_the_sampler(product) < after + 20 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert last_look_of_the_sampler(product) >= after + 20
+
+
+def last_look_of_the_sampler(product: Product) -> float:
+    """When the sampling worker last looked for work, in seconds since 1970; 0 for never."""
+    rows = sqlite3.connect(product.folder / "rankloop.sqlite3", timeout=20)
+    with contextlib.closing(rows):
+        found = rows.execute("SELECT max(sampler_seen_at) FROM training_device").fetchone()[0]
+    return 0.0 if found is None else datetime.fromisoformat(f"{found}+00:00").timestamp()
+
+
+def test_it_runs_on_postgresql_and_redis(
+    tmp_path: Path, model: Path, postgres_url: str, redis_url: str
+) -> None:
+    product = Product(
+        tmp_path / "data",
+        free_port(),
+        RANKLOOP_MODEL=str(model),
+        RANKLOOP_DATABASE=postgres_url,
+        RANKLOOP_BROKER=redis_url,
+    )
+    try:
+        product.wait_until_ready()
+        product.says("celery.apps.worker: .* ready", times=len(QUEUES))
+        assert not product.pids("valkey-server")
+        assert not (product.folder / "rankloop.sqlite3").exists()
+        with psycopg.connect(postgres_url) as connection:
+            deadline = time.monotonic() + 60
+            looked = None
+            while looked is None and time.monotonic() < deadline:
+                time.sleep(0.2)
+                row = connection.execute("SELECT max(sampler_seen_at) FROM training_device")
+                looked = (row.fetchone() or (None,))[0]
+                connection.rollback()
+        assert looked is not None
+    finally:
+        assert product.end() == 0
+    product.wait_until_gone()
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
