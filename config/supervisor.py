@@ -26,6 +26,8 @@ LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60.0
 """A process that ran this long begins anew with the shortest pause."""
 STOP_SECONDS = 30.0
+GATE = 'read -r _ && exec "$@" < /dev/null'
+"""Becomes the service when it is told so, which is once it is guarded; else it just ends."""
 
 
 class NotReadyError(Exception):
@@ -92,17 +94,20 @@ class Child:
         self._reader.start()
 
     def start(self, register: Callable[[int, int], None]) -> None:
-        """Start the process and have it guarded at once."""
+        """Start the process, have it guarded, and let it go."""
         self.due_at = None
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
-            list(self.service.command),
-            stdin=subprocess.DEVNULL,
+            ["/bin/sh", "-c", GATE, "sh", *self.service.command],
+            stdin=subprocess.PIPE,
             stdout=self._input,
             stderr=self._input,
             start_new_session=True,
         )
         register(self.process.pid, self.service.stage)
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as gate:
+            gate.write(b"\n")  # a broken pipe: it is dead already, as the next look sees
 
     def returned(self) -> int | None:
         """The exit code, where the process ended since the last look."""

@@ -13,7 +13,7 @@ import sys
 import warnings
 
 import django
-from celery.platforms import SecurityWarning
+from celery.exceptions import SecurityWarning
 
 from config.celery import app
 

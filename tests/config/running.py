@@ -17,7 +17,7 @@ from config import broker
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 120.0
-GONE_SECONDS = 60.0
+GONE_SECONDS = 100.0
 ZOMBIE = psutil.STATUS_ZOMBIE
 QUEUES = ("default", "sampling", "training")
 
@@ -84,9 +84,9 @@ class Product:
 
     def wait_until_gone(self) -> None:
         deadline = time.monotonic() + GONE_SECONDS
-        while self.processes() and time.monotonic() < deadline:
+        while left := self.processes():
+            assert time.monotonic() < deadline, f"{left}\n{self.log.read_text()}"
             time.sleep(0.1)
-        assert self.processes() == {}
 
     def get(self, path: str) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -204,6 +205,32 @@ def test_a_supervisor_killed_leaves_nobody_behind(supervise) -> None:
     product.process.kill()
     assert gone(one)
     assert gone(two)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("moment", [0.0, 0.002, 0.005, 0.01, 0.02, 0.04])
+def test_a_supervisor_killed_in_the_middle_of_starting_leaves_nobody_behind(
+    supervise, moment: float
+) -> None:
+    mark = f"6{uuid.uuid4().int % 10**8}"
+    product = supervise(
+        f'*(Service(name=str(n), command=sh("echo pid $$; exec sleep {mark}"), stage=0)'
+        " for n in range(20))"
+    )
+    product.says(r"pid (\d+)")
+    time.sleep(moment)
+    product.process.kill()
+    deadline = time.monotonic() + PATIENCE
+    while left := [p for p in psutil.process_iter() if mark in " ".join(commandline(p))]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def commandline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 @pytest.mark.kill
