@@ -55,6 +55,7 @@ class TestRankingLoss:
         loss, stats = ranking_loss(scores, torch.tensor([[1, 1]]), full(1, 2))
         loss.backward()
         assert float(loss.detach()) == 0.0
+        assert scores.grad is not None
         assert scores.grad.tolist() == [[0.0, 0.0]]
         assert stats.pairs == 0
 
@@ -115,6 +116,7 @@ class TestPolicyLoss:
         new = torch.log(torch.tensor([[1.5, 1.1]])).requires_grad_()
         loss, _ = ppo_policy_loss(new, torch.zeros(1, 2), torch.ones(1, 2), full(1, 2), clip=0.2)
         loss.backward()
+        assert new.grad is not None
         assert new.grad[0, 0] == 0
         assert new.grad[0, 1] == pytest.approx(-0.55, abs=1e-6)
 

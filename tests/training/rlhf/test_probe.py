@@ -47,10 +47,10 @@ def test_it_is_least_squares_on_the_differences_of_pairs():
             for b in range(a):
                 rows.append((x[group[a]] - x[group[b]]) / scale)
                 targets.append(np.sign(ranks[b] - ranks[a]))
-    rows, targets = np.array(rows), np.array(targets)
+    pairs, wanted = np.array(rows), np.array(targets)
     # Summed over a ranking's pairs, squares are K times what they are centred: 4 · 120 rows.
-    gram = rows.T @ rows / 480 + 0.7 * np.eye(6)
-    expected = np.linalg.solve(gram, rows.T @ targets / 480) / scale
+    gram = pairs.T @ pairs / 480 + 0.7 * np.eye(6)
+    expected = np.linalg.solve(gram, pairs.T @ wanted / 480) / scale
     assert np.abs(probe.weight.numpy() - expected).max() < 1e-10
 
 

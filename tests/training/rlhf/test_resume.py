@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from training.configs import EvaluateConfig, PpoConfig, RewardConfig, SftConfig
 
 pytestmark = [pytest.mark.model, pytest.mark.kill, pytest.mark.timeout(600)]
 
-FIXED = {"precision": "float32", "threads": 1}
+FIXED: dict[str, Any] = {"precision": "float32", "threads": 1}
 
 
 def start(folder, recipe, **popen):

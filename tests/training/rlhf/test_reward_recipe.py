@@ -154,7 +154,7 @@ class TestRefusals:
             train(broken)
         assert refused.value.code == "data_invalid"
         assert refused.value.values["line"] == 7
-        assert "ranks" in refused.value.values["problem"]
+        assert "ranks" in str(refused.value.values["problem"])
 
     def test_no_rankings_at_all(self, train):
         with pytest.raises(RunError) as refused:
