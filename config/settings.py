@@ -126,7 +126,7 @@ SQLITE = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
         "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA mmap_size=134217728; "
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA mmap_size=33554432; "
             "PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY; "
             "PRAGMA journal_size_limit=67108864"
         ),

@@ -11,6 +11,8 @@ from labeling.models import Import, Project, User
 from labeling.projects import create_project
 
 SLUG = "demo"
+TEMPERATURE = 0.7
+"""At 1 a model of this size loses its thread too often for people to enjoy ranking it."""
 PROMPTS = Path(__file__).parent / "demo" / "prompts.jsonl"
 
 
@@ -25,6 +27,7 @@ def create_demo_project(*, owner: User) -> Project:
             by=owner,
             name=_("Demo"),
             slug=SLUG,
+            temperature=TEMPERATURE,
             guidelines=_(
                 "Rank the answers from best to worst: first what is helpful and true, then what "
                 "is clear and to the point. Equal answers may share a place."
