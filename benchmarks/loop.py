@@ -14,6 +14,7 @@ import importlib.util
 import json
 import random
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -60,6 +61,8 @@ class Plan:
     more_rankings: int = 200
     evaluation_prompts: int = 200
     model: str = ""
+    length_ratio: float = 3.0
+    """Wider than the product's default: a hidden score may want shorter or longer texts."""
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Over the preset, by recipe."""
 
@@ -157,7 +160,7 @@ def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
         "k": plan.k,
         "max_new_tokens": plan.max_new_tokens,
         "temperature": 1.0,
-        "slates_ahead": 64,
+        "slates_ahead": 24,
         "base_model": plan.model,
     }
     slug = owner.post("projects/", project)["slug"]
@@ -168,6 +171,7 @@ def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
         {
             "after_rankings": plan.first_rankings,
             "evaluation_prompts": plan.evaluation_prompts,
+            "length_ratio": plan.length_ratio,
             "overrides": plan.changes,
         },
     )
@@ -203,7 +207,7 @@ def texts_by_prompt(owner: Client) -> dict[str, list[str]]:
     return found
 
 
-def calibrate(owner: Client, gold: Gold, *, k: int, slates: int = 40) -> NoiseCalibration:
+def calibrate(owner: Client, gold: Gold, *, k: int, slates: int = 20) -> NoiseCalibration:
     """Wait for the base's first samples; the noise at which two labelers agree on 73 % of pairs."""
     while True:
         texts_of = texts_by_prompt(owner)
@@ -394,6 +398,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model=chosen.model,
         changes=chosen.changes,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit("stopped"))
     folder = chosen.keep or Path(tempfile.mkdtemp(prefix="rankloop-loop-"))
     result = run(plan, folder)
     if chosen.keep is None:
@@ -406,4 +412,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
