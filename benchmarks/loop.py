@@ -120,7 +120,7 @@ class Team:
             try:
                 assignment = client.post(f"projects/{PROJECT}/assignments/next/")
                 if assignment is None:
-                    self.stopping.wait(1.0)
+                    self.stopping.wait(2.0)
                     continue
                 self._rank(client, labeler, assignment)
             except urllib.error.HTTPError as error:

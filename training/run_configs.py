@@ -39,6 +39,8 @@ PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed", "deploye
 """Config fields that hold a folder; filled in from the run's relations."""
 JUDGE_SEED = 1_000_003
 """Added to a round's seed, so that judge and reward model never share one."""
+MOST_BEST_OF_PROMPTS = 64
+"""Each costs nine samples of the base; the check need only tell a reward model from chance."""
 
 
 class InvalidConfig(Refusal):
@@ -67,11 +69,13 @@ def run_config(
     kind: str,
     seed: int,
     look: int = 1,
+    base_source: str | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The stored config of a run: preset, then the plan's overrides, then `changes`.
 
-    look: the number of an evaluation among its project's, which sets its α.
+    look: the number of an evaluation among its project's, which sets its α. base_source: the name
+    under which the base's completions stand in the data, for the scale of a reward model's scores.
 
     Raises InvalidConfig with every problem at once.
     """
@@ -82,6 +86,8 @@ def run_config(
         values |= plan.overrides.get(kind, {})
     if kind == Run.Kind.EVALUATE:
         values["look"] = look
+    if kind in (Run.Kind.REWARD, Run.Kind.JUDGE):
+        values["base_source"] = base_source
     return _validated(kind, plan.preset, values, changes or {})
 
 
@@ -172,7 +178,11 @@ def _from_project(plan: Plan, project: Project, kind: str) -> dict[str, Any]:
             "ptx_coefficient": 0.0,  # projects hold no pretraining texts yet
         }
     if kind in (Run.Kind.EVALUATE, Run.Kind.BEST_OF):
-        return {"max_new_tokens": project.max_new_tokens, "prompts": plan.evaluation_prompts}
+        most = MOST_BEST_OF_PROMPTS if kind == Run.Kind.BEST_OF else plan.evaluation_prompts
+        return {
+            "max_new_tokens": project.max_new_tokens,
+            "prompts": min(plan.evaluation_prompts, most),
+        }
     return {}
 
 

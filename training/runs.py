@@ -109,7 +109,13 @@ def create_run(
     _check_inputs(kind, inputs)
     plan = plan_of(project)
     config = run_config(
-        plan=plan, project=project, kind=kind, seed=seed, look=look, changes=changes
+        plan=plan,
+        project=project,
+        kind=kind,
+        seed=seed,
+        look=look,
+        base_source=inputs.base.source.name if inputs.base.source is not None else None,
+        changes=changes,
     )
     return _insert(
         Run(project=project, round=round_, kind=kind, config=config, created_by=by), inputs
