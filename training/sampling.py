@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):  # noqa: N818  # a state of affairs, not a fault
-    """The worker stops, or its lease of the device is gone."""
+    """The worker stops, its lease of the device is gone, or another policy answers by now."""
 
 
 def ask_for_stock(project: Project) -> list[SampleRequest]:
@@ -253,6 +253,8 @@ class Filler:
         sampler = self._sampler_on(lease.device)
         project = batch[0].prompt.project
         by_id = {str(request.pk): request for request in batch}
+        deployed = deployments.current_or_first(project)
+        written: list[tuple[Writer, list[Any]]] = []
         try:
             for writer, count, some in _shares(project, batch):
                 rows = sampler.sample(
@@ -266,12 +268,17 @@ class Filler:
                     meanwhile=keep_lease,
                 )
                 keep_lease()
-                _take_in(rows, by_id, writer, project)
+                written.append((writer, rows))
         except (SamplerError, CannotLaunch) as error:
             message = explain(error.code, error.values)
             logger.error("sampling for %s failed: %s", project.slug, message)  # noqa: TRY400  # said
             for request in batch:
                 fail_request(request=request, code=error.code)
+            return len(batch)
+        if deployments.current_or_first(project).pk != deployed.pk:
+            raise Interrupted  # the requests wait on, and the policy that answers now writes
+        for writer, rows in written:
+            _take_in(rows, by_id, writer, project)
         return len(batch)
 
     def _sampler_on(self, device: str) -> Sampler:

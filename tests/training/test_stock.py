@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -141,6 +143,36 @@ def test_a_sampling_process_that_was_killed_is_started_again(
     assert len(sampling.ask_for_stock(project)) == 2
     assert filler.fill(linger=0) == 2
     assert ready_slates(project) == 8
+
+
+@pytest.mark.model
+def test_what_is_being_written_when_another_policy_is_deployed_is_written_by_that_one(
+    tiny_project: Project,
+    filler: sampling.Filler,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_model: Path,
+    tmp_path: Path,
+) -> None:
+    project = tiny_project
+    add_prompts(project, 2)
+    sampling.ask_for_stock(project)
+    shutil.copytree(tiny_model, tmp_path / "other")
+    project = update_project(project=project, base_model=str(tmp_path / "other"))
+    other = checkpoints.outside_base(project)
+    sample = sampling.Sampler.sample
+
+    def sample_and_deploy(sampler: sampling.Sampler, **what: Any) -> Any:
+        rows = sample(sampler, **what)
+        if deployments.current_or_first(project).checkpoint != other:
+            deployments.deploy(checkpoint=other, by=None)
+        return rows
+
+    monkeypatch.setattr(sampling.Sampler, "sample", sample_and_deploy)
+    assert filler.fill(linger=0) == 0
+    assert waiting_requests(project).count() == 2
+    assert filler.fill(linger=0) == 2
+    assert {row.source for row in Completion.objects.select_related("source")} == {other.source}
+    assert ready_slates(project) == 2
 
 
 @pytest.mark.model
