@@ -84,14 +84,31 @@ def environment(device: str) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": ids[number].strip() if number < len(ids) else str(number)}
 
 
+def _unheld() -> Q:
+    """Nobody holds it, or its holder has not renewed in time."""
+    limit = Now() - timedelta(seconds=settings.RUN_LEASE_SECONDS)
+    return Q(token=None) | Q(renewed_at=None) | Q(renewed_at__lt=limit)
+
+
+def _unwanted() -> Q:
+    """Nobody asks for it, or whoever asked is gone."""
+    limit = Now() - timedelta(seconds=WANT_SECONDS)
+    return Q(wanted_at=None) | Q(wanted_at__lt=limit)
+
+
+def any_free() -> bool:
+    """Whether some device could be taken now; also where none was ever used."""
+    free = Device.objects.filter(_unheld() & _unwanted())
+    return free.exists() or not Device.objects.exists()
+
+
 def lease(device: str, *, holder: str) -> Lease | None:
     """Take `device` if nobody holds it, or its holder has not renewed in time."""
     Device.objects.get_or_create(name=device)
-    limit = Now() - timedelta(seconds=settings.RUN_LEASE_SECONDS)
     token = uuid.uuid4()
-    taken = Device.objects.filter(
-        Q(token=None) | Q(renewed_at=None) | Q(renewed_at__lt=limit), name=device
-    ).update(holder=holder, token=token, renewed_at=Now(), leased_at=Now())
+    taken = Device.objects.filter(_unheld(), name=device).update(
+        holder=holder, token=token, renewed_at=Now(), leased_at=Now()
+    )
     return Lease(device, token) if taken else None
 
 

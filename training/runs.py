@@ -165,11 +165,6 @@ def _insert(run: Run, inputs: Inputs) -> Run:
     return run
 
 
-def config_of(run: Run) -> dict[str, Any]:
-    """The run's config for pages and the API: no paths, the recipe's name in it."""
-    return dict(run.config)
-
-
 def describe_error(run: Run) -> str:
     """Why the run failed, in one sentence in the active language; empty where it didn't."""
     return explain(run.error_code, run.error_values)
@@ -197,13 +192,18 @@ def claimable() -> QuerySet[Run]:
     return Run.objects.filter(free, cancel_requested_at=None).order_by("pk")
 
 
+def held() -> QuerySet[Run]:
+    """Running, under a claim that is renewed."""
+    limit = Now() - timedelta(seconds=settings.RUN_LEASE_SECONDS)
+    return Run.objects.filter(state=Run.State.RUNNING, heartbeat_at__gte=limit)
+
+
 def claim_next(*, worker: str, device: str) -> Run | None:
     """Take up the oldest run for `device`, unless one is live there. None: nothing to do.
 
     One conditional UPDATE decides; of two workers that want the same run one gets it.
     """
-    limit = Now() - timedelta(seconds=settings.RUN_LEASE_SECONDS)
-    busy = Run.objects.filter(state=Run.State.RUNNING, device=device, heartbeat_at__gte=limit)
+    busy = held().filter(device=device)
     while (candidate := claimable().values("pk", "attempt").first()) is not None:
         if busy.exists():
             return None

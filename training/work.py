@@ -17,7 +17,7 @@ from django.utils import timezone
 from labeling.completions import waiting_requests
 from training import devices, launcher, outcomes, runs
 from training.follower import Follower
-from training.models import Device, Run
+from training.models import Run
 
 PATIENCE = timedelta(minutes=10)
 """A run is not kept waiting for the stock longer than this."""
@@ -29,10 +29,7 @@ logger = logging.getLogger(__name__)
 
 def is_due() -> bool:
     """Whether a worker should be told: a run waits, and a device may be free for it."""
-    if not runs.claimable().exists():
-        return False
-    idle = Device.objects.filter(token=None, wanted_at=None)
-    return idle.exists() or not Device.objects.exists()
+    return runs.claimable().exists() and devices.any_free()
 
 
 def worker_name() -> str:
@@ -78,7 +75,7 @@ def _take(device: str) -> devices.Lease | None:
 def _worth_waiting() -> bool:
     """False where every device here has a run already: its worker will take the next one up."""
     names = devices.for_training()
-    busy = Run.objects.filter(state=Run.State.RUNNING, device__in=names).count()
+    busy = runs.held().filter(device__in=names).values("device").distinct().count()
     return busy < len(names)
 
 

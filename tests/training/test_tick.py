@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
+from pytest_django import Settings
 
 from labeling.models import Project, SampleRequest
 from tests import factories
 from tests.training import steps
-from training import tasks, work
-from training.models import Deployment, Round, Run
+from training import devices, runs, tasks, work
+from training.models import Deployment, Device, Round, Run
 from training.plans import update_plan
 
 
@@ -56,17 +59,39 @@ def test_nobody_is_told_to_train_while_the_device_is_taken(
     steps.start(project)
     steps.start(factories.make_project(base_model="x"))
     assert work.is_due()
-    from training import devices
-
     devices.lease("here:cpu", holder="run 1")
     assert not work.is_due()
+
+
+def test_a_device_whose_holder_was_killed_is_free_again(
+    project: Project, nudges: list[str]
+) -> None:
+    steps.start(project)
+    devices.lease("here:cpu", holder="run 1")
+    devices.want("here:cpu")
+    tasks.tick()
+    assert nudges == ["sample"]
+    aged = timezone.now() - timedelta(hours=1)
+    Device.objects.update(renewed_at=aged, wanted_at=aged)
+    tasks.tick()
+    assert nudges == ["sample", "sample", "train"]
+
+
+def test_a_device_whose_run_has_lapsed_is_worth_waiting_for(
+    project: Project, settings: Settings
+) -> None:
+    settings.DEVICE = "cpu"
+    steps.start(project)
+    run = runs.claim_next(worker="test", device=devices.for_training()[0])
+    assert not work._worth_waiting()
+    assert run is not None
+    Run.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
+    assert work._worth_waiting()
 
 
 def test_a_cancelled_run_is_closed_where_no_worker_holds_it(
     project: Project, nudges: list[str]
 ) -> None:
-    from django.utils import timezone
-
     round_ = steps.start(project)
     Run.objects.update(cancel_requested_at=timezone.now())
     tasks.tick()
