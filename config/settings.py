@@ -239,7 +239,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
-    "tick": {"task": "training.tasks.tick", "schedule": TICK_SECONDS},
+    "tick": {
+        "task": "training.tasks.tick",
+        "schedule": TICK_SECONDS,
+        "options": {"expires": TICK_SECONDS},  # ticks don't pile up while no worker is there
+    },
 }
 # Kept in memory: the one entry is due each few seconds, and what is due stands in rows.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"

@@ -17,9 +17,9 @@ from django.utils import timezone
 from labeling.completions import NewCompletion, add_completions
 from labeling.models import Project, Prompt, Purpose, RankedCompletion, Slate
 from labeling.slates import open_slate
+from training.apart import apart
 from training.models import Checkpoint, Evaluation, EvaluationText, Run
 from training.plans import plan_of
-from training.runs import results_of
 
 NUMBERS = (
     "win_rate",
@@ -128,8 +128,9 @@ def open_missing_blind_slates() -> None:
         created_at__gte=timezone.now() - timedelta(days=1),
     )
     for evaluation in recent.select_related("run__project"):
-        if not Slate.objects.filter(batch=batch_name(evaluation)).exists():
-            open_blind_slates(evaluation)
+        with apart("opening blind slates", evaluation):
+            if not Slate.objects.filter(batch=batch_name(evaluation)).exists():
+                open_blind_slates(evaluation)
 
 
 def _blind_slate(evaluation: Evaluation, text: EvaluationText, other: str) -> Slate:
@@ -209,8 +210,3 @@ def win_rate(outcomes: Sequence[Sequence[float]], *, alpha: float, seed: int) ->
 
 def _resampled_mean(sums: Sequence[tuple[float, int]]) -> float:
     return sum(won for won, _count in sums) / sum(count for _won_, count in sums)
-
-
-def results(evaluation: Evaluation) -> dict[str, float]:
-    """Every number that the run reported, by name."""
-    return results_of(evaluation.run)

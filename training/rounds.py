@@ -8,6 +8,7 @@ resumable from there. Knows nothing of how a run is carried out.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.models import Project, User
 from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, evaluations, gate, runs
+from training.apart import apart
 from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
 from training.plans import plan_of
 from training.run_configs import JUDGE_SEED
@@ -219,9 +221,10 @@ def reconsider_waiting() -> None:
         project__plan__blind_slates__gt=0,
     )
     for round_ in waiting.select_related("project__plan"):
-        evaluation = round_.evaluations.first()
-        if evaluation is not None:
-            _deploy_if_met(round_.project.plan, evaluation)
+        with apart("reconsidering a round", round_):
+            evaluation = round_.evaluations.first()
+            if evaluation is not None:
+                _deploy_if_met(round_.project.plan, evaluation)
 
 
 def _base_of(round_: Round, run: Run) -> Checkpoint:
@@ -304,14 +307,14 @@ def due(project: Project) -> Round.Trigger | None:
 
 
 def start_due_rounds() -> list[Round]:
-    """Start a round wherever a project's rules ask for one. One that is refused is left alone."""
+    """Start a round wherever a project's rules ask for one. One that is refused is left alone.
+
+    One project's error, a full disk for example, is logged and keeps no other from its round.
+    """
     started = []
     for project in Project.objects.open():
-        trigger = due(project)
-        if trigger is None:
-            continue
-        try:
-            started.append(start_round(project=project, trigger=trigger))
-        except RoundUnderWay:
-            continue
+        with apart("starting a round", project), contextlib.suppress(RoundUnderWay):
+            trigger = due(project)
+            if trigger is not None:
+                started.append(start_round(project=project, trigger=trigger))
     return started

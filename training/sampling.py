@@ -28,6 +28,7 @@ from labeling.completions import (
 )
 from labeling.models import Project, SampleRequest
 from training import deployments, devices, work
+from training.apart import apart
 from training.errors import explain
 from training.launcher import CannotLaunch, checkpoint_location
 from training.models import Checkpoint, Deployment, Device, Run
@@ -76,9 +77,10 @@ def ask_for_all_stocks() -> None:
     Looked at first without the lock that asking takes.
     """
     for project in Project.objects.open():
-        there = ready_slates(project) + waiting_requests(project).count()
-        if there < project.slates_ahead:
-            ask_for_stock(project)
+        with apart("asking for stock", project):
+            there = ready_slates(project) + waiting_requests(project).count()
+            if there < project.slates_ahead:
+                ask_for_stock(project)
 
 
 @dataclass(frozen=True, kw_only=True)

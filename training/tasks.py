@@ -14,6 +14,7 @@ from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
 from training import evaluations, rounds, runs, sampling, work
+from training.apart import apart
 
 STOPPING = threading.Event()
 """Set when this worker is asked to end: children are stopped, their runs given back."""
@@ -34,15 +35,23 @@ def sample() -> None:
 
 @shared_task
 def tick() -> None:
-    """Find what is due, from rows, and nudge those who do it."""
-    runs.close_abandoned()
-    rounds.start_due_rounds()
-    evaluations.open_missing_blind_slates()
-    rounds.reconsider_waiting()
-    sampling.ask_for_all_stocks()
+    """Nudge those who work, then find what is due, from rows.
+
+    The nudges come first, and no step's error stops another's: what is found now is worked on from
+    the next tick on at the latest.
+    """
     sample.apply_async(expires=settings.TICK_SECONDS)
     if work.is_due():
         train.apply_async(expires=settings.TICK_SECONDS)
+    for step in (
+        runs.close_abandoned,
+        rounds.start_due_rounds,
+        evaluations.open_missing_blind_slates,
+        rounds.reconsider_waiting,
+        sampling.ask_for_all_stocks,
+    ):
+        with apart("a step of the tick", step.__name__):
+            step()
 
 
 @worker_init.connect

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
-from pytest_django import Settings
 
 from labeling.models import Project, SampleRequest
 from tests import factories
 from tests.training import steps
-from training import devices, runs, tasks, work
+from training import devices, rounds, runs, tasks, work
 from training.models import Deployment, Device, Round, Run
 from training.plans import update_plan
 
@@ -35,7 +35,9 @@ def test_it_asks_for_stock_starts_rounds_and_nudges(project: Project, nudges: li
     assert SampleRequest.objects.count() == 1
     assert Round.objects.count() == 1
     assert Run.objects.live().count() == 1
-    assert nudges == ["sample", "train"]
+    assert nudges == ["sample"], "nudges come first; what was found now is for the next tick"
+    tasks.tick()
+    assert nudges == ["sample", "sample", "train"]
     assert Deployment.objects.get().checkpoint.kind == "base"
 
 
@@ -78,15 +80,46 @@ def test_a_device_whose_holder_was_killed_is_free_again(
 
 
 def test_a_device_whose_run_has_lapsed_is_worth_waiting_for(
-    project: Project, settings: Settings
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.DEVICE = "cpu"
+    monkeypatch.setattr(settings, "DEVICE", "cpu")
     steps.start(project)
     run = runs.claim_next(worker="test", device=devices.for_training()[0])
     assert not work._worth_waiting()
     assert run is not None
     Run.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
     assert work._worth_waiting()
+
+
+def test_one_projects_error_stops_nobody_elses_tick(
+    project: Project,
+    nudges: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = factories.make_project(base_model="x", slates_ahead=4)
+    for one in (project, other):
+        update_plan(project=one, after_rankings=1)
+        factories.make_ranking(one)
+        factories.make_prompt(one)
+    really_start = rounds.start_round
+
+    def start(**values: Any) -> Round:
+        if values["project"] == project:
+            raise OSError(28, "No space left on device")
+        return really_start(**values)
+
+    monkeypatch.setattr(rounds, "start_round", start)
+    tasks.tick()
+    assert Round.objects.get().project == other
+    assert SampleRequest.objects.count() == 2
+    assert nudges == ["sample"]
+    assert "No space left on device" in caplog.text
+
+
+def test_a_tick_that_nobody_took_in_time_is_dropped() -> None:
+    tick = settings.CELERY_BEAT_SCHEDULE["tick"]
+    assert tick["options"]["expires"] == tick["schedule"]
 
 
 def test_a_cancelled_run_is_closed_where_no_worker_holds_it(
