@@ -29,9 +29,10 @@ from labeling.completions import (
 from labeling.models import Project, SampleRequest
 from training import deployments, devices, work
 from training.apart import apart
+from training.blinding import secret_order
 from training.errors import explain
 from training.launcher import CannotLaunch, checkpoint_location
-from training.models import Checkpoint, Deployment, Device, Run
+from training.models import Checkpoint, Deployment
 from training.runs import claimable
 from training.sampler import Sampler, SamplerError
 
@@ -279,8 +280,7 @@ class Filler:
             return len(batch)
         if deployments.current_or_first(project).pk != deployed.pk:
             raise Interrupted  # the requests wait on, and the policy that answers now writes
-        for writer, rows in written:
-            _take_in(rows, by_id, writer, project)
+        _take_in(written, by_id, project)
         return len(batch)
 
     def _sampler_on(self, device: str) -> Sampler:
@@ -316,66 +316,32 @@ def _shares(
 
 
 def _take_in(
-    rows: Sequence[Any], by_id: dict[str, SampleRequest], writer: Writer, project: Project
+    written: Sequence[tuple[Writer, Sequence[Any]]],
+    by_id: dict[str, SampleRequest],
+    project: Project,
 ) -> None:
-    """Hand the texts to labeling, request by request."""
+    """Hand the texts to labeling, request by request, each request's in a secret order."""
+    by_request: dict[str, list[NewCompletion]] = defaultdict(list)
+    for writer, rows in written:
+        for row in rows:
+            by_request[row["prompt"]].append(_new_completion(row, writer, project))
+    for identity, results in by_request.items():
+        ordered = secret_order(results, key=f"request-{identity}")
+        record_completions(request=by_id[identity], results=ordered)
+
+
+def _new_completion(row: Any, writer: Writer, project: Project) -> NewCompletion:
     source = writer.checkpoint.source
     assert source is not None, "bases and policies have a source"
-    by_request: dict[str, list[NewCompletion]] = defaultdict(list)
-    for row in rows:
-        by_request[row["prompt"]].append(
-            NewCompletion(
-                source=source,
-                external_id=f"request-{row['prompt']}-{row['sample']}",
-                text=row["text"],
-                finished=row["finished"],
-                tokens=row["tokens"],
-                sampling={
-                    "temperature": project.temperature,
-                    "max_new_tokens": project.max_new_tokens,
-                    "seed": row["seed"],
-                },
-            )
-        )
-    for identity, results in by_request.items():
-        record_completions(request=by_id[identity], results=results)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stock:
-    """How a project's stock of slates stands, for its page."""
-
-    ready: int
-    wanted: int
-    waiting: int
-    state: str
-    """'full', 'sampling', 'waits_for_training' or 'failed'."""
-    error: str
-    """Why the last request failed, in words; empty where it didn't."""
-
-
-def stock_of(project: Project) -> Stock:
-    """How the project's stock stands, and what it waits for."""
-    waiting = waiting_requests(project).count()
-    last = (
-        SampleRequest.objects.filter(prompt__project=project)
-        .exclude(state=SampleRequest.State.WAITING)
-        .exclude(error_code="withdrawn")
-        .order_by("-done_at")
-        .first()
-    )
-    failed = last is not None and last.state == SampleRequest.State.FAILED
-    training = Device.objects.filter(token__isnull=False).exclude(holder="sampling").exists()
-    running = Run.objects.filter(state=Run.State.RUNNING).exists()
-    state = "sampling" if waiting else "full"
-    if failed:
-        state = "failed"
-    elif waiting and training and running:
-        state = "waits_for_training"
-    return Stock(
-        ready=ready_slates(project),
-        wanted=project.slates_ahead,
-        waiting=waiting,
-        state=state,
-        error=explain(last.error_code, {}) if failed and last is not None else "",
+    return NewCompletion(
+        source=source,
+        external_id=f"request-{row['prompt']}-{row['sample']}",
+        text=row["text"],
+        finished=row["finished"],
+        tokens=row["tokens"],
+        sampling={
+            "temperature": project.temperature,
+            "max_new_tokens": project.max_new_tokens,
+            "seed": row["seed"],
+        },
     )
