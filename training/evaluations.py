@@ -13,11 +13,14 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from labeling.completions import NewCompletion, add_completions
-from labeling.models import Project, Prompt, Purpose, RankedCompletion, Slate
+from labeling.models import Assignment, Project, Prompt, Purpose, RankedCompletion, Slate
+from labeling.refusals import Refusal
 from labeling.slates import open_slate
 from training.apart import apart
+from training.blinding import secret_order
 from training.models import Checkpoint, Evaluation, EvaluationText, Run
 from training.plans import plan_of
 
@@ -37,6 +40,13 @@ NUMBERS = (
 )
 """Result numbers that an Evaluation has a column for; the rest stays with the run's results."""
 BOOTSTRAP = 2000
+
+
+class BlindVoteBegun(Refusal):
+    """How many labelers are asked is settled before the first of them answers."""
+
+    code = "blind_vote_begun"
+    sentence = _("Labelers have begun to compare: how many comparisons there are is settled.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +117,14 @@ def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> in
 
     count: how many prompts, in the order of their shuffle (None: as the plan says). Texts that are
     the same say nothing and are left out. Asked again, nothing is doubled.
+
+    Raises BlindVoteBegun where more are asked for after the first vote: adding comparisons until
+    the vote comes out well would make its error rate what one likes.
     """
     wanted = plan_of(evaluation.run.project).blind_slates if count is None else count
+    there = Slate.objects.filter(batch=batch_name(evaluation), project=evaluation.run.project)
+    if wanted > there.count() and there.filter(rankings__isnull=False).exists():
+        raise BlindVoteBegun
     texts = evaluation.texts.select_related("prompt", "prompt__project").order_by("prompt__shuffle")
     slates: list[Slate] = []
     for text in texts:
@@ -118,6 +134,16 @@ def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> in
         if text.candidate.strip() != other.strip():
             slates.append(_blind_slate(evaluation, text, other))
     return len(slates)
+
+
+def blind_vote_is_complete(evaluation: Evaluation) -> bool:
+    """Whether every blind comparison that was asked for is answered, or was withdrawn."""
+    return not Assignment.objects.filter(
+        slate__batch=batch_name(evaluation),
+        slate__project=evaluation.run.project,
+        slate__prompt__withdrawn_at=None,
+        state=Assignment.State.OPEN,
+    ).exists()
 
 
 def open_missing_blind_slates() -> None:
@@ -134,7 +160,11 @@ def open_missing_blind_slates() -> None:
 
 
 def _blind_slate(evaluation: Evaluation, text: EvaluationText, other: str) -> Slate:
-    pairs = ((evaluation.candidate, text.candidate), (evaluation.deployed, other))
+    """One prompt's two texts, inserted in a secret order: their ids say nothing either."""
+    pairs = secret_order(
+        ((evaluation.candidate, text.candidate), (evaluation.deployed, other)),
+        key=f"{batch_name(evaluation)}-{text.prompt_id}",
+    )
     sampling = {"evaluation": evaluation.pk, "temperature": evaluation.run.config["temperature"]}
     with transaction.atomic():
         completions = add_completions(

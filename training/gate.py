@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from training.evaluations import WinRate, blind_win_rate
+from training.evaluations import WinRate, blind_vote_is_complete, blind_win_rate
 from training.models import Evaluation, Plan
 from training.plans import plan_of
 
@@ -50,11 +50,19 @@ class Gate:
 
 
 def gate_of(evaluation: Evaluation) -> Gate:
-    """Hold an evaluation against its project's plan."""
+    """Hold an evaluation against its project's plan.
+
+    The k-th evaluation of a project has α = 0.05 / (k (k + 1)), which sums to 0.05 however many
+    there are. That holds only where each is looked at once: so labelers replace the judge when
+    all the comparisons that they were asked for are answered, a number that is settled before the
+    first vote (`evaluations.open_blind_slates`), never as soon as the votes so far look well. Until
+    then the judge's numbers stand.
+    """
     plan = plan_of(evaluation.run.project)
     alpha = 0.05 / (evaluation.look * (evaluation.look + 1))
     blind = blind_win_rate(evaluation, alpha=alpha)
-    by_labelers = blind is not None and blind.comparisons >= plan.blind_enough
+    enough = blind is not None and blind.comparisons >= plan.blind_enough
+    by_labelers = enough and blind_vote_is_complete(evaluation)
     points = [
         _wins_by_labelers(blind) if by_labelers and blind is not None else _wins(evaluation),
         _kl(evaluation, plan),

@@ -6,6 +6,7 @@ import pytest
 
 from labeling.assignments import lease_next
 from labeling.models import Assignment, Project, Purpose, Slate
+from labeling.slates import withdraw_slate
 from tests import factories
 from tests.training import steps
 from training import evaluations, gate, rounds
@@ -13,10 +14,10 @@ from training.models import Evaluation, Round
 from training.plans import update_plan
 
 
-def evaluate(project: Project, **results: float) -> Evaluation:
-    """An evaluation whose four texts are in the project, with these results."""
+def evaluate(project: Project, *, texts: int = 4, **results: float) -> Evaluation:
+    """An evaluation whose texts are in the project, with these results."""
     update_plan(project=project, deploys_by_itself=False)
-    steps.start(project, evaluation_prompts=4)
+    steps.start(project, evaluation_prompts=texts)
     run = steps.finish_until("evaluate")
     dataset = run.datasets.get()
     prompts = list(dataset.prompts.filter(split="evaluation").order_by("pk"))
@@ -101,6 +102,32 @@ def test_asking_labelers_twice_opens_each_slate_once(project: Project) -> None:
     assert evaluations.open_blind_slates(evaluation) == 3
     assert evaluations.open_blind_slates(evaluation) == 3
     assert Slate.objects.filter(purpose=Purpose.EVALUATION).count() == 3
+
+
+def test_ids_do_not_tell_the_new_text_from_the_deployed(project: Project) -> None:
+    evaluation = evaluate(project, texts=16)
+    evaluations.open_blind_slates(evaluation, count=16)
+    slates = Slate.objects.filter(purpose=Purpose.EVALUATION)
+    for order in ("completion", "position"):
+        first = [slate.items.order_by(order)[0].completion.text for slate in slates]
+        assert 0 < sum(text.startswith("new") for text in first) < 16
+
+
+def test_votes_decide_once_when_all_are_in(project: Project) -> None:
+    evaluation = evaluate(project, win_low=0.4)
+    update_plan(project=project, blind_slates=4, blind_enough=2, deploys_by_itself=True)
+    evaluations.open_blind_slates(evaluation)
+    vote(project, evaluation, for_new=3, for_old=0)
+    rounds.reconsider_waiting()
+    assert gate.gate_of(evaluation).judged_by == "judge"
+    assert Round.objects.get().state == Round.State.WAITING
+    with pytest.raises(evaluations.BlindVoteBegun):
+        evaluations.open_blind_slates(evaluation, count=5)
+    last = Slate.objects.filter(assignments__state="open", purpose=Purpose.EVALUATION).get()
+    withdraw_slate(slate=last)
+    assert gate.gate_of(evaluation).judged_by == "labelers"
+    rounds.reconsider_waiting()
+    assert Round.objects.get().state == Round.State.DEPLOYED
 
 
 def test_votes_that_meet_the_gate_deploy_a_waiting_policy(project: Project) -> None:

@@ -47,7 +47,10 @@ class PlanForm(forms.ModelForm[Plan]):
             ),
             "distinct_share": _("Distinct-2 falls when answers become alike."),
             "blind_slates": _("0: only the judge compares. Labelers don't see which is which."),
-            "blind_enough": _("From this many on, the labelers' vote decides, not the judge's."),
+            "blind_enough": _(
+                "The labelers' vote decides, not the judge's, once all comparisons are answered, "
+                "where there are at least this many."
+            ),
         }
 
 

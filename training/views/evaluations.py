@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.models import Project
+from labeling.refusals import Refusal
 from training.deployments import current
 from training.evaluations import open_blind_slates
 from training.gate import Gate, gate_of
@@ -183,10 +184,14 @@ def evaluation_ask(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     project = managed_project(request, slug)
     shown = get_object_or_404(_evaluations(project), pk=pk)
     number = request.POST.get("count", "")
-    if not number.isdecimal() or not 1 <= int(number) <= MOST_BLIND:
+    if not number.isdecimal() or len(number) > 9 or not 1 <= int(number) <= MOST_BLIND:
         messages.error(request, _("How many? A number from 1 to %(most)s.") % {"most": MOST_BLIND})
         return redirect("evaluation", slug=slug, pk=pk)
-    asked = open_blind_slates(shown, count=int(number))
+    try:
+        asked = open_blind_slates(shown, count=int(number))
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+        return redirect("evaluation", slug=slug, pk=pk)
     sentence = ngettext(
         "%(n)s blind comparison is with the labelers.",
         "%(n)s blind comparisons are with the labelers.",
