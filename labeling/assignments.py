@@ -1,8 +1,11 @@
-"""Who ranks what now: slots are leased for a while, renewed, released, skipped.
+"""Who ranks what now: slots are leased for a while, renewed, skipped.
 
 A lease is one conditional UPDATE by the database's clock. A labeler holds at most one open slot of
 a project, and the same one comes back, with the same order and token, until it is done or skipped:
 in a second tab, after a reload, and after the lease has lapsed if nobody else took the slot.
+
+A token is a keyed hash of the slot and the labeler: whoever brings the right one was given the slot
+once, even if somebody else has it now. Without it a slot is neither shown nor written to.
 """
 
 from __future__ import annotations
@@ -25,9 +28,10 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Coalesce, Now
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Assignment, Completion, Project, Skip, Slate, User
+from labeling.models import Assignment, Completion, Project, Skip, User
 from labeling.refusals import Refusal
 
 TRIES = 3
@@ -42,6 +46,12 @@ class LeaseExpired(Refusal):
         "You were away for a while and somebody else ranks this one now. "
         "What you had ranked is kept as a draft."
     )
+
+
+class NotGiven(LeaseExpired):
+    """The slot was never this labeler's: nothing is shown, nothing is kept."""
+
+    sentence = _("This one was not given to you. Take the next one.")
 
 
 class AlreadyDone(Refusal):
@@ -65,7 +75,7 @@ def lease_next(*, project: Project, labeler: User) -> Assignment | None:
         try:
             with transaction.atomic():
                 if _take_next(project, labeler):
-                    return mine.get()
+                    return _with_token(mine.get(), labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
     return None
@@ -88,15 +98,32 @@ def _take_next(project: Project, labeler: User) -> int:
         Subquery(slots.filter(held).values("pk")), Subquery(next_free.values("pk")[:1])
     )
     return slots.filter(held | free(), pk=chosen).update(
-        lease_token=Case(
-            When(held, then=F("lease_token")),
-            default=Value(uuid.uuid4()),
-            output_field=models.UUIDField(),
-        ),
         opened_at=Case(When(held, then=F("opened_at")), default=Now()),
         lease_expires_at=lease_end(),
         labeler=labeler,
     )
+
+
+def _with_token(assignment: Assignment, labeler: User) -> Assignment:
+    """The slot just leased, with this labeler's token in the place of a former one's."""
+    token = token_for(assignment, labeler)
+    if assignment.lease_token != token:
+        Assignment.objects.filter(pk=assignment.pk).update(lease_token=token)
+        assignment.lease_token = token
+    return assignment
+
+
+def token_for(assignment: Assignment, labeler: User) -> uuid.UUID:
+    """The token that `labeler` gets whenever this slot is leased to them; nobody can guess it."""
+    name = f"{assignment.pk}:{labeler.pk}"
+    digest = salted_hmac("labeling.assignments", name, algorithm="sha256").digest()
+    return uuid.UUID(bytes=digest[:16])
+
+
+def refuse_strangers(assignment: Assignment, labeler: User, token: uuid.UUID | None) -> None:
+    """Raise NotGiven unless the slot is this labeler's, or was: the token proves it."""
+    if assignment.labeler_id != labeler.pk and token != token_for(assignment, labeler):
+        raise NotGiven
 
 
 def free() -> Q:
@@ -130,18 +157,16 @@ def renew(*, assignment: Assignment, labeler: User, token: uuid.UUID) -> datetim
     return assignment.lease_expires_at
 
 
-def release(*, assignment: Assignment, labeler: User) -> None:
-    """Let others take the slot at once. Until somebody does, it comes back to this labeler."""
-    Assignment.objects.filter(
-        pk=assignment.pk, labeler=labeler, state=Assignment.State.OPEN
-    ).update(lease_expires_at=Now())
-
-
-def skip(*, assignment: Assignment, labeler: User, reason: str = "") -> None:
+def skip(
+    *, assignment: Assignment, labeler: User, token: uuid.UUID | None = None, reason: str = ""
+) -> None:
     """Pass on the slate: this labeler isn't offered it again; others are. Twice is once.
 
-    The draft is kept. Raises AlreadyDone.
+    The draft is kept. Raises AlreadyDone; NotGiven unless the slot is, or was, this labeler's.
     """
+    if Skip.objects.filter(slate=assignment.slate_id, labeler=labeler).exists():
+        return
+    refuse_strangers(assignment, labeler, token)
     with transaction.atomic():
         own = Assignment.objects.filter(slate=assignment.slate_id, labeler=labeler)
         own.exclude(state=Assignment.State.DONE).update(
@@ -154,19 +179,3 @@ def skip(*, assignment: Assignment, labeler: User, reason: str = "") -> None:
             labeler=labeler,
             defaults={"reason": reason.strip()[:200]},
         )
-
-
-def waiting_for(*, project: Project, labeler: User) -> int:
-    """How many slates this labeler could still be given."""
-    ranked = Assignment.objects.filter(
-        slate=OuterRef("pk"), labeler=labeler, state=Assignment.State.DONE
-    )
-    open_slots = Assignment.objects.filter(
-        free() | Q(labeler=labeler), slate=OuterRef("pk"), state=Assignment.State.OPEN
-    )
-    return (
-        Slate.objects.filter(Exists(open_slots), project=project)
-        .exclude(Exists(ranked))
-        .exclude(Exists(Skip.objects.filter(slate=OuterRef("pk"), labeler=labeler)))
-        .count()
-    )

@@ -16,7 +16,7 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from labeling.assignments import LeaseExpired
+from labeling.assignments import LeaseExpired, refuse_strangers
 from labeling.models import (
     Assignment,
     Draft,
@@ -88,10 +88,11 @@ def submit_ranking(
     time, cut to 0 … one day. token: the lease's. A lapsed lease counts as long as nobody took the
     slot, and so does a slot that was skipped or withdrawn meanwhile.
 
-    Raises BadRanks (400); AlreadyRanked (409) if this labeler submitted other ranks before; and
-    LeaseExpired (409) if somebody else holds or finished the slot: then the ranks are kept as a
-    draft.
+    Raises NotGiven (409) before all else if the slot never was this labeler's; BadRanks (400);
+    AlreadyRanked (409) if this labeler submitted other ranks before; and LeaseExpired (409) if
+    somebody else holds or finished the slot: then the ranks are kept as a draft.
     """
+    refuse_strangers(assignment, labeler, token)
     dense = dense_ranks(slate_id=assignment.slate_id, ranks=ranks)
     try:
         with transaction.atomic():

@@ -37,6 +37,9 @@ class AssignmentSerializer(serializers.Serializer[Any]):
 class SkipSerializer(serializers.Serializer[Any]):
     """Why a labeler passes on a prompt."""
 
+    lease = serializers.UUIDField(
+        required=False, default=None, help_text="Needed only once somebody else has the prompt."
+    )
     reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
 
 
@@ -132,6 +135,7 @@ class AssignmentSkipView(AssignmentView):
         assignments.skip(
             assignment=assignment,
             labeler=self.user,
+            token=body.validated_data["lease"],
             reason=body.validated_data["reason"],
         )
         return Response(status=status.HTTP_204_NO_CONTENT)

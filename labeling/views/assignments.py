@@ -77,6 +77,7 @@ def _assignment(
     draft = rankings.draft_of(slate=assignment.slate, labeler=request.user)
     return {
         "assignment": assignment,
+        "lease": assignments.token_for(assignment, request.user),
         "earlier": messages[:-SHOWN_TURNS],
         "turns": messages[-SHOWN_TURNS:],
         "items": [
@@ -158,7 +159,12 @@ def skip(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     form = SkipForm(request.POST)
     reason = form.cleaned_data["reason"] if form.is_valid() else ""
     try:
-        assignments.skip(assignment=assignment, labeler=request.user, reason=reason)
+        assignments.skip(
+            assignment=assignment,
+            labeler=request.user,
+            token=lease_token(request),
+            reason=reason,
+        )
     except Refusal as refusal:
         return stopped_page(request, assignment.project, refusal)
     return next_page(request, assignment.project, done=_("Skipped."))

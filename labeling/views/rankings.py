@@ -71,11 +71,13 @@ def _seconds_since_opened(assignment: Assignment) -> float:
 def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep a ranking under way. {"saved": false}: a newer one is there, or it was submitted."""
     assignment = assignment_for(request, slug, pk)
+    token = lease_token(request)
     form = DraftForm(request.POST)
     if not form.is_valid():
         message = _("A draft needs a whole number `sequence` and `content` with its ranks.")
         return JsonResponse({"code": "bad_draft", "message": message}, status=400)
     try:
+        assignments.refuse_strangers(assignment, request.user, token)
         saved = rankings.save_draft(
             slate=assignment.slate, labeler=request.user, **form.cleaned_data
         )

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.assignments import LeaseExpired, lease_next, release, skip
+from labeling.assignments import LeaseExpired, NotGiven, lease_next, skip
 from labeling.models import Assignment, Draft, Project, RankedCompletion, Ranking, User
 from labeling.rankings import (
     AlreadyRanked,
@@ -143,12 +143,6 @@ def test_a_lapsed_lease_that_nobody_took_still_counts(project, ann):
     assert submit(assignment, ann, 1, 2, 3, 4).labeler == ann
 
 
-def test_a_released_slot_that_nobody_took_still_counts(project, ann):
-    assignment = make_assignment(project, ann)
-    release(assignment=assignment, labeler=ann)
-    assert submit(assignment, ann, 1, 2, 3, 4).labeler == ann
-
-
 def test_going_back_to_a_skipped_slate_counts_if_nobody_took_it(project, ann):
     assignment = make_assignment(project, ann)
     skip(assignment=assignment, labeler=ann)
@@ -178,7 +172,7 @@ def test_too_late_is_refused_and_kept_as_a_draft(project, ann, ben, finished):
 def test_a_slot_that_was_never_leased_to_the_labeler_is_refused(project, ann):
     free = make_slate(project).assignments.get()
     for token in (None, uuid.uuid4()):
-        with pytest.raises(LeaseExpired):
+        with pytest.raises(NotGiven):
             submit_ranking(
                 assignment=free,
                 labeler=ann,
@@ -187,6 +181,7 @@ def test_a_slot_that_was_never_leased_to_the_labeler_is_refused(project, ann):
                 seconds=1,
             )
     assert not Ranking.objects.exists()
+    assert not Draft.objects.exists()
 
 
 def test_an_older_tab_does_not_overwrite_a_newer_draft(project, ann):

@@ -9,7 +9,7 @@ const DELAY = 500;
 
 export class Draft {
   /**
-   * root carries data-draft-url, data-slate and data-labeler; form carries the CSRF token.
+   * root carries data-draft-url, data-slate and data-labeler; form carries the CSRF token and the lease.
    * onState is called with "saved", "local" or "older", and the time in milliseconds.
    */
   constructor(root, form, onState) {
@@ -55,6 +55,7 @@ export class Draft {
   body({ sequence, content }) {
     const body = new FormData();
     body.set("csrfmiddlewaretoken", csrfToken(this.form));
+    body.set("lease", this.form.elements.lease.value);
     body.set("sequence", sequence);
     body.set("content", JSON.stringify(content));
     return body;

@@ -8,9 +8,10 @@ import uuid
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from labeling.assignments import lease_next, shown
-from labeling.models import Draft, Ranking
+from labeling.models import Assignment, Draft, Ranking
 from labeling.rankings import ranks_of
 from labeling.templatetags.texts import visible_text
 from tests.factories import make_labeler, make_project, make_ranking, make_slate
@@ -96,6 +97,37 @@ def test_another_submission_for_the_same_prompt_is_told_that_the_first_stands(cl
 def test_a_mangled_lease_token_is_no_reason_to_lose_the_work(client, assignment):
     client.post(address("submission", assignment), sent(assignment, lease="zzz"))
     assert Ranking.objects.count() == 1
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_slot_that_was_not_given_shows_nothing_and_takes_nothing(client, project, held):
+    slot = make_slate(project, purpose="evaluation").assignments.get()
+    if held:
+        slot = lease_next(project=project, labeler=make_labeler(project))
+    texts = [completion.text for completion in shown(slot)]
+    for name, fields in (
+        ("submission", {}),
+        ("submission", sent(slot)),
+        ("submission", sent(slot, lease=str(uuid.uuid4()))),
+        ("skip", {}),
+        ("draft", {"sequence": 1, "content": json.dumps({"ranks": {}})}),
+    ):
+        response = client.post(address(name, slot), fields)
+        page = response.content.decode()
+        assert response.status_code == 409
+        assert "not given to you" in page
+        assert not any(text in page for text in [*texts, str(slot.lease_token)])
+    assert not Draft.objects.exists()
+    assert not Ranking.objects.exists()
+
+
+def test_a_page_that_lost_its_slot_keeps_its_own_token(client, project, assignment):
+    Assignment.objects.update(lease_expires_at=timezone.now())
+    taken = lease_next(project=project, labeler=make_labeler(project))
+    response = client.post(address("submission", taken), {"lease": str(assignment.lease_token)})
+    assert response.status_code == 400
+    assert str(assignment.lease_token) in response.content.decode()
+    assert str(taken.lease_token) not in response.content.decode()
 
 
 def test_htmx_gets_the_next_prompt_alone(client, project, assignment):
