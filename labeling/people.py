@@ -125,19 +125,27 @@ def _check_password(password: str, user: User) -> None:
 
 
 def deactivate_user(*, user: User) -> None:
-    """Nobody gets in as `user` any more; leases fall back, all work is kept."""
+    """Nobody gets in as `user` any more, or by links that `user` made; leases fall back.
+
+    All work is kept.
+    """
     with transaction.atomic():
         User.objects.filter(pk=user.pk).update(is_active=False)
         Token.objects.filter(user=user, revoked_at=None).update(revoked_at=Now())
+        _revoke_invitations(Q(created_by=user))
         _release_leases(Q(labeler=user))
     user.is_active = False
 
 
 def set_role(*, project: Project, user: User, role: Role | str) -> Membership:
-    """Give `user` this role in `project`, whatever it was before. Raises LastManager."""
+    """Give `user` this role in `project`, whatever it was before. Raises LastManager.
+
+    Links into the project that a former manager made stop working.
+    """
     with transaction.atomic():
         if role != Role.MANAGER:
             _refuse_last_manager(project, user)
+            _revoke_invitations(Q(project=project, created_by=user))
         membership, _created = Membership.objects.update_or_create(
             project=project, user=user, defaults={"role": Role(role)}
         )
@@ -145,11 +153,20 @@ def set_role(*, project: Project, user: User, role: Role | str) -> Membership:
 
 
 def remove_member(*, project: Project, user: User) -> None:
-    """Take `user` out of `project`; leases fall back, all work is kept. Raises LastManager."""
+    """Take `user` out of `project`; leases fall back, all work is kept. Raises LastManager.
+
+    Links into the project that `user` made stop working: nobody comes back by one.
+    """
     with transaction.atomic():
         _refuse_last_manager(project, user)
+        _revoke_invitations(Q(project=project, created_by=user))
         Membership.objects.filter(project=project, user=user).delete()
         _release_leases(Q(labeler=user, project=project))
+
+
+def _revoke_invitations(which: Q) -> None:
+    """Links that were not used yet stop working."""
+    Invitation.objects.filter(which, accepted_at=None, revoked_at=None).update(revoked_at=Now())
 
 
 def _release_leases(whose: Q) -> None:

@@ -109,6 +109,24 @@ def test_somebody_with_an_account_joins_by_an_invitation():
         join_by_invitation(secret=secret, user=make_user())
 
 
+@pytest.mark.parametrize("how", ["removed", "demoted", "deactivated"])
+def test_links_of_a_former_manager_stop_working(how):
+    project = make_project(by=make_user())
+    former = make_manager(project)
+    _row, secret = invite(project=project, role=Role.MANAGER, by=former)
+    _row, elsewhere = invite(project=make_project(), by=former)
+    if how == "removed":
+        remove_member(project=project, user=former)
+    elif how == "demoted":
+        set_role(project=project, user=former, role=Role.LABELER)
+    else:
+        deactivate_user(user=former)
+    with pytest.raises(InvitationInvalid):
+        join_by_invitation(secret=secret, user=former)
+    if how != "deactivated":
+        assert find_invitation(secret=elsewhere)
+
+
 def test_a_manager_who_joins_as_a_labeler_stays_manager():
     manager = make_user()
     project = make_project(by=manager)
