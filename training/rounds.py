@@ -159,9 +159,10 @@ def advance(run: Run, results: Mapping[str, Any]) -> None:
     """The run succeeded: queue the next step, or end the round.
 
     Call inside the transaction that closes the run, after its checkpoint or evaluation is
-    recorded. A round that was cancelled meanwhile stays so.
+    recorded. A round that was cancelled meanwhile stays so: its row is locked until then.
     """
-    round_ = run.round
+    rows = Round.objects.select_for_update(no_key=True)
+    round_ = rows.filter(pk=run.round_id).first()
     if round_ is None or round_.state != Round.State.OPEN or round_.step != run.kind:
         return
     if run.kind == Run.Kind.REWARD and not gate.reward_model_holds(results):
@@ -192,15 +193,18 @@ def ended_for_want_of_rankings(run: Run, *, found: int, needed: int) -> None:
 
 def _end_for_want(round_: Round, value: float | None, low: float | None) -> None:
     more = gate.more_rankings_needed(rankings=round_.rankings_at_start, value=value, low=low)
-    Round.objects.filter(pk=round_.pk).update(
+    Round.objects.filter(pk=round_.pk, state=Round.State.OPEN).update(
         state=Round.State.NEEDS_RANKINGS, rankings_needed=more, finished_at=Now()
     )
 
 
 def _decide(round_: Round, evaluation: Evaluation) -> None:
     """Deploy where the gate is met and the plan allows it; else wait for the manager."""
-    Round.objects.filter(pk=round_.pk).update(step=Round.Step.DECIDE, state=Round.State.WAITING)
-    _deploy_if_met(plan_of(round_.project), evaluation)
+    decided = Round.objects.filter(pk=round_.pk, state=Round.State.OPEN).update(
+        step=Round.Step.DECIDE, state=Round.State.WAITING
+    )
+    if decided:
+        _deploy_if_met(plan_of(round_.project), evaluation)
 
 
 def _deploy_if_met(plan: Plan, evaluation: Evaluation) -> None:

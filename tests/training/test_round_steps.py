@@ -12,7 +12,7 @@ from labeling.models import Project, Split
 from labeling.projects import update_project
 from tests import factories
 from tests.training import steps
-from training import checkpoints, deployments, outcomes, rounds, runs
+from training import checkpoints, deployments, evaluations, outcomes, rounds, runs
 from training.models import Checkpoint, Deployment, Evaluation, Round, Run
 from training.plans import plan_of, update_plan
 from training.run_configs import JUDGE_SEED, path_relations
@@ -186,6 +186,25 @@ def test_a_run_of_a_cancelled_round_leads_nowhere(project: Project) -> None:
     steps.finish(run)
     assert Run.objects.count() == 1
     assert Checkpoint.objects.filter(kind="reward").exists(), "what it made is kept"
+
+
+@pytest.mark.parametrize(
+    ("kind", "results"),
+    [("reward", {}), ("reward", {"oof_low": 0.4}), ("evaluate", {})],
+)
+def test_a_round_that_is_cancelled_while_its_run_is_taken_in_stays_so(
+    project: Project, kind: str, results: dict[str, float]
+) -> None:
+    round_ = steps.start(project)
+    run = steps.finish_until(kind)
+    assert run.round is not None, "as it was before the cancel"
+    rounds.cancel_round(round_=round_)
+    deployed, queued = deployments.current(project), Run.objects.count()
+    if kind == "evaluate":
+        evaluations.record(run, [], steps.GOOD[kind])
+    rounds.advance(run, steps.GOOD[kind] | results)
+    assert Round.objects.get().state == Round.State.CANCELLED
+    assert (deployments.current(project), Run.objects.count()) == (deployed, queued)
 
 
 def test_finishing_twice_queues_one_next_run(project: Project) -> None:
