@@ -34,6 +34,8 @@ from labeling.refusals import Refusal
 SCOPES = ("read", "write", "train")
 INVITATION_DAYS = 14
 SIGN_IN_LINK_MINUTES = 60
+LEVELS = {Role.LABELER: 0, Role.REVIEWER: 1, Role.RESEARCHER: 1, Role.MANAGER: 2}
+"""An invitation only ever lifts a member to a higher level; only a manager lowers a role."""
 TOKEN_PREFIX = "rl_"  # noqa: S105  # tells scanners of leaked secrets whose token it is
 
 
@@ -177,8 +179,12 @@ def _release_leases(whose: Q) -> None:
 
 
 def _refuse_last_manager(project: Project, user: User) -> None:
-    """Raise LastManager if `user` is the only one. Locks the managers' rows until the commit."""
-    managers = Membership.objects.filter(project=project, role=Role.MANAGER)
+    """Raise LastManager if `user` is the only one who can sign in.
+
+    Locks the managers' rows until the commit.
+    """
+    active = User.objects.filter(is_active=True)
+    managers = Membership.objects.filter(project=project, role=Role.MANAGER, user__in=active)
     if list(managers.select_for_update().values_list("user_id", flat=True)) == [user.pk]:
         raise LastManager
 
@@ -226,7 +232,8 @@ def accept_invitation(*, secret: str, username: str, name: str = "", password: s
 def join_by_invitation(*, secret: str, user: User) -> Membership:
     """Somebody who has an account comes into a project by a link, which is used up.
 
-    A role that the person has there stays where it may do more. Raises InvitationInvalid.
+    A role that the person has there stays unless the link's is of a higher level (LEVELS). Raises
+    InvitationInvalid.
     """
     with transaction.atomic():
         return _use_up(secret, user)
@@ -247,7 +254,7 @@ def _use_up(secret: str, user: User) -> Membership:
     membership, created = Membership.objects.get_or_create(
         project=invitation.project, user=user, defaults={"role": invitation.role}
     )
-    if not created and membership.role != Role.MANAGER:
+    if not created and LEVELS[Role(invitation.role)] > LEVELS[Role(membership.role)]:
         membership.role = invitation.role
         membership.save(update_fields=["role"])
     return membership

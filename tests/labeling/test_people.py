@@ -127,11 +127,31 @@ def test_links_of_a_former_manager_stop_working(how):
         assert find_invitation(secret=elsewhere)
 
 
-def test_a_manager_who_joins_as_a_labeler_stays_manager():
+@pytest.mark.parametrize(
+    ("has", "offered", "then"),
+    [
+        (Role.MANAGER, Role.LABELER, Role.MANAGER),
+        (Role.REVIEWER, Role.LABELER, Role.REVIEWER),
+        (Role.RESEARCHER, Role.LABELER, Role.RESEARCHER),
+        (Role.RESEARCHER, Role.REVIEWER, Role.RESEARCHER),
+        (Role.LABELER, Role.RESEARCHER, Role.RESEARCHER),
+        (Role.REVIEWER, Role.MANAGER, Role.MANAGER),
+    ],
+)
+def test_an_invitation_takes_no_rights_away(has, offered, then):
+    manager, member = make_user(), make_user()
+    project = make_project(by=manager)
+    set_role(project=project, user=member, role=has)
+    _invitation, secret = invite(project=project, role=offered, by=manager)
+    assert join_by_invitation(secret=secret, user=member).role == then
+
+
+def test_a_manager_who_cannot_sign_in_does_not_count_as_one():
     manager = make_user()
     project = make_project(by=manager)
-    _invitation, secret = invite(project=project, by=manager)
-    assert join_by_invitation(secret=secret, user=manager).role == Role.MANAGER
+    deactivate_user(user=make_manager(project))
+    with pytest.raises(LastManager):
+        remove_member(project=project, user=manager)
 
 
 def test_a_sign_in_link_works_once_and_for_an_hour():
