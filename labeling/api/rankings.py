@@ -17,6 +17,7 @@ from labeling import rankings
 from labeling.api.pagination import OldestFirst
 from labeling.api.permissions import EVERYONE, RANKERS, ProjectView, Rule, Scope
 from labeling.models import Assignment, Purpose, Ranking, Role
+from labeling.whole_numbers import small_int
 
 
 class RankingSerializer(serializers.ModelSerializer[Ranking]):
@@ -60,10 +61,12 @@ class SubmissionSerializer(serializers.Serializer[Any]):
 
     def validate_ranks(self, ranks: dict[str, int]) -> dict[int, int]:
         """Completion ids as numbers."""
-        if not all(key.isascii() and key.isdecimal() for key in ranks):
-            message = _('Name each completion by its id, like {"12": 1, "15": 2}.')
+        numbered = {small_int(key): rank for key, rank in ranks.items()}
+        found = {pk: rank for pk, rank in numbered.items() if pk is not None}
+        if len(found) < len(ranks):
+            message = _('Name each completion once, by its id, like {"12": 1, "15": 2}.')
             raise serializers.ValidationError(message, code="bad_completion")
-        return {int(key): rank for key, rank in ranks.items()}
+        return found
 
 
 class RankingFilter(django_filters.FilterSet):  # type: ignore[misc]  # untyped library

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from labeling.whole_numbers import small_int
+
 PREFIX = "rank-"
 MOST_COMPLETIONS = 9
 
@@ -16,15 +18,14 @@ MOST_COMPLETIONS = 9
 def ranks_in(data: Mapping[str, object]) -> dict[int, int]:
     """The ranks by completion id of the fields `rank-<id>` that hold a whole number.
 
-    A field that holds something else counts as rank 0, which no ranking accepts.
+    A field that holds something else counts as rank 0, and one whose name no completion can have as
+    completion 0: no ranking accepts these.
     """
-    found = {}
-    for name, value in data.items():
-        pk = name.removeprefix(PREFIX)
-        if name.startswith(PREFIX) and pk.isdecimal() and value != "":
-            text = str(value)
-            found[int(pk)] = int(text) if text.isdecimal() and len(text) < 4 else 0
-    return found
+    return {
+        small_int(name.removeprefix(PREFIX)) or 0: small_int(value, most=999) or 0
+        for name, value in data.items()
+        if name.startswith(PREFIX) and value != ""
+    }
 
 
 def seconds_in(data: Mapping[str, object], otherwise: float) -> float:

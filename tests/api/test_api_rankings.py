@@ -111,7 +111,15 @@ def test_bad_ranks_are_refused(api, project, base):
     client = api(make_labeler(project))
     shown = take(client, base)
     body = submission(shown)
-    for ranks in ({}, {"x": 1}, {**body["ranks"], "999999": 1}, dict.fromkeys(body["ranks"], 0)):
+    huge = "9" * 5000
+    for ranks in (
+        {},
+        {"x": 1},
+        {huge: 1},
+        {**body["ranks"], huge: 1},
+        {**body["ranks"], "999999": 1},
+        dict.fromkeys(body["ranks"], 0),
+    ):
         answer = client.post(f"{base}rankings/", body | {"ranks": ranks}, format="json")
         assert answer.status_code == 400, ranks
     assert not Ranking.objects.exists()

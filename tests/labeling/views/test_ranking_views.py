@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -78,6 +79,17 @@ def test_ranks_that_are_none_are_told_and_the_others_stay_chosen(client, assignm
     assert "Give each completion a rank" in page
     assert page.count(" selected") == 3 + 1  # and the reason to skip
     assert not Ranking.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["rank-" + "9" * 5000, "rank-x", "rank-"])
+def test_a_rank_of_no_completion_is_refused_with_a_sentence(client, assignment, name):
+    response = client.post(
+        address("submission", assignment),
+        urlencode(sent(assignment) | {name: "1"}),
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert response.status_code == 400
+    assert "Give each completion a rank" in response.content.decode()
 
 
 def test_the_same_submission_twice_is_one_ranking(client, assignment):
