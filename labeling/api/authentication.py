@@ -22,9 +22,9 @@ KEYWORDS = frozenset({b"bearer", b"token"})
 class FailedTokenThrottle(SimpleRateThrottle):
     """Counts wrong tokens by address; right ones cost nothing.
 
-    Secrets have 256 bits, so nobody guesses one: this keeps a script with a stale token, or a
-    scanner, from taking a database query for each of its attempts. The count lives in the cache of
-    one web process.
+    Secrets have 256 bits, so nobody guesses one: this tells a script with a stale token, or a
+    scanner, to go slow. Neighbours behind the same address with right tokens don't notice. The
+    count lives in the cache of one web process.
     """
 
     scope = "failed-tokens"
@@ -56,12 +56,9 @@ class TokenAuthentication(BaseAuthentication):
         words = get_authorization_header(request).split()
         if not words or words[0].lower() not in KEYWORDS:
             return None
-        throttle = FailedTokenThrottle()
-        if not throttle.allow_request(request, None):  # type: ignore[arg-type]  # no view needed
-            raise Throttled(wait=throttle.wait(), detail=_("Too many wrong tokens."))
         token = people.authenticate_token(secret=_secret(words))
         if token is None:
-            throttle.record()
+            _count_failure(request)
             raise AuthenticationFailed(
                 _("This token is not valid: it is wrong, expired or revoked."), code="bad_token"
             )
@@ -70,6 +67,14 @@ class TokenAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """What a 401 names as the way in."""
         return 'Bearer realm="Rankloop"'
+
+
+def _count_failure(request: Request) -> None:
+    """Note a wrong token. Raises Throttled after too many from one address."""
+    throttle = FailedTokenThrottle()
+    if not throttle.allow_request(request, None):  # type: ignore[arg-type]  # no view needed
+        raise Throttled(wait=throttle.wait(), detail=_("Too many wrong tokens."))
+    throttle.record()
 
 
 def _secret(words: list[bytes]) -> str:

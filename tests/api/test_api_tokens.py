@@ -90,6 +90,14 @@ def test_wrong_tokens_of_one_address_do_not_bother_another():
     assert other.get(PROJECTS).status_code == 401
 
 
+def test_a_right_token_works_beside_a_neighbour_with_wrong_ones(api):
+    client = api(make_user())
+    for _ in range(FailedTokenThrottle().num_requests + 1):
+        answer = with_header("Bearer rl_wrong").get(PROJECTS)
+    assert answer.status_code == 429
+    assert client.get(PROJECTS).status_code == 200
+
+
 def test_an_address_cannot_pretend_to_be_another():
     for number in range(FailedTokenThrottle().num_requests + 1):
         header = {"HTTP_X_FORWARDED_FOR": f"10.0.0.{number}"}
