@@ -6,7 +6,6 @@ Knows nothing of what a finished run's results mean (`training/outcomes.py`).
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import json
 import logging
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError
 
 from training import devices, runs
+from training.database import TROUBLE, mend
 from training.models import Run
 from training.processes import GRACE_SECONDS, ChildProcess, tail
 
@@ -114,7 +113,10 @@ class Follower:
         self._copied = 0.0
 
     def follow(self) -> Ending:
-        """Block until the process has ended; then say why. It never outlives this call."""
+        """Block until the process has ended; then say why. It never outlives this call.
+
+        What is unexpected is raised, after the process was ended.
+        """
         try:
             ending = self._follow()
         except runs.ClaimLost:
@@ -122,8 +124,12 @@ class Follower:
         finally:
             self._process.end()
         if ending is not Ending.LOST:
-            with contextlib.suppress(runs.ClaimLost):
+            try:
                 self._copy_all()
+            except runs.ClaimLost:
+                return Ending.LOST
+            except TROUBLE:
+                self._no_database()
         return ending
 
     def _follow(self) -> Ending:
@@ -137,22 +143,33 @@ class Follower:
                         self._stop()
                         return Ending.CANCELLED
                     self._share_device()
-                except OperationalError:
-                    logger.warning("run %s: the database does not answer", self._run.pk)
+                except TROUBLE:
+                    self._no_database()
                 if time.monotonic() - self._renewed > settings.RUN_LEASE_SECONDS / 2:
                     # Stop well before the claim lapses: two processes must never share a run.
                     logger.error("run %s: the claim could not be renewed", self._run.pk)
                     self._process.stop(grace=min(GRACE_SECONDS, settings.RUN_LEASE_SECONDS / 3))
                     return Ending.LOST
             elif self._pausing:
-                self._share_device()
+                try:
+                    self._share_device()
+                except TROUBLE:
+                    self._no_database()
             time.sleep(POLL_SECONDS)
         return Ending.EXITED
 
+    def _no_database(self) -> None:
+        logger.warning("run %s: the database does not answer", self._run.pk)
+        mend()
+
     def _stop(self) -> None:
         def renew() -> None:
-            with contextlib.suppress(OperationalError, runs.ClaimLost):
+            try:
                 runs.renew(self._run)
+            except TROUBLE:
+                self._no_database()
+            except runs.ClaimLost:
+                pass  # the end is near, and it writes nothing
 
         self._process.stop(meanwhile=renew)
 

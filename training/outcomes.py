@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import F
 
 from training import artifacts, checkpoints, evaluations, launcher, rounds, runs
+from training.apart import apart
 from training.follower import Ending
 from training.models import Evaluation, Run
 
@@ -29,9 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 def settle(run: Run, folder: Path, *, ending: Ending, exit_code: int) -> None:
-    """Close, fail, or give back a run whose process has ended. Raises ClaimLost."""
+    """Close, fail, or give back a run whose process has ended.
+
+    Settled twice it is settled once. Raises ClaimLost, also the second time.
+    """
     if ending is Ending.LOST:
         return
+    if not runs.is_ours(run):
+        raise runs.ClaimLost
     result = read_result(folder)
     if result is not None and result.get("status") == "succeeded":
         take_in(run, folder, result)
@@ -67,18 +73,24 @@ def fail(run: Run, *, code: str, values: Mapping[str, Any]) -> None:
             rounds.ended_for_want_of_rankings(run, found=found, needed=needed)
 
 
-def fail_for_disk(run: Run, error: OSError) -> None:
-    """Close the run because of a file that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def fail_for(run: Run, error: Exception) -> None:
+    """Close the run because of what was raised around it. Raises ClaimLost."""
+    if isinstance(error, runs.ClaimLost):
+        raise error
+    if isinstance(error, launcher.CannotLaunch):
+        fail(run, code=error.code, values=error.values)
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         fail(run, code="disk_full", values={"path": error.filename or ""})
     else:
-        fail(run, code="internal", values={"message": str(error)})
+        logger.error("run %s failed", run.pk, exc_info=error)
+        fail(run, code="internal", values={"message": f"{type(error).__name__}: {error}"})
 
 
 def take_in(run: Run, folder: Path, result: Mapping[str, Any]) -> None:
     """Store the checkpoint's files, then close the run and go on, in one transaction.
 
-    Raises ClaimLost, and OSError where the files can't be stored.
+    Each attempt stores under a name of its own: one that was overtaken spoils nothing. Raises
+    ClaimLost, and OSError where the files can't be stored.
     """
     sha256 = str(result.get("sha256") or "")
     artifact = ""
@@ -89,8 +101,7 @@ def take_in(run: Run, folder: Path, result: Mapping[str, Any]) -> None:
             values = {"path": path, "expected": sha256, "found": found}
             fail(run, code="checkpoint_corrupt", values=values)
             return
-        name = f"checkpoints/{run.project_id}/{run.pk}"
-        artifact = artifacts.put_folder(folder / "checkpoint", name)
+        artifact = artifacts.put_folder(folder / "checkpoint", _artifact(run, run.attempt))
     metrics = result.get("metrics") or {}
     rows = _evaluation_rows(folder) if run.kind == Run.Kind.EVALUATE else []
     evaluation: Evaluation | None = None
@@ -101,10 +112,17 @@ def take_in(run: Run, folder: Path, result: Mapping[str, Any]) -> None:
         if run.kind == Run.Kind.EVALUATE:
             evaluation = evaluations.record(run, rows, metrics)
         rounds.advance(run, metrics)
-    if evaluation is not None:
-        evaluations.open_blind_slates(evaluation)
-    launcher.forget_states(run)
-    checkpoints.clean_up(run.project)
+    with apart("tidying up after a run", run.pk):  # the run is closed: no error changes that
+        if evaluation is not None:
+            evaluations.open_blind_slates(evaluation)
+        launcher.forget_states(run)
+        for attempt in range(1, run.attempt):
+            artifacts.remove_folder(_artifact(run, attempt))
+        checkpoints.clean_up(run.project)
+
+
+def _artifact(run: Run, attempt: int) -> str:
+    return f"checkpoints/{run.project_id}/{run.pk}/{attempt}"
 
 
 def _evaluation_rows(folder: Path) -> list[dict[str, Any]]:
@@ -118,10 +136,11 @@ def _evaluation_rows(folder: Path) -> list[dict[str, Any]]:
 def _died(run: Run, exit_code: int) -> None:
     """The process was killed, or fell over without a word: try again, but not for ever."""
     logger.warning("run %s: its process ended with %s and no result", run.pk, exit_code)
-    Run.objects.filter(pk=run.pk, attempt=run.attempt).update(deaths=F("deaths") + 1)
-    deaths = Run.objects.values_list("deaths", flat=True).get(pk=run.pk)
-    if deaths >= runs.MAX_DEATHS:
-        how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
-        fail(run, code="process_died", values={"attempts": deaths, "exit": how})
-    else:
-        runs.give_back(run)
+    with transaction.atomic():
+        Run.objects.filter(pk=run.pk, attempt=run.attempt).update(deaths=F("deaths") + 1)
+        deaths = Run.objects.values_list("deaths", flat=True).get(pk=run.pk)
+        if deaths >= runs.MAX_DEATHS:
+            how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+            fail(run, code="process_died", values={"attempts": deaths, "exit": how})
+        else:
+            runs.give_back(run)

@@ -231,6 +231,11 @@ def _owned(run: Run) -> QuerySet[Run]:
     return Run.objects.filter(pk=run.pk, attempt=run.attempt, state=Run.State.RUNNING)
 
 
+def is_ours(run: Run) -> bool:
+    """Whether this attempt still holds the claim."""
+    return _owned(run).exists()
+
+
 def renew(run: Run) -> bool:
     """Keep the claim; True where somebody has asked for a cancel. Raises ClaimLost."""
     if not _owned(run).update(heartbeat_at=Now()):

@@ -30,6 +30,7 @@ from labeling.models import Project, SampleRequest
 from training import deployments, devices, work
 from training.apart import apart
 from training.blinding import secret_order
+from training.database import TROUBLE, mend
 from training.errors import explain
 from training.launcher import CannotLaunch, checkpoint_location
 from training.models import Checkpoint, Deployment
@@ -151,9 +152,14 @@ class Filler:
     def _fill(self, linger: float) -> int:
         done, quiet_since = 0, time.monotonic()
         while not self._stopping.is_set():
-            self._be_seen()
-            batch = self._next_batch()
-            fulfilled = self._fulfil(batch) if batch else 0
+            try:
+                self._be_seen()
+                batch = self._next_batch()
+                fulfilled = self._fulfil(batch) if batch else 0
+            except TROUBLE:
+                logger.warning("sampling: the database does not answer", exc_info=True)
+                mend()
+                fulfilled = 0
             if fulfilled:
                 done += fulfilled
                 quiet_since = time.monotonic()

@@ -9,18 +9,23 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from datetime import timedelta
+from pathlib import Path
 
 from django.db.models import Q
 from django.utils import timezone
 
 from labeling.completions import waiting_requests
-from training import devices, launcher, outcomes, runs
-from training.follower import Follower
+from training import claims, devices, launcher, outcomes, runs
+from training.database import TROUBLE, mend
+from training.follower import Ending, Follower
 from training.models import Run
 
 PATIENCE = timedelta(minutes=10)
 """A run is not kept waiting for the stock longer than this."""
+RETRY_PAUSES = (1.0, 5.0, 15.0)
+"""Seconds between tries to settle a run while the database does not answer."""
 LOOK_SECONDS = 1.0
 """Between two looks while a run waits for the stock or for a device."""
 
@@ -94,27 +99,56 @@ def _carry_out_one(lease: devices.Lease, stopping: threading.Event) -> bool:
 
 
 def _see_through(run: Run, lease: devices.Lease, stopping: threading.Event) -> devices.Lease | None:
-    """Launch, follow and settle a claimed run; the lease as it is afterwards."""
-    devices.relabel(lease, holder=f"run {run.pk}")
+    """Launch, follow and settle a claimed run; the lease as it is afterwards.
+
+    However it ends, the run is settled: closed, given back, or, where the database does not
+    answer, left to lapse, so that it is taken up again.
+    """
     try:
-        folder = launcher.prepare(run)
+        devices.relabel(lease, holder=f"run {run.pk}")
+        with claims.kept(run, lease):
+            folder = launcher.prepare(run)
         process = launcher.start(run, folder, device=lease.device)
-    except launcher.CannotLaunch as error:
-        outcomes.fail(run, code=error.code, values=error.values)
-        return lease
-    except OSError as error:
-        outcomes.fail_for_disk(run, error)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the run must not stay claimed
+        _fail(run, error)
         return lease
     follower = Follower(run=run, folder=folder, process=process, lease=lease, stopping=stopping)
-    ending = follower.follow()
+    try:
+        ending = follower.follow()
+    except Exception as error:  # noqa: BLE001  # as above
+        _fail(run, error)
+        return follower.lease
     logger.info("run %s (%s): %s, exit code %s", run.pk, run.kind, ending.value, process.poll())
     try:
-        outcomes.settle(run, folder, ending=ending, exit_code=process.poll() or 0)
+        with claims.kept(run, follower.lease):
+            _settle(run, folder, ending, process.poll() or 0)
+    except Exception as error:  # noqa: BLE001  # as above
+        _fail(run, error)
+    return follower.lease
+
+
+def _settle(run: Run, folder: Path, ending: Ending, exit_code: int) -> None:
+    """`outcomes.settle`, tried again where the database does not answer."""
+    for pause in RETRY_PAUSES:
+        try:
+            outcomes.settle(run, folder, ending=ending, exit_code=exit_code)
+        except TROUBLE as error:
+            logger.warning("run %s can't be settled yet: %s", run.pk, error)
+            mend()
+            time.sleep(pause)
+        else:
+            return
+    outcomes.settle(run, folder, ending=ending, exit_code=exit_code)
+
+
+def _fail(run: Run, error: Exception) -> None:
+    """Close the run with the error that ended it, unless it is not ours or can't be reached."""
+    try:
+        if isinstance(error, TROUBLE):
+            raise error
+        outcomes.fail_for(run, error)
     except runs.ClaimLost:
         logger.warning("run %s: another attempt has taken over", run.pk)
-    except OSError as error:
-        outcomes.fail_for_disk(run, error)
-    except Exception as error:
-        logger.exception("run %s could not be taken in", run.pk)
-        outcomes.fail(run, code="internal", values={"message": f"{type(error).__name__}: {error}"})
-    return follower.lease
+    except TROUBLE:
+        logger.exception("run %s: the database does not answer; its claim will lapse", run.pk)
+        mend()

@@ -313,7 +313,7 @@ def test_a_checkpoint_whose_sum_is_wrong_is_not_taken_in(run: Run) -> None:
 
 
 def test_a_full_disk_is_told_by_its_path(run: Run) -> None:
-    outcomes.fail_for_disk(run, OSError(28, "No space left on device", "/data/there"))
+    outcomes.fail_for(run, OSError(28, "No space left on device", "/data/there"))
     run.refresh_from_db()
     assert run.error_code == "disk_full"
     assert "/data/there" in runs.describe_error(run)
