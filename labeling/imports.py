@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -107,7 +108,7 @@ def import_file(
     if format == "text" and kind == Import.Kind.DEMONSTRATIONS:
         raise FileRefused(_("Plain text has no place for answers; use JSONL or CSV."))
     clear_abandoned(project=project)
-    with tempfile.TemporaryFile() as spare:
+    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as spare:
         held = _seekable(file, cast("BinaryIO", spare))
         try:
             with transaction.atomic():
@@ -133,8 +134,13 @@ def _seekable(file: BinaryIO, spare: BinaryIO) -> BinaryIO:
         shutil.copyfileobj(file, spare, 2**20)
         file = spare
     if file.seek(0, 2) > MAX_BYTES:
-        raise FileRefused(_("The file is larger than %d GiB; split it.") % (MAX_BYTES // 2**30))
+        raise too_large()
     return file
+
+
+def too_large() -> FileRefused:
+    """What is said of a file of more than MAX_BYTES."""
+    return FileRefused(_("The file is larger than %d GiB; split it.") % (MAX_BYTES // 2**30))
 
 
 def _take_in(job: _Job) -> Import:

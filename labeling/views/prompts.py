@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling import imports, prompts
+from labeling import imports, prompts, uploads
 from labeling.forms.prompts import ImportForm
 from labeling.models import Import, Prompt, Role, Split
 from labeling.refusals import Refusal
@@ -118,6 +118,8 @@ def prompt_import(request: SignedIn, slug: str) -> HttpResponse:
             form.add_error("file", refusal.message)
         else:
             return redirect("import", slug, row.pk)
+    if uploads.too_large(request):
+        form.add_error("file", imports.too_large().message)
     page = {"project": project, "form": form}
     status = 400 if form.errors else 200
     return render(request, "labeling/prompt_import.html", page, status=status)
