@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from labeling.model_names import fault_in
 from labeling.models import Membership, Project, Role, User
 from labeling.refusals import Refusal
 
@@ -99,6 +100,8 @@ def _apply(project: Project, changes: dict[str, Any]) -> None:
         project.clean_fields(exclude=["slug", "created_by"])
     except ValidationError as error:
         raise ProjectRefused(error.message_dict) from error
+    if fault := fault_in(project.base_model) if "base_model" in changes else "":
+        raise ProjectRefused({"base_model": [fault]})
 
 
 def archive_project(*, project: Project) -> None:

@@ -61,3 +61,13 @@ def test_only_managers_change(api):
         assert answer.status_code == 403
     project.refresh_from_db()
     assert project.k == 4
+
+
+def test_a_base_model_out_of_reach_is_refused_by_name(api):
+    project = make_project()
+    client = api(make_manager(project))
+    body = {"base_model": "../secrets"}
+    answer = client.patch(f"{PROJECTS}{project.slug}/", body, format="json")
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "base_model"
+    assert "whole path" in answer.json()["detail"]

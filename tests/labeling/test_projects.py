@@ -53,6 +53,33 @@ def test_a_setting_out_of_its_range_is_refused_by_name(field, value):
         update_project(project=project, **{field: value})
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["../models", "data", "tests/labeling", "owner/name/more", "~/model", ".", "a b", "{}/nothing"],
+)
+def test_a_base_model_is_a_whole_path_or_a_hub_name(name, tmp_path):
+    with pytest.raises(ProjectRefused) as refused:
+        update_project(project=make_project(), base_model=name.format(tmp_path))
+    assert list(refused.value.fields) == ["base_model"]
+
+
+def test_a_base_model_is_not_read_from_the_data_folder(tmp_path, settings):
+    settings.DATA_DIR = tmp_path / "data"
+    kept, models = tmp_path / "data" / "artifacts", tmp_path / "data" / "models" / "small"
+    outside, link = tmp_path / "elsewhere", tmp_path / "link"
+    for folder in (kept, models, outside):
+        folder.mkdir(parents=True)
+    link.symlink_to(kept)
+    project = make_project()
+    for folder in (kept, link, tmp_path, settings.DATA_DIR, outside / ".." / "data" / "artifacts"):
+        with pytest.raises(ProjectRefused, match="data folder"):
+            update_project(project=project, base_model=str(folder))
+    for name in (str(models), str(outside), "owner/some-model.v2", "gpt2", ""):
+        update_project(project=project, base_model=name)
+        project.refresh_from_db()
+        assert project.base_model == name
+
+
 def test_changes_leave_existing_slates_as_they_are():
     project = make_project(k=4, overlap=1)
     slate = make_slate(project)

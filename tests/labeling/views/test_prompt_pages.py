@@ -142,6 +142,9 @@ def test_a_manager_makes_a_project_and_is_led_to_its_prompts(boss):
     refused = boss.post(reverse("project-create"), fields | {"k": 10})
     assert refused.status_code == 400
     assert 'aria-invalid="true"' in refused.content.decode()
+    refused = boss.post(reverse("project-create"), fields | {"base_model": "../secrets"})
+    assert refused.status_code == 400
+    assert "Write the whole path" in refused.content.decode()
 
 
 def test_settings_change_only_what_was_changed(boss, project):
