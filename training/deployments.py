@@ -37,6 +37,13 @@ class NothingToRollBackTo(Refusal):
     sentence = _("There is no earlier policy to roll back to.")
 
 
+class NotTheTarget(Refusal):
+    """Meanwhile another policy was deployed, or this roll-back was done already."""
+
+    code = "not_the_roll_back_target"
+    sentence = _("Something else was deployed meanwhile: a roll-back would lead elsewhere now.")
+
+
 def current(project: Project) -> Deployment | None:
     """What answers now; None before the project sampled for the first time."""
     deployments = Deployment.objects.current().filter(project=project)
@@ -67,18 +74,41 @@ def deploy(
     slates that nobody has opened go last. Raises NotDeployable, DeployedAlready.
     """
     with transaction.atomic():
+        _lock(checkpoint.project_id)
         return _replace(checkpoint, by, Deployment.Kind.DEPLOY, evaluation)
 
 
-def roll_back(*, project: Project, by: User) -> Deployment:
+def deploy_by_itself(evaluation: Evaluation) -> Deployment | None:
+    """Deploy an evaluation's candidate; None where that is not its place any more.
+
+    It was compared with what was deployed then. Where something else answers by now, a person has
+    chosen it, and the project does not replace it by itself.
+    """
+    candidate = evaluation.candidate
+    with transaction.atomic():
+        _lock(candidate.project_id)
+        present = current(candidate.project)
+        if present is None or not _answered_at(evaluation, present):
+            return None
+        try:
+            return _replace(candidate, None, Deployment.Kind.DEPLOY, evaluation)
+        except (NotDeployable, DeployedAlready):
+            return None  # its files are gone
+
+
+def roll_back(*, project: Project, by: User, to: int | None = None) -> Deployment:
     """Let the policy before the present one answer again.
 
-    Rolling back twice goes back two. Raises NothingToRollBackTo, NotDeployable.
+    Rolling back twice goes back two. to: the checkpoint's id that whoever asks expects (None: any),
+    so that a second click changes nothing. Raises NothingToRollBackTo, NotTheTarget, NotDeployable.
     """
     with transaction.atomic():
+        _lock(project.pk)
         target = roll_back_target(project)
         if target is None:
             raise NothingToRollBackTo
+        if to is not None and target.pk != to:
+            raise NotTheTarget
         return _replace(target, by, Deployment.Kind.ROLL_BACK, None)
 
 
@@ -97,6 +127,20 @@ def roll_back_target(project: Project) -> Checkpoint | None:
     return stack[-2] if len(stack) > 1 else None
 
 
+def _answered_at(evaluation: Evaluation, present: Deployment) -> bool:
+    """Whether what answers now is what answered when the evaluation was queued.
+
+    A policy of another base model can't be compared; then the base stood in for it.
+    """
+    compared = present.checkpoint_id == evaluation.deployed_id
+    return compared or present.deployed_at <= evaluation.run.created_at
+
+
+def _lock(project: int) -> None:
+    """One deployment of a project at a time: what is read after this stays so."""
+    Project.objects.select_for_update(no_key=True).get(pk=project)
+
+
 def _replace(
     checkpoint: Checkpoint, by: User | None, kind: str, evaluation: Evaluation | None
 ) -> Deployment:
@@ -105,7 +149,7 @@ def _replace(
     if not answers or checkpoint.files_removed_at is not None:
         raise NotDeployable(checkpoint=checkpoint)
     project = checkpoint.project
-    present = Deployment.objects.current().select_for_update().filter(project=project).first()
+    present = Deployment.objects.current().filter(project=project).first()
     if present is not None and present.checkpoint_id == checkpoint.pk:
         raise DeployedAlready(checkpoint=checkpoint)
     Deployment.objects.current().filter(project=project).update(replaced_at=Now())

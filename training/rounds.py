@@ -161,9 +161,10 @@ def advance(run: Run, results: Mapping[str, Any]) -> None:
     Call inside the transaction that closes the run, after its checkpoint or evaluation is
     recorded. A round that was cancelled meanwhile stays so: its row is locked until then.
     """
-    rows = Round.objects.select_for_update(no_key=True)
-    round_ = rows.filter(pk=run.round_id).first()
-    if round_ is None or round_.state != Round.State.OPEN or round_.step != run.kind:
+    if run.round_id is None:
+        return
+    round_ = Round.objects.select_for_update(no_key=True).get(pk=run.round_id)
+    if round_.state != Round.State.OPEN or round_.step != run.kind:
         return
     if run.kind == Run.Kind.REWARD and not gate.reward_model_holds(results):
         _end_for_want(round_, results.get("oof_accuracy"), results.get("oof_low"))
@@ -208,12 +209,8 @@ def _decide(round_: Round, evaluation: Evaluation) -> None:
 
 
 def _deploy_if_met(plan: Plan, evaluation: Evaluation) -> None:
-    if not (plan.deploys_by_itself and gate.gate_of(evaluation).holds):
-        return
-    try:
-        deployments.deploy(checkpoint=evaluation.candidate, by=None, evaluation=evaluation)
-    except (deployments.NotDeployable, deployments.DeployedAlready):
-        return  # a manager was faster, or its files are gone: nothing to do by itself
+    if plan.deploys_by_itself and gate.gate_of(evaluation).holds:
+        deployments.deploy_by_itself(evaluation)
 
 
 def reconsider_waiting() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from labeling.models import Assignment, Project
 from labeling.slates import DEMOTED
 from tests import factories
 from tests.training import steps
 from training import checkpoints, deployments
-from training.models import Checkpoint, Deployment
+from training.models import Checkpoint, Deployment, Round
 
 
 @pytest.fixture
@@ -83,3 +85,40 @@ def test_a_policy_whose_files_are_gone_does_not_answer(
     Checkpoint.objects.filter(pk=policy.pk).update(files_removed_at=timezone.now())
     with pytest.raises(deployments.NotDeployable):
         deployments.deploy(checkpoint=policy, by=None)
+
+
+def test_a_roll_back_that_was_done_already_goes_no_further(project: Project) -> None:
+    manager = factories.make_manager(project)
+    for _ in range(2):
+        steps.make_policy(project)
+        steps.finish(steps.claim())
+    target = deployments.roll_back_target(project)
+    assert target is not None
+    deployments.roll_back(project=project, by=manager, to=target.pk)
+    with pytest.raises(deployments.NotTheTarget):
+        deployments.roll_back(project=project, by=manager, to=target.pk)
+    current = deployments.current(project)
+    assert current is not None
+    assert current.checkpoint == target
+
+
+def test_what_a_manager_chose_meanwhile_is_not_replaced_by_itself(project: Project) -> None:
+    first = steps.make_policy(project)
+    steps.finish(steps.claim(), win_low=0.4)
+    steps.make_policy(project)
+    evaluate = steps.claim()
+    deployments.deploy(checkpoint=first, by=factories.make_manager(project))
+    steps.finish(evaluate)
+    current = deployments.current(project)
+    assert current is not None
+    assert current.checkpoint == first
+    assert Round.objects.get(number=2).state == Round.State.WAITING
+
+
+def test_the_project_is_locked_before_the_history_is_read(
+    project: Project, policy: Checkpoint
+) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        deployments.deploy(checkpoint=policy, by=None)
+    reads = [one["sql"] for one in queries if one["sql"].startswith("SELECT")]
+    assert 'FROM "labeling_project"' in reads[0]

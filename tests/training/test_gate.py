@@ -53,7 +53,7 @@ def evaluate(project: Project, *, texts: int = 4, **results: float) -> Evaluatio
 def test_one_missing_point_is_named(
     project: Project, point: str, results: dict[str, float]
 ) -> None:
-    found = gate.gate_of(evaluate(project, **results))
+    found = gate.gate_of(evaluate(project, texts=4, **results))
     assert not found.holds
     assert [each.name for each in found.missing] == [point]
     assert all(each.sentence for each in found.points)

@@ -23,6 +23,7 @@ from tests import factories
 from tests.training import steps
 from training import checkpoints, deployments, devices, runs, sampling, work
 from training.models import Checkpoint, Deployment, Device, Run
+from training.sampler import Sampler
 
 pytestmark = pytest.mark.django_db
 
@@ -95,7 +96,7 @@ def test_ids_do_not_tell_who_wrote_a_completion(
             for n in range(what["samples"])
         ]
 
-    monkeypatch.setattr(sampling.Sampler, "sample", sample)
+    monkeypatch.setattr(Sampler, "sample", sample)
     monkeypatch.setattr(sampling, "checkpoint_location", lambda _checkpoint: "folder")
     assert filler._fulfil(list(waiting_requests(project))) == 16
     orders = {
@@ -146,6 +147,7 @@ def test_what_somebody_waits_for_comes_first(
 def test_a_folder_that_is_no_model_fails_with_a_sentence(
     tiny_project: Project, filler: sampling.Filler, tmp_path: Path
 ) -> None:
+    (tmp_path / "nothing").mkdir()
     project = update_project(project=tiny_project, base_model=str(tmp_path / "nothing"))
     add_prompts(project, 1)
     sampling.ask_for_stock(project)
@@ -188,15 +190,15 @@ def test_what_is_being_written_when_another_policy_is_deployed_is_written_by_tha
     shutil.copytree(tiny_model, tmp_path / "other")
     project = update_project(project=project, base_model=str(tmp_path / "other"))
     other = checkpoints.outside_base(project)
-    sample = sampling.Sampler.sample
+    sample = Sampler.sample
 
-    def sample_and_deploy(sampler: sampling.Sampler, **what: Any) -> Any:
+    def sample_and_deploy(sampler: Sampler, **what: Any) -> Any:
         rows = sample(sampler, **what)
         if deployments.current_or_first(project).checkpoint != other:
             deployments.deploy(checkpoint=other, by=None)
         return rows
 
-    monkeypatch.setattr(sampling.Sampler, "sample", sample_and_deploy)
+    monkeypatch.setattr(Sampler, "sample", sample_and_deploy)
     assert filler.fill(linger=0) == 0
     assert waiting_requests(project).count() == 2
     assert filler.fill(linger=0) == 2

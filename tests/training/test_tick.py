@@ -118,7 +118,7 @@ def test_one_projects_error_stops_nobody_elses_tick(
 
 
 def test_a_tick_that_nobody_took_in_time_is_dropped() -> None:
-    tick = settings.CELERY_BEAT_SCHEDULE["tick"]
+    tick: dict[str, Any] = settings.CELERY_BEAT_SCHEDULE["tick"]
     assert tick["options"]["expires"] == tick["schedule"]
 
 

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from labeling.models import Project, Role
 from labeling.views.access import READERS, SignedIn, project_for, role_in, signed_in
 
-__all__ = ["Place", "SignedIn", "managed_project", "place_of", "signed_in"]
+__all__ = ["Place", "SignedIn", "managed_project", "place_of", "signed_in", "whole_number"]
+
+
+LONGEST_NUMBER = 18
+"""Digits; a longer number is no id, and no database column holds it."""
+
+
+def whole_number(text: str) -> int | None:
+    """A number from a form or query string; None where it is none or no id could be so big."""
+    is_one = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+    return int(text) if is_one else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from training.deployments import deploy as deploy_checkpoint
 from training.deployments import roll_back as roll_back_project
 from training.deployments import roll_back_target
 from training.models import Checkpoint, Deployment, Evaluation
-from training.views.access import SignedIn, managed_project, place_of, signed_in
+from training.views.access import SignedIn, managed_project, place_of, signed_in, whole_number
 
 PER_PAGE = 30
 
@@ -45,10 +45,10 @@ def deploy(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """Let a checkpoint answer from now on. `evaluation` says on the strength of what."""
     project = managed_project(request, slug)
     checkpoint = get_object_or_404(Checkpoint, project=project, pk=pk)
-    number = request.POST.get("evaluation", "")
+    number = whole_number(request.POST.get("evaluation", ""))
     evaluation = None
-    if number.isdecimal():
-        evaluation = get_object_or_404(Evaluation, run__project=project, pk=int(number))
+    if number is not None:
+        evaluation = get_object_or_404(Evaluation, run__project=project, pk=number)
     try:
         deploy_checkpoint(checkpoint=checkpoint, by=request.user, evaluation=evaluation)
         messages.success(
@@ -64,10 +64,11 @@ def deploy(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 @signed_in
 @require_POST
 def roll_back(request: SignedIn, slug: str) -> HttpResponse:
-    """Let the policy before the present one answer again."""
+    """Let the policy before the present one answer again: `to`, which the button named."""
     project = managed_project(request, slug)
+    to = whole_number(request.POST.get("to", ""))
     try:
-        deployment = roll_back_project(project=project, by=request.user)
+        deployment = roll_back_project(project=project, by=request.user, to=to)
         messages.success(
             request, _("%(policy)s answers again.") % {"policy": deployment.checkpoint}
         )

@@ -20,7 +20,7 @@ from training.forms.config_fields import config_form
 from training.models import Run, RunMetric, RunResult
 from training.run_configs import editable_fields
 from training.runs import cancel_run, repeat_run, resume_run
-from training.views.access import SignedIn, managed_project, place_of, signed_in
+from training.views.access import SignedIn, managed_project, place_of, signed_in, whole_number
 from training.views.configs import config_class_of, config_differences, config_lines
 from training.views.curves import points_of
 from training.views.run_page import (
@@ -106,10 +106,10 @@ def run_live(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 def run_points(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """The points of the curves after a step, for charts.js."""
     shown, _can_act = _run(request, slug, pk)
-    after = request.GET.get("after", "")
+    after = whole_number(request.GET.get("after", ""))
     rows = RunMetric.objects.filter(run=shown).order_by("step")
-    if after.isdecimal():
-        rows = rows.filter(step__gt=int(after))
+    if after is not None:
+        rows = rows.filter(step__gt=after)
     points = points_of(rows)
     data = chart_data([shown], [points])
     return JsonResponse({"panels": data["panels"], "points": points, "attempt": shown.attempt})
@@ -194,7 +194,8 @@ def run_repeat(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 def run_compare(request: SignedIn, slug: str) -> HttpResponse:
     """Runs side by side: results, differing settings, curves in the same pictures."""
     place = place_of(request, slug)
-    wanted = [int(pk) for pk in request.GET.getlist("run") if pk.isdecimal()][:MOST_COMPARED]
+    numbers = [whole_number(text) for text in request.GET.getlist("run")]
+    wanted = [number for number in numbers if number is not None][:MOST_COMPARED]
     found = {run.pk: run for run in runs_of(place.project).filter(pk__in=wanted)}
     runs = [found[pk] for pk in dict.fromkeys(wanted) if pk in found]
     context: dict[str, Any] = {"project": place.project, "runs": runs, "enough": len(runs) >= 2}

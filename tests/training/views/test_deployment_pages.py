@@ -36,6 +36,22 @@ def test_a_roll_back_is_one_click(seeded, manager):
     assert Deployment.objects.filter(project=seeded.project).count() == 4
 
 
+def test_a_second_click_on_roll_back_is_refused_with_a_sentence(seeded, manager):
+    page = manager.get(at("deployment-list", seeded)).content.decode()
+    target = policy(seeded, 1).pk
+    assert f'name="to" value="{target}"' in page
+    manager.post(at("roll-back", seeded), {"to": target})
+    page = manager.post(at("roll-back", seeded), {"to": target}, follow=True).content.decode()
+    assert "Something else was deployed meanwhile" in page
+    assert Deployment.objects.current().get().checkpoint == policy(seeded, 1)
+
+
+def test_a_number_that_no_column_holds_breaks_nothing(seeded, manager):
+    url = at("deploy", seeded, policy(seeded, 1).pk)
+    assert manager.post(url, {"evaluation": "9" * 5000}).status_code == 302
+    assert manager.post(url, {"evaluation": "9" * 18}).status_code == 404
+
+
 def test_what_is_deployed_already_is_refused_with_a_sentence(seeded, manager):
     url = at("deploy", seeded, policy(seeded, 2).pk)
     page = manager.post(url, follow=True).content.decode()

@@ -179,3 +179,10 @@ def test_one_run_alone_is_not_compared(seeded, manager):
     url = reverse("run-compare", args=[seeded.project.slug])
     page = manager.get(url, {"run": [seeded.ppo.pk, "x"]}).content.decode()
     assert "Tick two to six runs" in page
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 19, "٣", "-1"])
+def test_a_number_that_no_column_holds_breaks_no_page(number, seeded, manager):
+    url = reverse("run-compare", args=[seeded.project.slug])
+    assert manager.get(url, {"run": [number, seeded.ppo.pk]}).status_code == 200
+    assert manager.get(at("run-points", seeded), {"after": number}).status_code == 200
