@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from labeling.completions import source_for
 from labeling.models import Completion, Project, Ranking, Source
 from training import artifacts
-from training.models import Checkpoint, Dataset, Deployment, Evaluation, Run
+from training.models import Checkpoint, Dataset, Deployment, Evaluation, Round, Run
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -28,6 +28,7 @@ KIND_OF: dict[str, str] = {
     Run.Kind.PPO: Checkpoint.Kind.POLICY,
 }
 """What a run of each kind leaves behind; the others leave numbers only."""
+UNDER_WAY = (Round.State.OPEN, Round.State.STOPPED, Round.State.WAITING)
 KEPT_UNDEPLOYED = 3
 """Files of this many of the newest undeployed checkpoints of each kind are kept."""
 
@@ -199,7 +200,8 @@ def clean_up(project: Project) -> list[Checkpoint]:
     """Remove the files of old checkpoints that nothing needs; rows and lineage stay.
 
     Kept: bases, whatever was ever deployed with the reward model and judge of the deployed one,
-    the newest few of each kind, and what a live run or an unfinished round uses.
+    the newest few of each kind, and what a live run or a round that is not over uses: one that
+    waits for a decision too. What was deployed meanwhile is not touched.
     """
     needed = _needed(project)
     removed = []
@@ -208,7 +210,9 @@ def clean_up(project: Project) -> list[Checkpoint]:
         for checkpoint in those.order_by("-version")[KEPT_UNDEPLOYED:]:
             if checkpoint.pk in needed:
                 continue
-            Checkpoint.objects.filter(pk=checkpoint.pk).update(files_removed_at=Now())
+            unused = Checkpoint.objects.with_files().filter(pk=checkpoint.pk, deployments=None)
+            if not unused.update(files_removed_at=Now()):
+                continue
             artifacts.remove_folder(checkpoint.artifact)
             removed.append(checkpoint)
     return removed
@@ -218,7 +222,7 @@ def _needed(project: Project) -> set[int]:
     needed: set[int] = set(
         Deployment.objects.filter(project=project).values_list("checkpoint", flat=True)
     )
-    unfinished = Run.objects.filter(project=project, round__state__in=["open", "stopped"])
+    unfinished = Run.objects.filter(project=project, round__state__in=UNDER_WAY)
     for run in [*unfinished, *Run.objects.live().filter(project=project)]:
         needed.update(
             pk for pk in (run.start_id, run.deployed_id, run.reward_id, run.judge_id) if pk

@@ -75,3 +75,20 @@ def test_what_a_round_under_way_uses_is_kept(many_rounds: Project) -> None:
     reward = Checkpoint.objects.filter(kind="reward").latest("pk")
     assert reward.files_removed_at is None
     assert Round.objects.unfinished().count() == 1
+
+
+def test_what_a_waiting_round_would_deploy_is_kept(project: Project) -> None:
+    steps.start(project)
+    steps.finish(steps.finish_until("evaluate"), win_low=0.3)
+    assert Round.objects.get().state == Round.State.WAITING
+    made = set(Checkpoint.objects.filter(run__isnull=False).values_list("pk", flat=True))
+    assert made <= checkpoints._needed(project)
+
+
+def test_what_is_deployed_while_files_are_cleaned_up_is_kept(
+    many_rounds: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "_needed", lambda _project: set())
+    first = Checkpoint.objects.get(kind="policy", version=1)
+    assert first not in checkpoints.clean_up(many_rounds)
+    assert artifacts.fetch_folder(first.artifact).is_dir()
