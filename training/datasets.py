@@ -43,10 +43,11 @@ CHUNK = 500
 
 
 def training_rankings(project: Project) -> QuerySet[Ranking]:
-    """What stands and may be trained on: current, of training slates, of prompts not withdrawn."""
+    """What stands and may be trained on: current, of training slates, nothing of it withdrawn."""
     return Ranking.objects.current().filter(
         slate__project=project,
         slate__purpose=Purpose.TRAINING,
+        slate__withdrawn_at=None,
         slate__prompt__withdrawn_at=None,
     )
 

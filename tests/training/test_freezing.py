@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from labeling.models import Project, Prompt, Purpose, Split
 from labeling.rankings import correct_ranking
+from labeling.slates import withdraw_slate
 from tests import factories
 from training import artifacts, datasets
 from training.models import Dataset
@@ -115,3 +116,9 @@ def test_many_rankings_take_a_bounded_number_of_queries(
         factories.make_ranking(project)
     with django_assert_max_num_queries(12):
         assert datasets.freeze_rankings(project=project).rows == 12
+
+
+def test_rankings_of_a_withdrawn_slate_are_left_out(project: Project) -> None:
+    kept, gone = factories.make_ranking(project), factories.make_ranking(project)
+    withdraw_slate(slate=gone.slate)
+    assert [row["id"] for row in rows(datasets.freeze_rankings(project=project))] == [str(kept.pk)]
