@@ -58,13 +58,6 @@ class NothingToRefuse(Refusal):
     sentence = _("This round does not wait for a decision.")
 
 
-class ProjectIsArchived(Refusal):
-    """An archived project trains nothing."""
-
-    code = "project_archived"
-    sentence = _("This project is archived. Restore it to train.")
-
-
 def start_round(
     *, project: Project, by: User | None = None, trigger: str = Round.Trigger.HAND
 ) -> Round:
@@ -74,7 +67,7 @@ def start_round(
     RoundUnderWay, ProjectIsArchived, InvalidConfig.
     """
     if project.archived_at is not None:
-        raise ProjectIsArchived
+        raise runs.ProjectIsArchived
     if Round.objects.unfinished().filter(project=project).exists():
         raise RoundUnderWay
     plan = plan_of(project)

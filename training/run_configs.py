@@ -191,9 +191,9 @@ def _validated(
 ) -> dict[str, Any]:
     allowed = set(editable_fields(kind))
     problems = [
-        f"{name}: no such field; can be changed: {', '.join(sorted(allowed))}"
+        f"{name}: can't be changed, or no such field; can be changed: {', '.join(sorted(allowed))}"
         for name in changes
-        if name not in allowed and name not in values
+        if name not in allowed
     ]
     if problems:
         raise InvalidConfig(problems)

@@ -59,6 +59,13 @@ class RunNeedsCheckpoint(Refusal):
     sentence = _("This run needs a checkpoint that is not there yet: %(missing)s.")
 
 
+class ProjectIsArchived(Refusal):
+    """An archived project trains nothing."""
+
+    code = "project_archived"
+    sentence = _("This project is archived. Restore it to train.")
+
+
 class ClaimLost(Exception):  # noqa: N818  # like StopIteration: another attempt owns the run now
     """The run belongs to another attempt, or is over; nothing was written."""
 
@@ -125,11 +132,17 @@ def create_run(
 def repeat_run(*, run: Run, changes: Mapping[str, Any], by: User | None) -> Run:
     """The same run once more with `changes` to its config, outside of any round.
 
-    Raises InvalidConfig.
+    Raises InvalidConfig, ProjectIsArchived.
     """
+    _refuse_archived(run)
     config = changed_config(kind=run.kind, config=run.config, changes=changes)
     again = Run(project=run.project, kind=run.kind, config=config, repeats=run, created_by=by)
     return _insert(again, inputs_of(run))
+
+
+def _refuse_archived(run: Run) -> None:
+    if Project.objects.filter(pk=run.project_id, archived_at__isnull=False).exists():
+        raise ProjectIsArchived
 
 
 def inputs_of(run: Run) -> Inputs:
@@ -386,8 +399,9 @@ def resume_run(*, run: Run) -> Run:
     """Queue a failed or cancelled run again; it goes on from its last saved state.
 
     A round that had stopped at it goes on too. Raises RunNotResumable, also where the run's round
-    is over: such a run can be repeated.
+    is over: such a run can be repeated. Raises ProjectIsArchived.
     """
+    _refuse_archived(run)
     ended = Q(state__in=[Run.State.FAILED, Run.State.CANCELLED])
     in_time = Q(round=None) | Q(round__state__in=[Round.State.OPEN, Round.State.STOPPED])
     with transaction.atomic():

@@ -16,7 +16,7 @@ from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, runs
 from training.models import Checkpoint, Dataset, Run
 from training.plans import plan_of
-from training.rounds import ProjectIsArchived
+from training.runs import ProjectIsArchived
 
 
 class NothingToTrainOn(Refusal):

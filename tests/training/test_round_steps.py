@@ -256,7 +256,7 @@ def test_an_archived_project_trains_nothing(project: Project) -> None:
     factories.make_ranking(project)
     archive_project(project=project)
     assert rounds.start_due_rounds() == []
-    with pytest.raises(rounds.ProjectIsArchived):
+    with pytest.raises(runs.ProjectIsArchived):
         rounds.start_round(project=project)
 
 

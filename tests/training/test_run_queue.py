@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from labeling.models import Project
+from labeling.projects import archive_project
 from tests import factories
 from training import checkpoints, runs
 from training.models import Round, Run, RunMetric, RunSample
@@ -179,6 +180,25 @@ def test_repeating_with_a_wrong_value_says_what_would_be_right(project: Project)
         runs.repeat_run(run=run, changes={"fold": 3}, by=None)
     with pytest.raises(InvalidConfig):
         runs.repeat_run(run=run, changes={"base": "/etc"}, by=None)
+
+
+@pytest.mark.parametrize("name", ["role", "device", "preset"])
+def test_what_a_run_is_for_stays_as_it_was(project: Project, name: str) -> None:
+    run = make_run(project)
+    with pytest.raises(InvalidConfig):
+        runs.repeat_run(run=run, changes={name: run.config[name]}, by=None)
+
+
+def test_an_archived_project_repeats_and_resumes_nothing(project: Project) -> None:
+    make_run(project)
+    run = take()
+    assert run is not None
+    runs.fail(run, code="internal", values={})
+    archive_project(project=project)
+    with pytest.raises(runs.ProjectIsArchived):
+        runs.resume_run(run=run)
+    with pytest.raises(runs.ProjectIsArchived):
+        runs.repeat_run(run=run, changes={}, by=None)
 
 
 def test_ppo_without_a_reward_model_is_refused(project: Project) -> None:
