@@ -53,6 +53,10 @@ def explain(code: str, values: Mapping[str, Any]) -> str:
         ),
         "artifact_missing": _("The file “%(name)s” is not in the artifacts store any more."),
         "sampler_failed": _("The sampling process failed: %(message)s."),
+        "sampler_silent": _(
+            "The sampling process gave no answer for %(seconds)s seconds and was ended. It is "
+            "started again by itself."
+        ),
         "internal": _("An unexpected error: %(message)s"),
     }
     sentence = sentences.get(code)

@@ -24,6 +24,10 @@ from training.records import CompletionRow
 WAIT_SECONDS = 1.0
 """Between two calls of `meanwhile` while a request is worked on."""
 STOP_SECONDS = 5.0
+LOAD_LIMIT = 1800.0
+"""Seconds after which a model that is still not loaded never will be."""
+TOKENS_A_SECOND = 1.0
+"""Slower than any machine samples; with LOAD_LIMIT it bounds the wait for one request."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +80,7 @@ class Sampler:
             self._start()
         if self._loaded != base:
             load = {"op": "load", "base": base, "adapter": adapter}
-            self._ask(load, meanwhile)
+            self._ask(load, meanwhile, limit=LOAD_LIMIT)
             self._loaded = base
         request = {
             "op": "sample",
@@ -87,7 +91,8 @@ class Sampler:
             "temperature": temperature,
             "seed": seed,
         }
-        rows: list[CompletionRow] = self._ask(request, meanwhile)["completions"]
+        limit = LOAD_LIMIT + len(prompts) * samples * max_new_tokens / TOKENS_A_SECOND
+        rows: list[CompletionRow] = self._ask(request, meanwhile, limit=limit)["completions"]
         return rows
 
     def close(self) -> None:
@@ -116,14 +121,16 @@ class Sampler:
         )
         reader.start()
 
-    def _ask(self, request: dict[str, Any], meanwhile: Callable[[], object]) -> dict[str, Any]:
-        """Send one request and wait for its answer."""
+    def _ask(
+        self, request: dict[str, Any], meanwhile: Callable[[], object], *, limit: float
+    ) -> dict[str, Any]:
+        """Send one request and wait for its answer, at most `limit` seconds."""
         self._count += 1
         identity = str(self._count)
         self.used_at = time.monotonic()
         try:
             self._send({"id": identity, **request})
-            answer = self._wait_for(identity, meanwhile)
+            answer = self._wait_for(identity, meanwhile, limit)
         finally:
             if not self.running:
                 self.close()
@@ -137,12 +144,18 @@ class Sampler:
         if self._process is None or not self._process.say(json.dumps(request)):
             raise self._fallen()
 
-    def _wait_for(self, identity: str, meanwhile: Callable[[], object]) -> dict[str, Any]:
+    def _wait_for(
+        self, identity: str, meanwhile: Callable[[], object], limit: float
+    ) -> dict[str, Any]:
+        began = time.monotonic()
         while True:
             try:
                 line = self._answers.get(timeout=WAIT_SECONDS)
             except queue.Empty:
                 meanwhile()
+                if time.monotonic() - began > limit:
+                    self.close()
+                    raise SamplerError("sampler_silent", seconds=round(limit)) from None
                 continue
             if not line:
                 raise self._fallen()

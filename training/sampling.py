@@ -255,6 +255,7 @@ class Filler:
         """Sample a batch of one project's requests, writer by writer."""
 
         def keep_lease() -> None:
+            self._be_seen()
             if self._stopping.is_set() or not devices.renew(lease):
                 self.close()
                 raise Interrupted
