@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -259,7 +260,12 @@ def needs(loop: Loop) -> list[Need]:
 def _need_to_sample(loop: Loop) -> list[Need]:
     if not loop.request_error:
         return []
-    count = {"n": loop.requests_failed, "why": explain(loop.request_error, {"message": "?"})}
+    # A failed request keeps its code only; what the sentence names is the project's.
+    values = {
+        "path": loop.project.base_model or settings.MODEL,
+        "message": _("the sampling process's log says more"),
+    }
+    count = {"n": loop.requests_failed, "why": explain(loop.request_error, values)}
     sentence = _("Sampling failed for %(n)s prompts in the last days. %(why)s") % count
     return [Need(sentence=sentence, href=_to("project-settings", loop), verb=_("Settings"))]
 

@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from labeling.completions import fail_request
 from tests.factories import make_manager, make_project, make_prompt, make_ranking
 from tests.training.seeds import seed_loop
 from training.models import Device, Round, Run
@@ -111,3 +112,11 @@ def test_the_trends_are_there_as_csv(seeded, manager):
     wins = [line for line in lines if line.startswith("win_rate_over_base")]
     assert len(wins) == 2
     assert sum(line.startswith("rankings,") for line in lines) == 14
+
+
+def test_a_model_that_is_not_there_is_named_by_its_path(db):
+    project = make_project(base_model="some/nothing")
+    request = make_prompt(project).sample_requests.create(k=4)
+    fail_request(request=request, code="model_not_found")
+    said = " ".join(need.sentence for need in needs(loop_of(project)))
+    assert "There is no model at “some/nothing”." in said
