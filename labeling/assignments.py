@@ -31,7 +31,17 @@ from django.db.models.functions import Coalesce, Now
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Assignment, Completion, Project, Skip, User
+from labeling.models import (
+    Assignment,
+    Completion,
+    Membership,
+    Project,
+    Purpose,
+    Role,
+    Skip,
+    Slate,
+    User,
+)
 from labeling.refusals import Refusal
 
 TRIES = 3
@@ -64,24 +74,35 @@ class AlreadyDone(Refusal):
 def lease_next(*, project: Project, labeler: User) -> Assignment | None:
     """The labeler's own open slot, else the next free one; its lease starts anew. None: no work.
 
-    Never of a slate that this labeler ranked or skipped. By priority, then the oldest.
+    Never of a slate that this labeler ranked or skipped. By priority, then the oldest. Evaluation
+    slates are judged blind: they go to labelers, who don't see which model wrote what, and to
+    others only where a project has no labeler.
     """
     if project.archived_at is not None:
         return None
     mine = Assignment.objects.filter(
         project=project, labeler=labeler, state=Assignment.State.OPEN
     ).select_related("slate__prompt", "project")
+    blind = _judges_blind(project, labeler)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
-                if _take_next(project, labeler):
+                if _take_next(project, labeler, blind=blind):
                     return _with_token(mine.get(), labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
     return None
 
 
-def _take_next(project: Project, labeler: User) -> int:
+def _judges_blind(project: Project, user: User) -> bool:
+    """Whether `user` is a labeler here, or nobody is."""
+    labelers = Membership.objects.filter(
+        project=project, role=Role.LABELER, user__is_active=True
+    ).values_list("user_id", flat=True)
+    return user.pk in labelers or not labelers
+
+
+def _take_next(project: Project, labeler: User, *, blind: bool) -> int:
     """The one conditional UPDATE; how many rows it changed (0 or 1)."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
     held = Q(labeler=labeler)
@@ -94,6 +115,9 @@ def _take_next(project: Project, labeler: User) -> int:
         .order_by("-priority", "pk")
         .select_for_update(skip_locked=True)
     )
+    if not blind:
+        judged = Slate.objects.filter(pk=OuterRef("slate"), purpose=Purpose.EVALUATION)
+        next_free = next_free.exclude(Exists(judged))
     chosen = Coalesce(
         Subquery(slots.filter(held).values("pk")), Subquery(next_free.values("pk")[:1])
     )

@@ -21,7 +21,14 @@ from labeling.assignments import (
 from labeling.models import Assignment, Project, User
 from labeling.people import deactivate_user
 from labeling.projects import archive_project
-from tests.factories import make_labeler, make_project, make_prompt, make_ranking, make_slate
+from tests.factories import (
+    make_labeler,
+    make_member,
+    make_project,
+    make_prompt,
+    make_ranking,
+    make_slate,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -200,6 +207,21 @@ def test_a_deactivated_person_holds_nothing(project, ann, ben):
     assignment = lease_next(project=project, labeler=ann)
     deactivate_user(user=ann)
     assert lease_next(project=project, labeler=ben).pk == assignment.pk
+
+
+def test_evaluations_go_to_labelers_who_do_not_see_the_sources(project, ann):
+    make_slate(project, purpose="evaluation", priority=9)
+    training = make_slate(project)
+    for role in ("reviewer", "manager"):
+        held = lease_next(project=project, labeler=make_member(project, role))
+        assert held is None or held.slate == training
+    assert lease_next(project=project, labeler=ann).slate.purpose == "evaluation"
+
+
+def test_in_a_project_without_labelers_others_judge_its_evaluations(project):
+    slate = make_slate(project, purpose="evaluation")
+    deactivate_user(user=make_labeler(project))
+    assert lease_next(project=project, labeler=make_member(project, "reviewer")).slate == slate
 
 
 def test_an_archived_project_gives_nothing(project, ann):
