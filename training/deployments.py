@@ -65,6 +65,12 @@ def current_or_first(project: Project) -> Deployment:
         return Deployment.objects.current().select_related("checkpoint").get(project=project)
 
 
+def hold(deployment: Deployment) -> bool:
+    """Let nothing replace it until this transaction ends; False where something has already."""
+    held = Deployment.objects.current().select_for_update().filter(pk=deployment.pk)
+    return held.first() is not None
+
+
 def deploy(
     *, checkpoint: Checkpoint, by: User | None, evaluation: Evaluation | None = None
 ) -> Deployment:

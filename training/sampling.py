@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Count
 
 from labeling.completions import (
@@ -285,9 +286,7 @@ class Filler:
             for request in batch:
                 fail_request(request=request, code=error.code)
             return len(batch)
-        if deployments.current_or_first(project).pk != deployed.pk:
-            raise Interrupted  # the requests wait on, and the policy that answers now writes
-        _take_in(written, by_id, project)
+        _take_in(written, by_id, deployed)
         return len(batch)
 
     def _sampler_on(self, device: str) -> Sampler:
@@ -325,16 +324,22 @@ def _shares(
 def _take_in(
     written: Sequence[tuple[Writer, Sequence[Any]]],
     by_id: dict[str, SampleRequest],
-    project: Project,
+    deployed: Deployment,
 ) -> None:
-    """Hand the texts to labeling, request by request, each request's in a secret order."""
+    """Hand the texts to labeling, request by request, each request's in a secret order.
+
+    Raises Interrupted once something else than `deployed` answers: what is left waits on for it.
+    """
     by_request: dict[str, list[NewCompletion]] = defaultdict(list)
     for writer, rows in written:
         for row in rows:
-            by_request[row["prompt"]].append(_new_completion(row, writer, project))
+            by_request[row["prompt"]].append(_new_completion(row, writer, deployed.project))
     for identity, results in by_request.items():
         ordered = secret_order(results, key=f"request-{identity}")
-        record_completions(request=by_id[identity], results=ordered)
+        with transaction.atomic():
+            if not deployments.hold(deployed):
+                raise Interrupted
+            record_completions(request=by_id[identity], results=ordered)
 
 
 def _new_completion(row: Any, writer: Writer, project: Project) -> NewCompletion:

@@ -147,8 +147,8 @@ def test_what_somebody_waits_for_comes_first(
 def test_a_folder_that_is_no_model_fails_with_a_sentence(
     tiny_project: Project, filler: sampling.Filler, tmp_path: Path
 ) -> None:
-    (tmp_path / "nothing").mkdir()
-    project = update_project(project=tiny_project, base_model=str(tmp_path / "nothing"))
+    (tmp_path / "models" / "nothing").mkdir(parents=True)
+    project = update_project(project=tiny_project, base_model=str(tmp_path / "models" / "nothing"))
     add_prompts(project, 1)
     sampling.ask_for_stock(project)
     assert filler.fill(linger=0) == 1
@@ -187,8 +187,8 @@ def test_what_is_being_written_when_another_policy_is_deployed_is_written_by_tha
     project = tiny_project
     add_prompts(project, 2)
     sampling.ask_for_stock(project)
-    shutil.copytree(tiny_model, tmp_path / "other")
-    project = update_project(project=project, base_model=str(tmp_path / "other"))
+    shutil.copytree(tiny_model, tmp_path / "models" / "other")
+    project = update_project(project=project, base_model=str(tmp_path / "models" / "other"))
     other = checkpoints.outside_base(project)
     sample = Sampler.sample
 
