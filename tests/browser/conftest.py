@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request
 from pytest_django.live_server_helper import LiveServer
 
 from labeling.models import Project, User
 from tests.factories import make_labeler, make_project
 
-# Playwright runs an event loop in this thread, and Django then thinks it is called from one.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 PATIENCE = 10_000
 """Milliseconds: this machine may be busy."""
 
 NewPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for each process of pytest."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "These tests need Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -53,6 +28,7 @@ def new_page(browser: Browser, live_server: LiveServer) -> Iterator[NewPage]:
     test; `page.expected` lists parts of messages that are all right.
     """
     contexts: list[BrowserContext] = []
+    waiting: set[Request] = set()
     complaints: list[str] = []
     allowed: list[str] = []
 
@@ -73,6 +49,7 @@ def new_page(browser: Browser, live_server: LiveServer) -> Iterator[NewPage]:
             )
             context.set_default_timeout(PATIENCE)
             contexts.append(context)
+            watch(context, waiting)
         if user is not None:
             sign_in(context, live_server.url, user)
         allowed.extend(allow)
@@ -88,9 +65,36 @@ def new_page(browser: Browser, live_server: LiveServer) -> Iterator[NewPage]:
 
     yield opened
     for context in contexts:
-        context.close()
+        let_go(context, waiting)
     unexpected = [text for text in complaints if not any(part in text for part in allowed)]
     assert unexpected == []
+
+
+def watch(context: BrowserContext, waiting: set[Request]) -> None:
+    """Keep in `waiting` what the context has asked for and not yet been answered."""
+
+    def asked(request: Request) -> None:
+        waiting.add(request)
+
+    def answered(request: Request) -> None:
+        waiting.discard(request)
+
+    context.on("request", asked)
+    context.on("requestfinished", answered)
+    context.on("requestfailed", answered)
+
+
+def let_go(context: BrowserContext, waiting: set[Request]) -> None:
+    """Close a context once the server has answered it; a closing page's beacon goes nowhere.
+
+    Else a draft may be written while the test's database is emptied.
+    """
+    deadline = time.monotonic() + PATIENCE / 1000
+    while waiting and context.pages and time.monotonic() < deadline:
+        context.pages[0].wait_for_timeout(20)
+    waiting.clear()
+    context.set_offline(True)
+    context.close()
 
 
 def sign_in(context: BrowserContext, url: str, user: User) -> None:
