@@ -66,6 +66,7 @@ def raising(error: Exception, times: int, then: Any = None) -> Any:
     return act
 
 
+@pytest.mark.django_db(transaction=True)  # the connection is opened anew
 def test_a_database_that_is_away_for_a_moment_fails_no_run(
     claimed: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_database_that_is_away_for_a_moment_fails_no_run(
     assert claimed.deaths == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_database_that_stays_away_leaves_the_run_to_lapse(
     claimed: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +136,7 @@ def test_an_attempt_that_was_overtaken_spoils_no_checkpoint(project: Project) ->
     assert stored.read_text() == f'{{"run": {old.pk}}}'
 
 
+@pytest.mark.django_db(transaction=True)
 def test_sampling_outlives_a_database_that_is_away_for_a_moment(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
