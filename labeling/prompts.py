@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -266,16 +266,6 @@ def _row(
         imported=imported,
         created_by=by,
     )
-
-
-def in_order(project: Project) -> Iterator[Prompt]:
-    """Live prompts in the order they were added, for exports. Constant memory."""
-    last = 0
-    while page := list(
-        Prompt.objects.live().filter(project=project, pk__gt=last).order_by("pk")[:BATCH]
-    ):
-        yield from page
-        last = page[-1].pk
 
 
 def withdraw_prompt(*, prompt: Prompt) -> None:

@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling import assignments
-from labeling.api.permissions import RANKERS, ProjectView, Rule, Scope
+from labeling.api.permissions import ProjectView, Rule, Scope
 from labeling.api.prompts import MessageSerializer
-from labeling.models import Assignment
+from labeling.models import RANKERS, Assignment
 
 
 class ShownCompletionSerializer(serializers.Serializer[Any]):

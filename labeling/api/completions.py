@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.pagination import OldestFirst
-from labeling.api.permissions import READERS, ProjectView, Rule, Scope
-from labeling.models import Completion, Source
+from labeling.api.permissions import ProjectView, Rule, Scope
+from labeling.models import READERS, Completion, Source
 
 
 class SourceSerializer(serializers.ModelSerializer[Source]):

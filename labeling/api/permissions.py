@@ -36,9 +36,6 @@ class Scope(StrEnum):
 
 
 EVERYONE = tuple(Role)
-RANKERS = (Role.LABELER, Role.REVIEWER, Role.MANAGER)
-READERS = (Role.RESEARCHER, Role.REVIEWER, Role.MANAGER)
-"""Who sees which model wrote what, here as on the pages."""
 MANAGERS = (Role.MANAGER,)
 
 

@@ -11,9 +11,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from labeling import comparisons
-from labeling.api.permissions import READERS, ProjectView, Rule, Scope
+from labeling.api.permissions import ProjectView, Rule, Scope
 from labeling.formats import preferences
-from labeling.models import Purpose, Ranking, Split
+from labeling.models import READERS, Purpose, Ranking, Split
 
 BLOCK = 64 * 1024
 """Characters that go out at once: fewer, larger writes."""

@@ -16,8 +16,8 @@ from rest_framework.response import Response
 
 from labeling import prompts
 from labeling.api.pagination import OldestFirst
-from labeling.api.permissions import MANAGERS, READERS, ProjectView, Rule, Scope
-from labeling.models import Prompt, Split
+from labeling.api.permissions import MANAGERS, ProjectView, Rule, Scope
+from labeling.models import READERS, Prompt, Split
 
 MOST_ROWS = 1000
 MOST_ERRORS = 100

@@ -15,8 +15,8 @@ from rest_framework.response import Response
 
 from labeling import rankings
 from labeling.api.pagination import OldestFirst
-from labeling.api.permissions import EVERYONE, RANKERS, ProjectView, Rule, Scope
-from labeling.models import Assignment, Purpose, Ranking, Role
+from labeling.api.permissions import EVERYONE, ProjectView, Rule, Scope
+from labeling.models import RANKERS, Assignment, Purpose, Ranking, Role
 from labeling.whole_numbers import small_int
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from django.utils.translation import gettext as _
@@ -88,16 +87,3 @@ def _wide(found: int, wanted: int) -> str:
         "put fields that hold the separator in quotes"
     )
     return sentence % {"found": found, "wanted": wanted}
-
-
-def write(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> Iterator[str]:
-    """A header and a row for each. What `read` gives back is equal, as texts."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(row)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from django.utils.translation import gettext as _
@@ -34,9 +34,3 @@ def _parsed(line: Line) -> Row | Problem:
     if isinstance(value, list):
         return Problem(line.number, _("is a list; write one object a line, without [ and ]"))
     return Problem(line.number, _('is not an object; write {"prompt": "…"}'))
-
-
-def write(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
-    """A line for each row. What `read` gives back is equal."""
-    for row in rows:
-        yield json.dumps(row, ensure_ascii=False) + "\n"

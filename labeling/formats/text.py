@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from labeling.formats.lines import Problem, Row, text_lines
@@ -15,9 +15,3 @@ def read(file: BinaryIO) -> Iterator[Row | Problem]:
             yield line
         elif line.text.strip():
             yield Row(line.number, {"prompt": line.text.strip()})
-
-
-def write(texts: Iterable[str]) -> Iterator[str]:
-    """A line for each text; line breaks inside one become spaces."""
-    for text in texts:
-        yield " ".join(text.splitlines()) + "\n"

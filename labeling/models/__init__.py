@@ -3,12 +3,23 @@
 from labeling.models.assignments import Assignment, Skip
 from labeling.models.completions import Completion, SampleRequest, Source
 from labeling.models.demonstrations import Demonstration
-from labeling.models.people import Invitation, Membership, Role, SignInLink, Token, User
+from labeling.models.people import (
+    RANKERS,
+    READERS,
+    Invitation,
+    Membership,
+    Role,
+    SignInLink,
+    Token,
+    User,
+)
 from labeling.models.prompts import Import, ImportProblem, Project, Prompt, Split
 from labeling.models.rankings import Draft, RankedCompletion, Ranking
 from labeling.models.slates import Purpose, Slate, SlateCompletion
 
 __all__ = [
+    "RANKERS",
+    "READERS",
     "Assignment",
     "Completion",
     "Demonstration",

@@ -39,6 +39,11 @@ class Role(models.TextChoices):
     RESEARCHER = "researcher", _("Researcher")
 
 
+RANKERS = (Role.LABELER, Role.REVIEWER, Role.MANAGER)
+READERS = (Role.REVIEWER, Role.MANAGER, Role.RESEARCHER)
+"""Who sees which model wrote what, on the pages as over REST."""
+
+
 class Membership(models.Model):
     """A person's role in a project. A superuser needs none."""
 

@@ -13,8 +13,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Project, Role
-from labeling.views.access import RANKERS, READERS, role_in
+from labeling.models import RANKERS, READERS, Project, Role
+from labeling.views.access import role_in
 
 register = template.Library()
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-RANKERS = (Role.LABELER, Role.REVIEWER, Role.MANAGER)
-READERS = (Role.REVIEWER, Role.MANAGER, Role.RESEARCHER)
-
 
 class SignedIn(HttpRequest):
     """A request of somebody who is signed in."""

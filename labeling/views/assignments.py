@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labeling import assignments, rankings
 from labeling.forms.rankings import SkipForm
-from labeling.models import Assignment, Project, Ranking, SampleRequest
+from labeling.models import RANKERS, Assignment, Project, Ranking, SampleRequest
 from labeling.refusals import Refusal
-from labeling.views.access import RANKERS, SignedIn, project_for, signed_in
+from labeling.views.access import SignedIn, project_for, signed_in
 
 LETTERS = "ABCDEFGHI"
 SHOWN_TURNS = 3

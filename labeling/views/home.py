@@ -7,8 +7,18 @@ from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from labeling.models import Assignment, Membership, Project, Prompt, Ranking, Role, User
-from labeling.views.access import RANKERS, READERS, SignedIn, may_create_projects, signed_in
+from labeling.models import (
+    RANKERS,
+    READERS,
+    Assignment,
+    Membership,
+    Project,
+    Prompt,
+    Ranking,
+    Role,
+    User,
+)
+from labeling.views.access import SignedIn, may_create_projects, signed_in
 
 
 def _count(queryset: QuerySet, project_field: str) -> Coalesce:  # type: ignore[type-arg]  # any model's rows

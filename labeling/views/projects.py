@@ -11,15 +11,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import projects
 from labeling.forms.projects import ProjectForm
-from labeling.models import Role
-from labeling.views.access import (
-    READERS,
-    SignedIn,
-    may_create_projects,
-    project_for,
-    role_in,
-    signed_in,
-)
+from labeling.models import READERS, Role
+from labeling.views.access import SignedIn, may_create_projects, project_for, role_in, signed_in
 
 
 @signed_in

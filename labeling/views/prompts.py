@@ -18,9 +18,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import imports, prompts, uploads
 from labeling.forms.prompts import ImportForm
-from labeling.models import Import, Prompt, Role, Split
+from labeling.models import READERS, Import, Prompt, Role, Split
 from labeling.refusals import Refusal
-from labeling.views.access import READERS, SignedIn, project_for, role_in, signed_in
+from labeling.views.access import SignedIn, project_for, role_in, signed_in
 
 PAGE = 50
 

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import assignments, rankings
 from labeling.forms.rankings import DraftForm, ranks_in, seconds_in
-from labeling.models import Assignment, Ranking
+from labeling.models import RANKERS, Assignment, Ranking
 from labeling.refusals import Refusal
-from labeling.views.access import RANKERS, SignedIn, project_for, signed_in
+from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.assignments import (
     LETTERS,
     assignment_for,

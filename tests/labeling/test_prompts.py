@@ -13,7 +13,6 @@ from labeling.prompts import (
     NewPrompt,
     PromptRefused,
     add_prompts,
-    in_order,
     messages_of,
     restore_prompt,
     split_for,
@@ -110,14 +109,6 @@ def test_it_refuses_what_is_not_a_prompt(value):
 def test_markup_control_characters_and_right_to_left_marks_are_kept_as_they_are():
     text = "<script>alert(1)</script>\u202eabc\u0007 & \U0001f600"
     assert make_prompt(make_project(), text).text == text
-
-
-def test_prompts_are_read_in_order_and_page_by_page(django_assert_num_queries):
-    project = make_project()
-    add_prompts(project=project, rows=[new(f"Question {number}") for number in range(1100)])
-    with django_assert_num_queries(4):
-        texts = [prompt.text for prompt in in_order(project)]
-    assert texts == [f"Question {number}" for number in range(1100)]
 
 
 def test_a_withdrawn_prompt_is_not_given_out_and_comes_back():

@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.pagination import NewestFirst
-from labeling.api.permissions import READERS, ProjectView, Rule, Scope
+from labeling.api.permissions import ProjectView, Rule, Scope
+from labeling.models import READERS
 from training.models import Dataset
 
 

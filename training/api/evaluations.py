@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.pagination import NewestFirst, OldestFirst
-from labeling.api.permissions import READERS, ProjectView, Rule, Scope
+from labeling.api.permissions import ProjectView, Rule, Scope
 from labeling.api.prompts import MessageSerializer
+from labeling.models import READERS
 from training.evaluations import NUMBERS
 from training.gate import gate_of
 from training.models import Evaluation, EvaluationText

@@ -7,7 +7,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling.api.permissions import MANAGERS, READERS, ProjectView, Rule, Scope
+from labeling.api.permissions import MANAGERS, ProjectView, Rule, Scope
+from labeling.models import READERS
 from training import plans
 from training.models import Plan
 

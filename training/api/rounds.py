@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.pagination import NewestFirst
-from labeling.api.permissions import MANAGERS, READERS, ProjectView, Rule, Scope
+from labeling.api.permissions import MANAGERS, ProjectView, Rule, Scope
+from labeling.models import READERS
 from training import rounds
 from training.api.evaluations import EvaluationSerializer
 from training.api.runs import RunSerializer

@@ -15,7 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.pagination import NewestFirst
-from labeling.api.permissions import MANAGERS, READERS, ProjectView, Rule, Scope
+from labeling.api.permissions import MANAGERS, ProjectView, Rule, Scope
+from labeling.models import READERS
 from training import runs, single_runs
 from training.models import Run
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labeling.models import Project, Role
-from labeling.views.access import READERS, SignedIn, project_for, role_in, signed_in
+from labeling.models import READERS, Project, Role
+from labeling.views.access import SignedIn, project_for, role_in, signed_in
 
 __all__ = ["Place", "SignedIn", "managed_project", "place_of", "signed_in", "whole_number"]
 
