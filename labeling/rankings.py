@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +20,7 @@ from labeling.assignments import LeaseExpired, refuse_strangers
 from labeling.models import (
     Assignment,
     Draft,
+    Project,
     RankedCompletion,
     Ranking,
     Slate,
@@ -126,6 +127,7 @@ def correct_ranking(
         share_writers_lock()
         stands = Ranking.objects.filter(pk=ranking.pk, is_current=True)
         if ranks_of(ranking) == dense and stands.exists():
+            Draft.objects.filter(slate=ranking.slate_id, labeler=labeler).delete()
             return ranking
         if stands.update(is_current=False):
             fresh = _store(ranking.assignment, labeler, dense, seconds, replaces=ranking)
@@ -228,6 +230,39 @@ def save_draft(*, slate: Slate, labeler: User, sequence: int, content: Mapping[s
 def draft_of(*, slate: Slate, labeler: User) -> Draft | None:
     """What this labeler had ranked of the slate, if it was not submitted."""
     return Draft.objects.filter(slate=slate, labeler=labeler).first()
+
+
+def unsaved_ranks(ranking: Ranking) -> dict[int, int]:
+    """Ranks by completion id that the labeler sent for the slate besides `ranking`, never stored.
+
+    Empty where there are none, or none for all completions, or they say the same.
+    """
+    draft = draft_of(slate=ranking.slate, labeler=ranking.labeler)
+    kept = {} if draft is None else drafted_ranks(draft)
+    try:
+        dense = dense_ranks(slate_id=ranking.slate_id, ranks=kept)
+    except BadRanks:
+        return {}
+    return {} if dense == ranks_of(ranking) else dense
+
+
+def drafted_ranks(draft: Draft) -> dict[int, int]:
+    """The ranks by completion id that a draft holds."""
+    return {int(pk): rank for pk, rank in draft.content.get("ranks", {}).items()}
+
+
+def too_late(*, project: Project, labeler: User) -> QuerySet[Draft]:
+    """What the labeler had ranked when somebody else had finished the slate: kept, to be read."""
+    own = Ranking.objects.current().filter(slate=OuterRef("slate"), labeler=labeler)
+    to_be_had = Assignment.objects.filter(slate=OuterRef("slate"), state=Assignment.State.OPEN)
+    return (
+        Draft.objects.filter(labeler=labeler, slate__project=project)
+        .exclude(Exists(own))
+        .exclude(Exists(to_be_had))
+        .select_related("slate__prompt")
+        .prefetch_related("slate__items__completion")
+        .order_by("-updated_at")
+    )
 
 
 def _put_draft(slate_id: int, labeler: User, sequence: int, content: dict[str, Any]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
@@ -13,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import assignments, rankings
 from labeling.forms.rankings import DraftForm, ranks_in, seconds_in
-from labeling.models import RANKERS, Assignment, Ranking
+from labeling.models import RANKERS, Assignment, Draft, Ranking
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.assignments import (
@@ -102,9 +104,21 @@ def my_rankings(request: SignedIn, slug: str) -> HttpResponse:
     )
     page = Paginator(mine, PAGE).get_page(request.GET.get("page"))
     rows = [{"ranking": ranking, "order": order_of(ranking)} for ranking in page]
-    return render(
-        request, "labeling/my_rankings.html", {"project": project, "page": page, "rows": rows}
-    )
+    drafts = rankings.too_late(project=project, labeler=request.user)[:PAGE]
+    late = [{"draft": draft, "texts": _by_rank(draft)} for draft in drafts]
+    shown = {"project": project, "page": page, "rows": rows, "late": late}
+    return render(request, "labeling/my_rankings.html", shown)
+
+
+def _by_rank(draft: Draft) -> list[dict[str, object]]:
+    """The completions that a draft had placed, best first."""
+    ranks = rankings.drafted_ranks(draft)
+    texts = [
+        {"rank": ranks[item.completion_id], "text": item.completion.text}
+        for item in draft.slate.items.all()
+        if item.completion_id in ranks
+    ]
+    return sorted(texts, key=itemgetter("rank"))
 
 
 def order_of(ranking: Ranking) -> str:
@@ -131,7 +145,10 @@ def ranking(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     project = project_for(request, slug, *RANKERS)
     own = Ranking.objects.filter(slate__project=project, labeler=request.user)
     found = get_object_or_404(own.select_related("slate__prompt", "assignment"), pk=pk)
-    chosen = ranks_in(request.POST) if request.method == "POST" else rankings.ranks_of(found)
+    unsaved = rankings.unsaved_ranks(found) if found.is_current else {}
+    chosen = unsaved or rankings.ranks_of(found)
+    if request.method == "POST":
+        chosen = ranks_in(request.POST)
     problem = ""
     if request.method == "POST":
         try:
@@ -148,6 +165,7 @@ def ranking(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "project": project,
         "ranking": found,
         "problem": problem,
+        "unsaved": bool(unsaved) and request.method == "GET",
         "items": [
             {"letter": letter, "completion": completion, "rank": chosen.get(completion.pk)}
             for letter, completion in zip(LETTERS, completions, strict=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -205,6 +206,34 @@ def test_a_correction_stands_in_the_place_of_the_ranking_which_is_kept(client, p
     assert [ranks_of(fresh)[c.pk] for c in completions] == [4, 3, 2, 1]
     assert "stands now" in page.content.decode()
     assert "You corrected this one later" in client.get(where).content.decode()
+
+
+def test_ranks_sent_from_another_tab_are_offered_where_one_corrects(client, project, assignment):
+    client.post(address("submission", assignment), sent(assignment))
+    client.post(address("submission", assignment), sent(assignment, (4, 3, 2, 1)))
+    where = reverse("ranking", args=[project.slug, Ranking.objects.get().pk])
+    page = client.get(where)
+    assert "You sent other ranks for this later" in page.content.decode()
+    assert [item["rank"] for item in page.context["items"]] == [4, 3, 2, 1]
+    fields = sent(assignment, (1, 2, 3, 4))
+    client.post(where, fields)
+    assert not Draft.objects.exists()
+    assert "You sent other ranks" not in client.get(where).content.decode()
+    assert Ranking.objects.count() == 1
+
+
+def test_what_came_too_late_can_be_read_in_my_rankings(client, project, assignment):
+    where = reverse("my-rankings", args=[project.slug])
+    late = sent(assignment, (2, 1, 3, 4))
+    assert "too late" not in client.get(where).content.decode()
+    Assignment.objects.update(lease_expires_at=timezone.now() - timedelta(hours=1))
+    other = make_labeler(project, "quick")
+    make_ranking(project, other)
+    assert client.post(address("submission", assignment), late).status_code == 409
+    page = client.get(where)
+    assert "Kept, but too late" in page.content.decode()
+    assert [text["rank"] for text in page.context["late"][0]["texts"]] == [1, 2, 3, 4]
+    assert page.context["late"][0]["texts"][0]["text"] == shown(assignment)[1].text
 
 
 def test_my_rankings_are_listed_in_the_letters_that_were_shown(client, project, labeler):
