@@ -1,6 +1,6 @@
 """Addresses, one prefix a noun. A slug has no "~", so `projects/~new/` is nobody's project."""
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 
 from labeling.views import (
@@ -8,6 +8,7 @@ from labeling.views import (
     assignments,
     home,
     invitations,
+    kept_forms,
     people,
     projects,
     prompts,
@@ -40,11 +41,7 @@ of_project: list[URLPattern | URLResolver] = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
-    path(
-        "sign-in/",
-        LoginView.as_view(template_name="labeling/sign_in.html", redirect_authenticated_user=True),
-        name="sign-in",
-    ),
+    path("sign-in/", kept_forms.SignIn.as_view(), name="sign-in"),
     path("sign-in/<str:secret>/", sign_in.sign_in_link, name="sign-in-link"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("invitations/<str:secret>/", invitations.invitation, name="invitation"),

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
 from labeling.models import Membership, Project, Role, User
+from labeling.views.kept_forms import sign_in_and_keep
 
 if TYPE_CHECKING:
     from django_htmx.middleware import HtmxDetails
@@ -32,7 +33,7 @@ def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespon
     """Let only signed-in people in; others are led to the sign-in page.
 
     A request by htmx or by a script gets 401 instead: the page it comes from stays as it is, with
-    what was entered, and says so.
+    what was entered, and says so. A form sent without scripts is kept in the sign-in page.
     """
 
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
@@ -40,6 +41,8 @@ def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespon
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed just above
         if request.headers.get("HX-Request"):
             return HttpResponse(status=401)
+        if request.method == "POST":
+            return sign_in_and_keep(request)
         return redirect_to_login(request.get_full_path())
 
     update_wrapper(guarded, view)

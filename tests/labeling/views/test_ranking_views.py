@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from datetime import timedelta
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
@@ -16,7 +18,7 @@ from labeling.assignments import lease_next, shown
 from labeling.models import Assignment, Draft, Ranking
 from labeling.rankings import ranks_of
 from labeling.templatetags.texts import visible_text
-from tests.factories import make_labeler, make_project, make_ranking, make_slate
+from tests.factories import PASSWORD, make_labeler, make_project, make_ranking, make_slate
 
 pytestmark = pytest.mark.django_db
 
@@ -266,3 +268,40 @@ def test_a_script_without_a_session_gets_401_and_the_page_stays_as_it_is(project
     response = Client().get(reverse("rank", args=[project.slug]), headers={"HX-Request": "true"})
     assert response.status_code == 401
     assert response.content == b""
+
+
+def fields_of(html):
+    """Names and values of a page's hidden inputs, as a browser would send them."""
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html)
+    return {name: unescape(value) for name, value in found}
+
+
+def test_without_scripts_a_ranking_sent_after_the_session_ended_is_kept(client, assignment):
+    ranks = sent(assignment, reason='"<b>&\nline two')
+    assignment.labeler.set_password(PASSWORD)
+    assignment.labeler.save()
+    client.logout()
+    kept = client.post(address("submission", assignment), ranks)
+    assert kept.status_code == 401
+    assert "Your session has ended" in kept.content.decode()
+    who = {"username": assignment.labeler.username, "password": "not this one"}
+    wrong = client.post(reverse("sign-in"), fields_of(kept.content.decode()) | who)
+    who["password"] = PASSWORD
+    again = client.post(reverse("sign-in"), fields_of(wrong.content.decode()) | who)
+    html = again.content.decode()
+    assert f'action="{address("submission", assignment)}"' in html
+    fields = fields_of(html)
+    assert fields["reason"] == ranks["reason"]
+    assert client.post(address("submission", assignment), fields).status_code == 302
+    assert Ranking.objects.count() == 1
+
+
+def test_a_kept_form_is_sent_nowhere_else(client):
+    page = client.post(reverse("sign-in"), {"next": "https://evil.example/", "kept-a": "1"})
+    assert 'action="/"' in page.content.decode()
+
+
+def test_a_password_is_never_kept(assignment):
+    page = Client().post(reverse("account"), {"new_password1": "purple otters dance"})
+    assert page.status_code == 401
+    assert "purple otters" not in page.content.decode()
