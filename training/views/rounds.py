@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -150,36 +151,37 @@ def _state_without_run(shown: Round, step: Round.Step, order: list[Round.Step]) 
 @require_POST
 def round_resume(request: SignedIn, slug: str, number: int) -> HttpResponse:
     """Go on from the failed step."""
-    shown = get_object_or_404(Round, project=managed_project(request, slug), number=number)
-    try:
-        resume_round(round_=shown)
-        messages.success(request, _("The round goes on from its failed step."))
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
-    return redirect("round", slug=slug, number=number)
+    return _act(request, slug, number, resume_round, _("The round goes on from its failed step."))
 
 
 @signed_in
 @require_POST
 def round_cancel(request: SignedIn, slug: str, number: int) -> HttpResponse:
     """End the round; what its finished steps made is kept."""
-    shown = get_object_or_404(Round, project=managed_project(request, slug), number=number)
-    try:
-        cancel_round(round_=shown)
-        messages.success(request, _("The round is cancelled. What it had made is kept."))
-    except Refusal as refusal:
-        messages.error(request, refusal.message)
-    return redirect("round", slug=slug, number=number)
+    said = _("The round is cancelled. What it had made is kept.")
+    return _act(request, slug, number, cancel_round, said)
 
 
 @signed_in
 @require_POST
 def round_refuse(request: SignedIn, slug: str, number: int) -> HttpResponse:
     """Decide against the policy that waits."""
+    said = _("Not deployed. The present policy goes on answering.")
+    return _act(request, slug, number, refuse_round, said)
+
+
+class _Verb(Protocol):
+    """What can be done to a round."""
+
+    def __call__(self, *, round_: Round) -> Round: ...
+
+
+def _act(request: SignedIn, slug: str, number: int, verb: _Verb, said: str) -> HttpResponse:
+    """Do it, say so or why not, and show the round."""
     shown = get_object_or_404(Round, project=managed_project(request, slug), number=number)
     try:
-        refuse_round(round_=shown)
-        messages.success(request, _("Not deployed. The present policy goes on answering."))
+        verb(round_=shown)
+        messages.success(request, said)
     except Refusal as refusal:
         messages.error(request, refusal.message)
     return redirect("round", slug=slug, number=number)
