@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render, resolve_url
 
@@ -17,11 +17,13 @@ Fields = list[tuple[str, str]]
 
 
 def sign_in_and_keep(request: HttpRequest) -> HttpResponse:
-    """The sign-in page (401) with what was posted in it."""
+    """The sign-in page (401) with what was posted in it; led there where nothing is to be kept."""
     fields = _worth_keeping(request.POST)
+    if not fields:
+        return redirect_to_login(resolve_url("home"))
     page = {
         "form": AuthenticationForm(request),
-        "next": request.get_full_path() if fields else resolve_url("home"),
+        "next": request.get_full_path(),
         "kept": fields,
     }
     return render(request, "labeling/sign_in.html", page, status=401)
