@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -144,19 +144,20 @@ def ready_slates(project: Project) -> int:
 
 
 def request_samples(
-    *, project: Project, policy_since: datetime | None = None
+    *, project: Project, since: datetime | None = None, anew: bool = False
 ) -> list[SampleRequest]:
     """Ask for as many slates as are missing from the stock; the requests made now.
 
     Prompts come by priority, then in shuffled order, evaluation prompts never; first those that
-    were never ranked, then those whose slates are all done and older than the policy that
-    samples now (`policy_since`; None: since the newest policy's source was made).
+    were never ranked, then those whose slates are all done and older than `since`: when the
+    policy that samples now was deployed, None where none ever was. `anew`: where all of them have
+    newer slates by now, those with the fewest come again.
     """
     if project.archived_at is not None or _missing(project) <= 0:
         return []  # the usual answer takes no lock
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)
-        prompts = _next_prompts(project, _missing(project), policy_since)
+        prompts = _next_prompts(project, _missing(project), since=since, anew=anew)
         return SampleRequest.objects.bulk_create(
             SampleRequest(prompt=prompt, k=project.k) for prompt in prompts
         )
@@ -178,7 +179,9 @@ def _failed(project: Project) -> QuerySet[SampleRequest]:
     ).exclude(error_code="withdrawn")
 
 
-def _next_prompts(project: Project, count: int, policy_since: datetime | None) -> list[Prompt]:
+def _next_prompts(
+    project: Project, count: int, *, since: datetime | None, anew: bool
+) -> list[Prompt]:
     """The next prompts to be sampled for."""
     mine = {"prompt": OuterRef("pk")}
     slates = Slate.objects.filter(**mine, purpose=Purpose.TRAINING, withdrawn_at=None)
@@ -191,23 +194,26 @@ def _next_prompts(project: Project, count: int, policy_since: datetime | None) -
         .order_by("-priority", "shuffle", "pk")
     )
     prompts = list(free.exclude(Exists(slates))[:count])
-    if policy_since is None:
-        policies = Source.objects.filter(project=project, kind=Source.Kind.POLICY)
-        policy_since = policies.aggregate(newest=Max("created_at"))["newest"]
-    if len(prompts) < count and policy_since is not None:
-        unranked = Assignment.objects.filter(
-            slate__prompt=OuterRef("pk"),
-            state=Assignment.State.OPEN,
-            priority__gt=DEMOTED // 2,
-            slate__purpose=Purpose.TRAINING,
-        )
-        again = (
-            free.filter(Exists(slates))
-            .exclude(Exists(slates.filter(created_at__gte=policy_since)))
-            .exclude(Exists(unranked))
-        )
-        prompts += again[: count - len(prompts)]
-    return prompts
+    if len(prompts) == count or (since is None and not anew):
+        return prompts
+    unranked = Assignment.objects.filter(
+        slate__prompt=OuterRef("pk"),
+        state=Assignment.State.OPEN,
+        priority__gt=DEMOTED // 2,
+        slate__purpose=Purpose.TRAINING,
+    )
+    counted = Q(slates__purpose=Purpose.TRAINING, slates__withdrawn_at=None)
+    if since is not None:
+        counted &= Q(slates__created_at__gte=since)
+    again = (
+        free.filter(Exists(slates))
+        .exclude(Exists(unranked))
+        .annotate(newer=Count("slates", filter=counted))
+        .order_by("newer", "-priority", "shuffle", "pk")
+    )
+    if not anew:
+        again = again.filter(newer=0)
+    return prompts + list(again[: count - len(prompts)])
 
 
 def ask_now(*, prompt: Prompt, k: int, seconds: float) -> SampleRequest:

@@ -282,6 +282,15 @@ def new_rankings(project: Project) -> int:
     return max(now - (last.rankings_at_start if last is not None else 0), 0)
 
 
+def wants_rankings(project: Project) -> bool:
+    """Whether a round waits for rankings: by the project's rule, or since the last had too few."""
+    wanted = plan_of(project).after_rankings or 0
+    last = project.rounds.order_by("-number").first()
+    if last is not None and last.state == Round.State.NEEDS_RANKINGS:
+        wanted = max(wanted, last.rankings_needed or 0)
+    return new_rankings(project) < wanted
+
+
 def due(project: Project) -> Round.Trigger | None:
     """Which of the project's rules asks for a round now; None: none does."""
     plan = plan_of(project)

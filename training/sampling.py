@@ -28,7 +28,7 @@ from labeling.completions import (
     waiting_requests,
 )
 from labeling.models import Project, SampleRequest
-from training import deployments, devices, work
+from training import deployments, devices, rounds, work
 from training.apart import apart
 from training.blinding import secret_order
 from training.database import TROUBLE, mend
@@ -68,10 +68,13 @@ class Interrupted(Exception):  # noqa: N818  # a state of affairs, not a fault
 
 
 def ask_for_stock(project: Project) -> list[SampleRequest]:
-    """Ask for as many slates as the project keeps ready and has not."""
+    """Ask for as many slates as the project keeps ready and has not.
+
+    Where the next round waits for more rankings than the prompts have given, they come again.
+    """
     deployed = deployments.current_or_first(project)
     since = None if deployed.kind == Deployment.Kind.FIRST else deployed.deployed_at
-    return request_samples(project=project, policy_since=since)
+    return request_samples(project=project, since=since, anew=rounds.wants_rankings(project))
 
 
 def ask_for_all_stocks() -> None:

@@ -115,22 +115,40 @@ def test_all_ranked_prompts_come_again_once_there_is_a_newer_policy():
     make_ranking(project, ann)
     assert request_samples(project=project) == []
     make_source(project, "policy 1", Source.Kind.POLICY)
-    (again,) = request_samples(project=project)
+    assert request_samples(project=project) == [], "made, but not deployed"
+    deployed = timezone.now()
+    (again,) = request_samples(project=project, since=deployed)
     assert again.prompt == slate.prompt
     fulfil(again)
     make_ranking(project, ann)
-    assert request_samples(project=project) == []
+    assert request_samples(project=project, since=deployed) == []
     later = timezone.now() + timedelta(seconds=1)
-    assert len(request_samples(project=project, policy_since=later)) == 1
+    assert len(request_samples(project=project, since=later)) == 1
 
 
 def test_prompts_that_were_never_ranked_come_first():
     project = make_project(slates_ahead=1)
     make_slate(project)
     make_ranking(project)
-    make_source(project, "policy 1", Source.Kind.POLICY)
     fresh = make_prompt(project, priority=-5)
-    assert [request.prompt for request in request_samples(project=project)] == [fresh]
+    (request,) = request_samples(project=project, since=timezone.now(), anew=True)
+    assert request.prompt == fresh
+
+
+@pytest.mark.parametrize("deployed", [False, True])
+def test_where_more_rankings_are_wanted_prompts_with_the_fewest_slates_come_again(deployed):
+    project = make_project(slates_ahead=1)
+    prompts = {make_prompt(project), make_prompt(project, priority=1)}
+    ann = make_labeler(project)
+    since = timezone.now() if deployed else None
+    asked = []
+    for _ in range(6):
+        (request,) = request_samples(project=project, since=since, anew=True)
+        asked.append(request.prompt)
+        fulfil(request)
+        make_ranking(project, ann)
+    assert all(set(asked[start : start + 2]) == prompts for start in (0, 2, 4))
+    assert request_samples(project=project, since=since) == []
 
 
 def test_slates_of_a_former_policy_are_no_stock_any_more():

@@ -120,6 +120,18 @@ def test_too_few_rankings_end_the_round_and_say_how_many(project: Project) -> No
     round_ = Round.objects.get()
     assert round_.state == Round.State.NEEDS_RANKINGS
     assert round_.rankings_needed == 18
+    update_plan(project=project, after_rankings=None)
+    assert rounds.wants_rankings(project)
+
+
+def test_rankings_are_wanted_until_the_rule_is_met(project: Project) -> None:
+    update_plan(project=project, after_rankings=3)
+    assert rounds.wants_rankings(project)
+    for _ in range(3):
+        factories.make_ranking(project)
+    assert not rounds.wants_rankings(project)
+    update_plan(project=project, after_rankings=None)
+    assert not rounds.wants_rankings(project), "a manager starts the rounds"
 
 
 def test_demonstrations_make_a_new_base_first(project: Project) -> None:

@@ -13,6 +13,8 @@ from tests.training.installation import Installation, trainers
 
 pytestmark = [pytest.mark.kill, pytest.mark.model, pytest.mark.timeout(900)]
 
+STEPS = 40
+"""Of the run that is killed, of eight episodes each."""
 SET_UP = """
 from labeling.models import Project
 from tests import factories
@@ -83,9 +85,11 @@ def test_a_run_whose_worker_is_killed_resumes_once_and_ends_the_same(
     installation: Installation,
 ) -> None:
     installation.start_worker()
-    run = make_ppo(installation, episodes=160)
+    run = make_ppo(installation, episodes=8 * STEPS)
     installation.nudge()
-    installation.wait("some steps", lambda: installation.run_field(run, "step") >= 3)
+    # Its own file, since rows follow seconds later: on a fast machine it would be over by then.
+    metrics = installation.data / "runs" / str(run) / "metrics.jsonl"
+    installation.wait("some steps", lambda: metrics.is_file() and len(metrics.read_bytes()) > 0)
     installation.workers[-1].send_signal(signal.SIGKILL)
     took = installation.wait("no orphan", lambda: not trainers(installation.data), seconds=30)
     assert took < 30
@@ -112,7 +116,7 @@ def test_a_run_whose_worker_is_killed_resumes_once_and_ends_the_same(
         "WHERE run_id = ? AND name = 'reward'",
         run,
     )
-    assert steps == (20, 20, 20), "no step is missing, none is there twice"
+    assert steps == (STEPS, STEPS, STEPS), "no step is missing, none is there twice"
 
     # Never interrupted, the same run ends with the same bits.
     again = int(
