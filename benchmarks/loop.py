@@ -15,16 +15,11 @@ import json
 import random
 import shutil
 import signal
-import statistics
 import sys
 import tempfile
-import threading
 import time
-import urllib.error
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +27,16 @@ from benchmarks import report
 from benchmarks.labelers import (
     PAPER_AGREEMENT,
     NoiseCalibration,
-    SimulatedLabeler,
     calibrate_noise,
     expected_agreement_with_gold,
 )
+from benchmarks.loop_labelers import PROJECT, Gold, Team
+from benchmarks.loop_measures import all_samples, labeler_accuracy, measure_round, texts_by_prompt
 from benchmarks.loop_rewards import add_reward_accuracy
 from benchmarks.product import ROOT, Client, Product
 
-Gold = Callable[[str, str], float]
 DECIDED = ("deployed", "refused", "waiting", "needs_rankings", "cancelled", "stopped")
 PROMPTS = ROOT / "labeling" / "demo" / "prompts.jsonl"
-PROJECT = "loop"
-BOOTSTRAPS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,71 +75,6 @@ def load_gold(path: Path) -> Gold:
     if not callable(gold):
         raise SystemExit(f"GOLD={path} has no function gold(prompt, completion) -> float")
     return gold  # type: ignore[no-any-return]  # callable is all that can be checked here
-
-
-def last_turn(messages: Sequence[dict[str, str]]) -> str:
-    """The text that the gold score sees as the prompt."""
-    return messages[-1]["content"]
-
-
-class Team:
-    """Simulated labelers, each a thread with a token, ranking whatever the product hands out."""
-
-    def __init__(self, clients: list[Client], gold: Gold, noise: float, seed: int) -> None:
-        self.gold = gold
-        self.members = [
-            (client, SimulatedLabeler(name=f"simulated-{i}", seed=seed * 1000 + i, noise=noise))
-            for i, client in enumerate(clients)
-        ]
-        self.stopping = threading.Event()
-        self.ranked = 0
-        self.refused: list[str] = []
-        self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._work, args=member, daemon=True) for member in self.members
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self.stopping.set()
-        for thread in self._threads:
-            thread.join(timeout=90)
-
-    def _work(self, client: Client, labeler: SimulatedLabeler) -> None:
-        while not self.stopping.is_set():
-            try:
-                assignment = client.post(f"projects/{PROJECT}/assignments/next/")
-                if assignment is None:
-                    self.stopping.wait(2.0)
-                    continue
-                self._rank(client, labeler, assignment)
-            except urllib.error.HTTPError as error:
-                with self._lock:
-                    self.refused.append(f"{error.code}: {error.read(300)!r}")
-                self.stopping.wait(1.0)
-            except OSError:
-                self.stopping.wait(1.0)
-
-    def _rank(self, client: Client, labeler: SimulatedLabeler, assignment: Any) -> None:
-        texts = [completion["text"] for completion in assignment["completions"]]
-        ranks = labeler.rank(self.gold, last_turn(assignment["prompt"]), texts)
-        client.post(
-            f"projects/{PROJECT}/rankings/",
-            {
-                "assignment": assignment["id"],
-                "lease": assignment["lease"],
-                "ranks": {
-                    str(completion["id"]): rank
-                    for completion, rank in zip(assignment["completions"], ranks, strict=True)
-                },
-                "seconds": 1.0,
-            },
-        )
-        with self._lock:
-            self.ranked += 1
 
 
 def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
@@ -189,24 +117,6 @@ def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
     return owner, labelers
 
 
-def all_samples(owner: Client) -> list[dict[str, Any]]:
-    """Every completion, with its prompt's messages and split."""
-    prompts = {row["id"]: row for row in owner.pages(f"projects/{PROJECT}/prompts/")}
-    return [
-        row
-        | {"messages": prompts[row["prompt"]]["messages"], "split": prompts[row["prompt"]]["split"]}
-        for row in owner.pages(f"projects/{PROJECT}/completions/")
-    ]
-
-
-def texts_by_prompt(owner: Client) -> dict[str, list[str]]:
-    """Completions by the text that the gold score sees as their prompt."""
-    found: dict[str, list[str]] = {}
-    for row in all_samples(owner):
-        found.setdefault(last_turn(row["messages"]), []).append(row["text"])
-    return found
-
-
 def calibrate(owner: Client, gold: Gold, *, k: int, slates: int = 20) -> NoiseCalibration:
     """Wait for the base's first samples; the noise at which two labelers agree on 73 % of pairs."""
     while True:
@@ -241,84 +151,6 @@ def wait_for_rounds(owner: Client, plan: Plan, started: float) -> list[Any]:
 def say(text: str, started: float) -> None:
     """A line with the time since the start."""
     print(f"[{time.monotonic() - started:6.0f} s] {text}", flush=True)
-
-
-def bootstrap(values: Sequence[float], seed: int) -> tuple[float, float]:
-    """95 % interval of the mean, resampling prompts."""
-    draw = random.Random(seed)
-    means = sorted(statistics.fmean(draw.choices(values, k=len(values))) for _ in range(BOOTSTRAPS))
-    return means[int(0.025 * BOOTSTRAPS)], means[int(0.975 * BOOTSTRAPS) - 1]
-
-
-def distinct2(texts: Sequence[str]) -> float:
-    """Different pairs of neighbouring words over all of them."""
-    pairs = [pair for text in texts for pair in pairwise(text.lower().split())]
-    return len(set(pairs)) / len(pairs) if pairs else 0.0
-
-
-def measure_round(owner: Client, number: int, gold: Gold, seed: int) -> dict[str, Any]:
-    """One row of the result: the round's policy beside the base, by the gold score."""
-    row = owner.get(f"projects/{PROJECT}/rounds/{number}/")
-    runs = {
-        run["kind"]: owner.get(f"projects/{PROJECT}/runs/{run['id']}/")
-        for run in row["runs"]
-        if run["state"] == "succeeded"
-    }
-    out: dict[str, Any] = {
-        "round": number,
-        "state": row["state"],
-        "rankings": row["rankings_at_start"],
-        "checkpoints": {kind: run["checkpoint"] for kind, run in runs.items()},
-        "results": {kind: run["results"] for kind, run in runs.items()},
-        "seconds": {kind: seconds_of(run) for kind, run in runs.items()},
-        "rm_oof_accuracy": runs["reward"]["results"]["oof_accuracy"] if "reward" in runs else None,
-    }
-    if not row["evaluations"]:
-        return out
-    evaluation = row["evaluations"][0]
-    texts = owner.pages(f"projects/{PROJECT}/evaluations/{evaluation['id']}/texts/")
-    prompts = [last_turn(text["prompt"]) for text in texts]
-    candidate, base = [t["candidate"] for t in texts], [t["base"] for t in texts]
-    new = [gold(prompt, text) for prompt, text in zip(prompts, candidate, strict=True)]
-    old = [gold(prompt, text) for prompt, text in zip(prompts, base, strict=True)]
-    wins = [0.5 * (n >= o) + 0.5 * (n > o) for n, o in zip(new, old, strict=True)]
-    low, high = bootstrap(wins, seed)
-    return out | {
-        "gold_win_rate": statistics.fmean(wins),
-        "low": low,
-        "high": high,
-        "gold_policy": statistics.fmean(new),
-        "gold_base": statistics.fmean(old),
-        "judge_win_rate_over_base": evaluation["base_win_rate"],
-        "kl": evaluation["kl"],
-        "words": statistics.fmean(len(text.split()) for text in candidate),
-        "base_words": statistics.fmean(len(text.split()) for text in base),
-        "distinct2": distinct2(candidate),
-        "base_distinct2": distinct2(base),
-        "prompts": len(texts),
-    }
-
-
-def seconds_of(run: Any) -> float:
-    """From the start of a run to its end."""
-    begun, ended = (datetime.fromisoformat(run[key]) for key in ("started_at", "finished_at"))
-    return (ended - begun).total_seconds()
-
-
-def labeler_accuracy(gold: Gold, team: Team, owner: Client) -> float:
-    """Share of pairs on which a simulated labeler agrees with the gold, on all samples."""
-    right = total = 0.0
-    by_prompt = texts_by_prompt(owner)
-    labeler = team.members[0][1]
-    for prompt, texts in list(by_prompt.items())[:400]:
-        scores = [gold(prompt, text) for text in texts]
-        ranks = labeler.rank(gold, prompt, texts)
-        for i in range(len(texts)):
-            for j in range(i):
-                if scores[i] != scores[j] and ranks[i] != ranks[j]:
-                    total += 1
-                    right += (scores[i] > scores[j]) == (ranks[i] < ranks[j])
-    return right / total if total else float("nan")
 
 
 def run(plan: Plan, folder: Path) -> dict[str, Any]:

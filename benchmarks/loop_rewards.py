@@ -6,17 +6,17 @@ Loads the reward models that a finished loop left in its folder and scores compl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.loop_labelers import Gold
 from training.rlhf.features import FeatureRow
 from training.rlhf.models import load_language_model
 from training.rlhf.precision import measure_precision
 from training.rlhf.reward_model import load_reward_model
 
-Gold = Callable[[str, str], float]
 MOST_PROMPTS = 150
 
 
