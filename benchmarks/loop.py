@@ -37,6 +37,9 @@ from benchmarks.product import ROOT, Client, Product
 
 DECIDED = ("deployed", "refused", "waiting", "needs_rankings", "cancelled", "stopped")
 PROMPTS = ROOT / "labeling" / "demo" / "prompts.jsonl"
+CHANGES: dict[str, dict[str, Any]] = {"reward": {"finetune": "never"}}
+"""On so few rankings tuning was never better than the probe (docs/experiments.md); it costs minutes
+to find that out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,7 @@ class Plan:
     model: str = ""
     length_ratio: float = 3.0
     """Wider than the product's default: a hidden score may want shorter or longer texts."""
-    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changes: dict[str, dict[str, Any]] = field(default_factory=CHANGES.copy)
     """Over the preset, by recipe."""
 
     @property
@@ -127,7 +130,7 @@ def calibrate(owner: Client, gold: Gold, *, k: int, slates: int = 20) -> NoiseCa
         time.sleep(2)
 
 
-def wait_for_rounds(owner: Client, plan: Plan, started: float) -> list[Any]:
+def wait_for_rounds(owner: Client, team: Team, plan: Plan, started: float) -> list[Any]:
     """Follow until `plan.rounds` rounds are decided or the time is up; what each round was."""
     told: dict[int, str] = {}
     while True:
@@ -140,6 +143,7 @@ def wait_for_rounds(owner: Client, plan: Plan, started: float) -> list[Any]:
         if rounds and rounds[0]["state"] in DECIDED:
             owner.call("PATCH", f"projects/{PROJECT}/plan/", {"after_rankings": plan.more_rankings})
         decided = [row for row in rounds if row["state"] in DECIDED]
+        team.rest(resting=len(decided) < len(rounds))
         late = time.monotonic() - started > plan.minutes * 60
         if len(decided) >= plan.rounds or late:
             if late:
@@ -166,7 +170,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         say(f"noise {noise.noise:.3f} for {PAPER_AGREEMENT:.0%} agreement", started)
         team = Team(labelers, gold, noise.noise, plan.seed)
         team.start()
-        decided = wait_for_rounds(owner, plan, started)
+        decided = wait_for_rounds(owner, team, plan, started)
         seconds = time.monotonic() - started
         team.stop()
         rows = [measure_round(owner, row["number"], gold, plan.seed) for row in decided]
@@ -216,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--first-rankings", type=int, default=Plan.first_rankings)
     parser.add_argument("--more-rankings", type=int, default=Plan.more_rankings)
-    parser.add_argument("--changes", type=json.loads, default={})
+    parser.add_argument("--changes", type=json.loads, default=CHANGES)
     parser.add_argument("--model", default="")
     parser.add_argument("--keep", type=Path, help="a folder to run in and to keep")
     chosen = parser.parse_args(arguments)

@@ -24,7 +24,11 @@ def last_turn(messages: Sequence[dict[str, str]]) -> str:
 
 
 class Team:
-    """Simulated labelers, each a thread with a token, ranking whatever the product hands out."""
+    """Simulated labelers, each a thread with a token, ranking whatever the product hands out.
+
+    They rank as fast as the product gives them work, which no person does; so while a round trains
+    they rest, and what they rank next is by the policy that came of it.
+    """
 
     def __init__(self, clients: list[Client], gold: Gold, noise: float, seed: int) -> None:
         self.gold = gold
@@ -33,6 +37,7 @@ class Team:
             for i, client in enumerate(clients)
         ]
         self.stopping = threading.Event()
+        self.resting = threading.Event()
         self.ranked = 0
         self.refused: list[str] = []
         self._lock = threading.Lock()
@@ -49,8 +54,18 @@ class Team:
         for thread in self._threads:
             thread.join(timeout=90)
 
+    def rest(self, *, resting: bool) -> None:
+        """Put the work down, or take it up again."""
+        if resting:
+            self.resting.set()
+        else:
+            self.resting.clear()
+
     def _work(self, client: Client, labeler: SimulatedLabeler) -> None:
         while not self.stopping.is_set():
+            if self.resting.is_set():
+                self.stopping.wait(1.0)
+                continue
             try:
                 assignment = client.post(f"projects/{PROJECT}/assignments/next/")
                 if assignment is None:

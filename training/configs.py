@@ -258,7 +258,7 @@ class PpoConfig(RunConfig):
     adapter: str | None = None
     """Folder of the policy to start from; None: the base. The KL reference is always the base."""
     advantage: Advantage = "rloo"
-    episodes: int = 512
+    episodes: int = 768
     prompts_per_batch: int = 16
     samples_per_prompt: int = 4
     epochs: int = 2
@@ -278,8 +278,8 @@ class PpoConfig(RunConfig):
     gae_lambda: float = 0.95
     kl_coefficient: float = 0.1
     """β at the start, on the normalised reward's scale, per nat."""
-    kl_target: float | None = 6.0
-    """Nats a completion that the controller holds; None: β is fixed."""
+    kl_target: float | None = 8.0
+    """Nats a completion that the controller holds, before averaging; None: β is fixed."""
     kl_limit: float = 10.0
     """No checkpoint above this many nats a completion is picked."""
     missing_eos: Literal["subtract", "replace"] = "subtract"
@@ -292,8 +292,9 @@ class PpoConfig(RunConfig):
     lora_top_share: float = 1 / 3
     ptx_coefficient: float = 0.0
     ptx_texts_per_episode: float = 8.0
-    ema: float | None = None
-    evaluate_every: int = 128
+    ema: float | None = 0.7
+    """Decay of the averaged weights, per batch, which are what a run results in; None: the last."""
+    evaluate_every: int = 192
     """Episodes between looks by the judge on development prompts."""
     development_samples: int = 64
     distinct_share: float = 0.85

@@ -59,7 +59,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     # 3. Samples and scores, some prompts at a time.
     state = directory.load_state()
     rows: list[Row] = list(state.values["rows"]) if state else []
-    size = max(1, config.batch // max(1, config.best_of))
+    size = max(1, config.batch // (config.best_of + 1))
     total = -(-len(prompts) // size)
     for number in range(state.step if state else 0, total):
         chosen = prompts[number * size : (number + 1) * size]
@@ -99,20 +99,24 @@ class _Draw:
 
     def rows(self, prompts: Sequence[Prompt]) -> list[Row]:
         """A row for each prompt."""
-        config = self.config
-        parts = {"base": self._samples(prompts, None, "base")}
-        if config.best_of:
-            parts["candidate"] = self._best_of(prompts)
-        else:
-            parts["candidate"] = self._samples(prompts, config.candidate, "candidate")
-            if config.deployed is not None:
-                parts["deployed"] = self._samples(
-                    prompts, config.deployed, "deployed", self.deployed_base
-                )
+        parts = self._best_of(prompts) if self.config.best_of else self._policies(prompts)
         return [
             {name: samples[index] for name, samples in parts.items()}
             for index in range(len(prompts))
         ]
+
+    def _policies(self, prompts: Sequence[Prompt]) -> dict[str, list[Sample]]:
+        """A sample of each policy for each prompt."""
+        config = self.config
+        parts = {
+            "base": self._samples(prompts, None, "base"),
+            "candidate": self._samples(prompts, config.candidate, "candidate"),
+        }
+        if config.deployed is not None:
+            parts["deployed"] = self._samples(
+                prompts, config.deployed, "deployed", self.deployed_base
+            )
+        return parts
 
     def _samples(
         self,
@@ -124,15 +128,21 @@ class _Draw:
         judges = [] if self.judge is None else [self.judge]
         return self._draw(prompts, load_policy(base or self.base, folder), part, judges, 1)
 
-    def _best_of(self, prompts: Sequence[Prompt]) -> list[Sample]:
-        """Of `best_of` samples of the base the one that the reward model likes best."""
+    def _best_of(self, prompts: Sequence[Prompt]) -> dict[str, list[Sample]]:
+        """Of `best_of` samples of the base the one that the reward model likes best; and one more.
+
+        All are drawn together: few rows at a time would cost nearly as much as many.
+        """
         if self.config.reward is None or self.judge is None:
             raise ValueError("best of n needs a reward model and a judge")
         reward = load_reward_model(self.config.reward, self.base)
-        count = self.config.best_of
-        found = self._draw(prompts, self.base, "candidate", [self.judge, reward], count)
+        count = self.config.best_of + 1
+        found = self._draw(prompts, self.base, "base", [self.judge, reward], count)
         groups = [found[index * count : (index + 1) * count] for index in range(len(prompts))]
-        return [max(group, key=lambda sample: sample["reward"]) for group in groups]
+        return {
+            "base": [group[0] for group in groups],
+            "candidate": [max(group[1:], key=lambda sample: sample["reward"]) for group in groups],
+        }
 
     def _draw(
         self,
