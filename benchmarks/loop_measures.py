@@ -70,7 +70,7 @@ def measure_round(owner: Client, number: int, gold: Gold, seed: int) -> dict[str
         return out
     evaluation = row["evaluations"][0]
     texts = owner.pages(f"projects/{PROJECT}/evaluations/{evaluation['id']}/texts/")
-    prompts = [last_turn(text["prompt"]) for text in texts]
+    prompts = [last_turn(text["messages"]) for text in texts]
     candidate, base = [t["candidate"] for t in texts], [t["base"] for t in texts]
     new = [gold(prompt, text) for prompt, text in zip(prompts, candidate, strict=True)]
     old = [gold(prompt, text) for prompt, text in zip(prompts, base, strict=True)]

@@ -294,7 +294,7 @@ class PpoConfig(RunConfig):
     ptx_texts_per_episode: float = 8.0
     ema: float | None = 0.7
     """Decay of the averaged weights, per batch, which are what a run results in; None: the last."""
-    evaluate_every: int = 192
+    evaluate_every: int = 256
     """Episodes between looks by the judge on development prompts."""
     development_samples: int = 64
     distinct_share: float = 0.85

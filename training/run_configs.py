@@ -39,7 +39,7 @@ PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed", "deploye
 """Config fields that hold a folder; filled in from the run's relations."""
 JUDGE_SEED = 1_000_003
 """Added to a round's seed, so that judge and reward model never share one."""
-MOST_BEST_OF_PROMPTS = 64
+MOST_BEST_OF_PROMPTS = 48
 """Each costs nine samples of the base; the check need only tell a reward model from chance."""
 
 

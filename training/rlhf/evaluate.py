@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from training.configs import EvaluateConfig
 from training.records import EvaluationRow
-from training.rlhf.bootstrap import look_alpha, ratio_interval, wins
+from training.rlhf.bootstrap import best_of_wins, look_alpha, ratio_interval, wins
 from training.rlhf.looks import Drawing, draw_samples
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.policies import load_policy
@@ -27,7 +30,9 @@ from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
 from training.rlhf.texts import distinct, mean_words
 
 Sample = dict[str, Any]
-"""One policy's text for one prompt: text, finished, tokens, kl, entropy, score (None: no judge)."""
+"""One policy's text for one prompt: text, finished, tokens, kl, score (None: no judge), reward.
+
+Of a best-of-n candidate also win: how often it beats one more sample (`best_of_wins`)."""
 Row = dict[str, Sample]
 """One prompt's samples by the policy's part: candidate, base, and deployed where there is one."""
 
@@ -74,7 +79,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 4. Win rates with intervals over prompts, and what else the gate looks at.
     if config.best_of:
-        return {"prompts": len(rows), **win_rate("best_of_win", "base", rows, config)}
+        won = [row["candidate"]["win"] for row in rows]
+        return {"prompts": len(rows), **interval_metrics("best_of_win", won, config)}
     over = "deployed" if "deployed" in rows[0] else "base"
     return {
         "prompts": len(rows),
@@ -139,9 +145,16 @@ class _Draw:
         count = self.config.best_of + 1
         found = self._draw(prompts, self.base, "base", [self.judge, reward], count)
         groups = [found[index * count : (index + 1) * count] for index in range(len(prompts))]
+        won = best_of_wins(
+            [[sample["reward"] for sample in group] for group in groups],
+            [[sample["score"] for sample in group] for group in groups],
+        )
+        best = [max(group[1:], key=lambda sample: sample["reward"]) for group in groups]
         return {
             "base": [group[0] for group in groups],
-            "candidate": [max(group[1:], key=lambda sample: sample["reward"]) for group in groups],
+            "candidate": [
+                {**sample, "win": float(win)} for sample, win in zip(best, won, strict=True)
+            ],
         }
 
     def _draw(
@@ -203,11 +216,17 @@ def win_rate(name: str, over: str, rows: Sequence[Row], config: EvaluateConfig) 
     """
     ours = [row["candidate"]["score"] for row in rows]
     theirs = [row[over]["score"] for row in rows]
-    if None in ours or None in theirs:
+    won = None if None in ours or None in theirs else wins(ours, theirs)
+    return interval_metrics(name, won, config)
+
+
+def interval_metrics(name: str, won: ArrayLike | None, config: EvaluateConfig) -> ResultMetrics:
+    """`name`_rate and its bounds. won: (prompts,) share of comparisons won; None: no judge."""
+    if won is None:
         return {f"{name}_{part}": None for part in ("rate", "low", "high")}
     interval = ratio_interval(
-        wins(ours, theirs),
-        [1.0] * len(rows),
+        won,
+        np.ones_like(won),
         draws=config.bootstrap,
         seed=config.seed,
         alpha=look_alpha(config.alpha, config.look),

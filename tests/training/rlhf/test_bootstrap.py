@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from training.rlhf.bootstrap import look_alpha, ratio_interval, wins
+from training.rlhf.bootstrap import best_of_wins, look_alpha, ratio_interval, wins
 
 
 def test_the_value_is_the_ratio_of_the_sums():
@@ -43,3 +43,25 @@ def test_all_looks_together_spend_alpha():
 
 def test_a_tie_is_half_a_win():
     assert wins([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_best_of_two_against_each_of_three_in_turn():
+    # Without the first, the third is liked best, and 6 > 5; else the first: 5 > 4, 5 < 6.
+    assert best_of_wins([[3, 1, 2]], [[5, 4, 6]]) == pytest.approx([2 / 3])
+    assert best_of_wins([[3, 1, 2], [1, 2, 3]], [[1, 1, 1], [3, 2, 1]]) == pytest.approx(
+        [0.5, 1 / 3]
+    )
+
+
+def test_best_of_n_is_what_one_comparison_measures_but_less_noisy():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(20_000, 9))
+    rewards = scores + 2 * random.normal(size=scores.shape)
+    plain = wins(
+        np.take_along_axis(scores, rewards[:, 1:].argmax(1)[:, None] + 1, 1)[:, 0], scores[:, 0]
+    )
+    better = best_of_wins(rewards, scores)
+    assert better.mean() == pytest.approx(plain.mean(), abs=0.012)
+    assert better.std() < 0.75 * plain.std()
+    nothing = best_of_wins(random.normal(size=scores.shape), scores)
+    assert nothing.mean() == pytest.approx(0.5, abs=0.01)
