@@ -23,6 +23,7 @@ from django.db.models import (
     F,
     OuterRef,
     Q,
+    QuerySet,
     Subquery,
     Value,
     When,
@@ -32,6 +33,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
+    RANKERS,
     Assignment,
     Completion,
     Membership,
@@ -92,6 +94,14 @@ def lease_next(*, project: Project, labeler: User) -> Assignment | None:
         except IntegrityError:
             continue  # another tab of this labeler was first
     return None
+
+
+def blind_judges(project: Project) -> QuerySet[User]:
+    """Members who are given evaluation slates: labelers, or all who rank where there are none."""
+    members = Membership.objects.filter(project=project, user__is_active=True)
+    labelers = members.filter(role=Role.LABELER)
+    chosen = labelers if labelers.exists() else members.filter(role__in=RANKERS)
+    return User.objects.filter(pk__in=chosen.values("user"))
 
 
 def _judges_blind(project: Project, user: User) -> bool:

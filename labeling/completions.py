@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -153,13 +153,16 @@ def request_samples(
     policy that samples now was deployed, None where none ever was. `anew`: where all of them have
     newer slates by now, those with the fewest come again.
     """
-    if project.archived_at is not None or _missing(project) <= 0:
-        return []  # the usual answer takes no lock
+    missing = 0 if project.archived_at is not None else _missing(project)
+    if missing <= 0:
+        return []
+    chosen = _next_prompts(project, missing, since=since, anew=anew)
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)
-        prompts = _next_prompts(project, _missing(project), since=since, anew=anew)
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        asked = waiting_requests(project).filter(prompt__in=chosen).values_list("prompt", flat=True)
+        left = [pk for pk in chosen if pk not in set(asked)][: _missing(project)]
         return SampleRequest.objects.bulk_create(
-            SampleRequest(prompt=prompt, k=project.k) for prompt in prompts
+            SampleRequest(prompt_id=pk, k=project.k) for pk in left
         )
 
 
@@ -179,10 +182,8 @@ def _failed(project: Project) -> QuerySet[SampleRequest]:
     ).exclude(error_code="withdrawn")
 
 
-def _next_prompts(
-    project: Project, count: int, *, since: datetime | None, anew: bool
-) -> list[Prompt]:
-    """The next prompts to be sampled for."""
+def _next_prompts(project: Project, count: int, *, since: datetime | None, anew: bool) -> list[int]:
+    """The next prompts to be sampled for, by id. Takes no lock: it may read every prompt."""
     mine = {"prompt": OuterRef("pk")}
     slates = Slate.objects.filter(**mine, purpose=Purpose.TRAINING, withdrawn_at=None)
     asked = SampleRequest.objects.filter(**mine, state=SampleRequest.State.WAITING)
@@ -192,28 +193,33 @@ def _next_prompts(
         .exclude(Exists(asked))
         .exclude(pk__in=_failed(project).values("prompt"))
         .order_by("-priority", "shuffle", "pk")
+        .values_list("pk", flat=True)
     )
-    prompts = list(free.exclude(Exists(slates))[:count])
-    if len(prompts) == count or (since is None and not anew):
-        return prompts
-    unranked = Assignment.objects.filter(
+    chosen = list(free.exclude(Exists(slates))[:count])
+    again = free.filter(Exists(slates)).exclude(Exists(_unranked_slots()))
+    newer = slates if since is None else slates.filter(created_at__gte=since)
+    if len(chosen) < count and since is not None:
+        chosen += again.exclude(Exists(newer))[: count - len(chosen)]
+    if len(chosen) < count and anew:
+        made = newer.order_by().values("prompt").annotate(made=Count("pk")).values("made")
+        fewest = again.filter(Exists(newer)).annotate(made=Subquery(made))
+        chosen += fewest.order_by("made", "-priority", "shuffle", "pk")[: count - len(chosen)]
+    return chosen
+
+
+def _unranked_slots() -> QuerySet[Assignment]:
+    """Of an outer prompt: open slots of slates that nobody has ranked yet.
+
+    One that somebody ranked and that waits for a second opinion keeps its prompt from nothing: the
+    second labeler may never come.
+    """
+    done = Assignment.objects.filter(slate=OuterRef("slate"), state=Assignment.State.DONE)
+    return Assignment.objects.filter(
         slate__prompt=OuterRef("pk"),
         state=Assignment.State.OPEN,
         priority__gt=DEMOTED // 2,
         slate__purpose=Purpose.TRAINING,
-    )
-    counted = Q(slates__purpose=Purpose.TRAINING, slates__withdrawn_at=None)
-    if since is not None:
-        counted &= Q(slates__created_at__gte=since)
-    again = (
-        free.filter(Exists(slates))
-        .exclude(Exists(unranked))
-        .annotate(newer=Count("slates", filter=counted))
-        .order_by("newer", "-priority", "shuffle", "pk")
-    )
-    if not anew:
-        again = again.filter(newer=0)
-    return prompts + list(again[: count - len(prompts)])
+    ).exclude(Exists(done))
 
 
 def ask_now(*, prompt: Prompt, k: int, seconds: float) -> SampleRequest:

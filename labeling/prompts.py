@@ -153,6 +153,12 @@ def new_prompt(row: Mapping[str, object]) -> NewPrompt:
     )
 
 
+def unused_in_prompt(row: Mapping[str, object]) -> list[str]:
+    """The fields of which `new_prompt` makes nothing."""
+    turns = "prompt" if "prompt" in row else "messages"
+    return [name for name in row if name not in (turns, "category", "group", "priority")]
+
+
 def _label(field: str, value: object, most: int) -> str:
     """A short text that may be left out."""
     if value is None or value == "":
@@ -182,6 +188,12 @@ def content_hash(messages: Sequence[Message]) -> str:
         [[m["role"], m["content"]] for m in messages], ensure_ascii=False, separators=(",", ":")
     )
     return hashlib.sha256(spelled.encode()).hexdigest()
+
+
+def share_of_rankings(split: Split) -> float:
+    """About which share of all rankings is on prompts of `split`; evaluation has none."""
+    shares: dict[Split, int] = {name: share for name, share in SHARES if name != Split.EVALUATION}
+    return shares[split] / sum(shares.values())
 
 
 def split_for(root: str) -> Split:

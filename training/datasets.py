@@ -42,6 +42,11 @@ CHUNK = 500
 """Rows read, written or inserted at a time."""
 
 
+def evaluation_prompts_of(project: Project) -> QuerySet[Prompt]:
+    """What policies may be compared on."""
+    return Prompt.objects.live().filter(project=project, split=Split.EVALUATION)
+
+
 def training_rankings(project: Project) -> QuerySet[Ranking]:
     """What stands and may be trained on: current, of training slates, nothing of it withdrawn."""
     return Ranking.objects.current().filter(
@@ -103,7 +108,7 @@ def freeze_prompts(*, project: Project, evaluation_prompts: int, by: User | None
     """
     prompts = Prompt.objects.live().filter(project=project)
     used = prompts.filter(Q(split=Split.TRAIN) | Q(split=Split.RM_TEST))
-    evaluation = prompts.filter(split=Split.EVALUATION).order_by("shuffle", "pk")
+    evaluation = evaluation_prompts_of(project).order_by("shuffle", "pk")
     chosen = evaluation.values_list("pk", flat=True)[:evaluation_prompts]
     ids = sorted([*used.values_list("pk", flat=True), *chosen])
 

@@ -12,11 +12,21 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.assignments import blind_judges
 from labeling.completions import NewCompletion, add_completions
-from labeling.models import Assignment, Project, Prompt, Purpose, RankedCompletion, Slate
+from labeling.models import (
+    Assignment,
+    Project,
+    Prompt,
+    Purpose,
+    RankedCompletion,
+    Skip,
+    Slate,
+)
 from labeling.refusals import Refusal
 from labeling.slates import open_slate
 from training.apart import apart
@@ -61,8 +71,11 @@ class WinRate:
 
 
 def next_look(project: Project) -> int:
-    """The number that the next evaluation has among the project's: it sets its α."""
-    return Evaluation.objects.filter(run__project=project).count() + 1
+    """The number that the next evaluation has among the project's: it sets its α.
+
+    Runs count from when they are queued, whatever becomes of them: no two have the same number.
+    """
+    return Run.objects.filter(project=project, kind=Run.Kind.EVALUATE).count() + 1
 
 
 def record(run: Run, rows: Iterable[Mapping[str, Any]], results: Mapping[str, Any]) -> Evaluation:
@@ -112,6 +125,11 @@ def batch_name(evaluation: Evaluation) -> str:
     return f"evaluation-{evaluation.pk}"
 
 
+def blind_slates(evaluation: Evaluation) -> QuerySet[Slate]:
+    """What labelers were asked to compare for it."""
+    return Slate.objects.filter(batch=batch_name(evaluation), project=evaluation.run.project)
+
+
 def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> int:
     """Ask labelers: new against deployed, sources hidden. How many slates there are for it now.
 
@@ -122,7 +140,7 @@ def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> in
     the vote comes out well would make its error rate what one likes.
     """
     wanted = plan_of(evaluation.run.project).blind_slates if count is None else count
-    there = Slate.objects.filter(batch=batch_name(evaluation), project=evaluation.run.project)
+    there = blind_slates(evaluation)
     if wanted > there.count() and there.filter(rankings__isnull=False).exists():
         raise BlindVoteBegun
     texts = evaluation.texts.select_related("prompt", "prompt__project").order_by("prompt__shuffle")
@@ -137,13 +155,21 @@ def open_blind_slates(evaluation: Evaluation, *, count: int | None = None) -> in
 
 
 def blind_vote_is_complete(evaluation: Evaluation) -> bool:
-    """Whether every blind comparison that was asked for is answered, or was withdrawn."""
-    return not Assignment.objects.filter(
-        slate__batch=batch_name(evaluation),
-        slate__project=evaluation.run.project,
-        slate__prompt__withdrawn_at=None,
-        state=Assignment.State.OPEN,
-    ).exists()
+    """Whether every blind comparison is answered, was withdrawn, or was skipped by all labelers."""
+    left = set(
+        Assignment.objects.filter(
+            slate__in=blind_slates(evaluation),
+            slate__prompt__withdrawn_at=None,
+            state=Assignment.State.OPEN,
+        ).values_list("slate", flat=True)
+    )
+    if not left:
+        return True
+    skips: dict[int, set[int]] = {}
+    for slate, labeler in Skip.objects.filter(slate__in=left).values_list("slate", "labeler"):
+        skips.setdefault(slate, set()).add(labeler)
+    judges = set(blind_judges(evaluation.run.project).values_list("pk", flat=True))
+    return bool(judges) and all(judges <= skips.get(slate, set()) for slate in left)
 
 
 def open_missing_blind_slates() -> None:
@@ -155,7 +181,7 @@ def open_missing_blind_slates() -> None:
     )
     for evaluation in recent.select_related("run__project"):
         with apart("opening blind slates", evaluation):
-            if not Slate.objects.filter(batch=batch_name(evaluation)).exists():
+            if not blind_slates(evaluation).exists():
                 open_blind_slates(evaluation)
 
 

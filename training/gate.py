@@ -12,10 +12,17 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from training.evaluations import WinRate, blind_vote_is_complete, blind_win_rate
+from training.evaluations import (
+    WinRate,
+    blind_slates,
+    blind_vote_is_complete,
+    blind_win_rate,
+)
 from training.models import Evaluation, Plan
 from training.plans import plan_of
 
+MIN_COMPARISONS = 20
+"""An interval from fewer prompts than this says too little to deploy by itself."""
 MIN_MORE_RANKINGS = 50
 MAX_MORE_RANKINGS = 5_000
 
@@ -56,7 +63,8 @@ def gate_of(evaluation: Evaluation) -> Gate:
     there are. That holds only where each is looked at once: so labelers replace the judge when
     all the comparisons that they were asked for are answered, a number that is settled before the
     first vote (`evaluations.open_blind_slates`), never as soon as the votes so far look well. Until
-    then the judge's numbers stand.
+    then the judge's numbers stand, and deploy nothing by themselves where the plan asks labelers:
+    two looks at one α would be one too many.
     """
     plan = plan_of(evaluation.run.project)
     alpha = 0.05 / (evaluation.look * (evaluation.look + 1))
@@ -69,6 +77,8 @@ def gate_of(evaluation: Evaluation) -> Gate:
         _length(evaluation, plan),
         _distinct(evaluation, plan),
     ]
+    if plan.blind_slates and not by_labelers:
+        points.append(_asked_first(evaluation, blind, plan))
     return Gate(points=tuple(points), judged_by="labelers" if by_labelers else "judge", blind=blind)
 
 
@@ -77,6 +87,13 @@ def _wins(evaluation: Evaluation) -> Point:
     if low is None or rate is None:
         return Point(name="wins", holds=False, sentence=_("The policies were not compared."))
     values = {"rate": f"{rate:.0%}", "low": f"{low:.0%}", "look": evaluation.look}
+    if evaluation.prompts < MIN_COMPARISONS:
+        few = {"found": evaluation.prompts, "needed": MIN_COMPARISONS}
+        sentence = _(
+            "Only %(found)s prompts were compared; to deploy by itself takes at least %(needed)s. "
+            "Add prompts: about one in six is kept for evaluation."
+        )
+        return Point(name="wins", holds=False, sentence=sentence % few)
     holds = low > 0.5
     sentence = (
         _("The judge prefers it to the deployed policy in %(rate)s of prompts, surely over half.")
@@ -87,6 +104,28 @@ def _wins(evaluation: Evaluation) -> Point:
         )
     )
     return Point(name="wins", holds=holds, sentence=sentence % values)
+
+
+def _asked_first(evaluation: Evaluation, blind: WinRate | None, plan: Plan) -> Point:
+    """Where the plan asks labelers, the judge alone deploys nothing."""
+    asked = blind_slates(evaluation).count()
+    values = {
+        "done": 0 if blind is None else blind.comparisons,
+        "asked": asked,
+        "enough": plan.blind_enough,
+    }
+    sentence = (
+        _(
+            "Labelers are asked first: they have made %(done)s of %(asked)s blind comparisons, and "
+            "decide once all are made."
+        )
+        if asked >= plan.blind_enough
+        else _(
+            "Labelers are to be asked first, in at least %(enough)s blind comparisons; there are "
+            "%(asked)s of texts that differ. Ask for more, or decide yourself."
+        )
+    )
+    return Point(name="blind", holds=False, sentence=sentence % values)
 
 
 def _wins_by_labelers(blind: WinRate) -> Point:
@@ -158,6 +197,11 @@ def reward_model_holds(results: Mapping[str, float]) -> bool:
 def best_of_holds(results: Mapping[str, float]) -> bool:
     """Before PPO, second: best-of-n by the reward model surely beats the base under the judge."""
     return results.get("best_of_win_low", 0.0) > 0.5
+
+
+def half_as_many_again(rankings: int) -> int:
+    """How many more rankings to ask for where nothing says how many would do."""
+    return max(MIN_MORE_RANKINGS, math.ceil(rankings / 20) * 10)
 
 
 def more_rankings_needed(*, rankings: int, value: float | None, low: float | None) -> int:

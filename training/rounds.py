@@ -9,6 +9,7 @@ resumable from there. Knows nothing of how a run is carried out.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Project, User
+from labeling.models import Project, Split, User
+from labeling.prompts import share_of_rankings
 from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, evaluations, gate, runs
 from training.apart import apart
@@ -27,6 +29,8 @@ from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
 from training.plans import plan_of
 from training.run_configs import JUDGE_SEED
 
+MIN_EVALUATION_PROMPTS = 8
+"""Without as many a round could come to no result; to deploy by itself takes more (the gate's)."""
 BEFORE_PPO = (Round.Step.SFT, Round.Step.REWARD, Round.Step.JUDGE, Round.Step.BEST_OF)
 
 
@@ -51,6 +55,16 @@ class RoundOver(Refusal):
     sentence = _("This round is over already.")
 
 
+class TooFewEvaluationPrompts(Refusal):
+    """A policy is compared on prompts that nobody ranks: without them nothing can be decided."""
+
+    code = "too_few_evaluation_prompts"
+    sentence = _(
+        "A round compares policies on evaluation prompts, at least %(needed)s of them; this "
+        "project has %(found)s. Add prompts: about one in six becomes one."
+    )
+
+
 class NothingToRefuse(Refusal):
     """Only a round that waits for a decision can be refused."""
 
@@ -64,10 +78,13 @@ def start_round(
     """Freeze the datasets, open a round and queue its first run.
 
     An earlier round that still waits for a decision is closed as not deployed. Raises
-    RoundUnderWay, ProjectIsArchived, InvalidConfig.
+    RoundUnderWay, ProjectIsArchived, TooFewEvaluationPrompts, InvalidConfig.
     """
     if project.archived_at is not None:
         raise runs.ProjectIsArchived
+    found = datasets.evaluation_prompts_of(project).count()
+    if found < MIN_EVALUATION_PROMPTS:
+        raise TooFewEvaluationPrompts(found=found, needed=MIN_EVALUATION_PROMPTS)
     if Round.objects.unfinished().filter(project=project).exists():
         raise RoundUnderWay
     plan = plan_of(project)
@@ -81,8 +98,9 @@ def start_round(
     if demonstrations.rows:
         frozen.append(demonstrations)
     step = Round.Step.REWARD
-    if _sft_is_due(demonstrations):
-        step, base = Round.Step.SFT, checkpoints.outside_base(project)
+    outside = checkpoints.outside_base(project)
+    if _sft_is_due(demonstrations, outside):
+        step, base = Round.Step.SFT, outside
     try:
         with transaction.atomic():
             number = project.rounds.aggregate(last=Max("number"))["last"] or 0
@@ -104,10 +122,13 @@ def start_round(
     return round_
 
 
-def _sft_is_due(demonstrations: Dataset) -> bool:
-    """Whether these demonstrations have not yet made a base."""
+def _sft_is_due(demonstrations: Dataset, outside: Checkpoint) -> bool:
+    """Whether these demonstrations have not yet made a base of the model from outside."""
     done = Checkpoint.objects.filter(
-        project=demonstrations.project, kind=Checkpoint.Kind.BASE, run__datasets=demonstrations
+        project=demonstrations.project,
+        kind=Checkpoint.Kind.BASE,
+        run__datasets=demonstrations,
+        run__base=outside,
     )
     return demonstrations.rows > 0 and not done.exists()
 
@@ -160,9 +181,14 @@ def advance(run: Run, results: Mapping[str, Any]) -> None:
     if round_.state != Round.State.OPEN or round_.step != run.kind:
         return
     if run.kind == Run.Kind.REWARD and not gate.reward_model_holds(results):
-        _end_for_want(round_, results.get("oof_accuracy"), results.get("oof_low"))
+        more = gate.more_rankings_needed(
+            rankings=round_.rankings_at_start,
+            value=results.get("oof_accuracy"),
+            low=results.get("oof_low"),
+        )
+        _need(round_, more)
     elif run.kind == Run.Kind.BEST_OF and not gate.best_of_holds(results):
-        _end_for_want(round_, results.get("best_of_win_rate"), results.get("best_of_win_low"))
+        _need(round_, gate.half_as_many_again(round_.rankings_at_start))
     elif run.kind == Run.Kind.EVALUATE:
         _decide(round_, Evaluation.objects.get(run=run))
     else:
@@ -175,19 +201,18 @@ def advance(run: Run, results: Mapping[str, Any]) -> None:
 def ended_for_want_of_rankings(run: Run, *, found: int, needed: int) -> None:
     """The run failed because there are too few rankings: so its round ends, saying how many.
 
+    found, needed: of the split that the run learns from, which only a share of the rankings is in.
     Call inside the transaction that fails the run.
     """
-    if run.round_id is None:
+    if run.round is None:
         return
-    more = max(needed - found, 1)
-    Round.objects.unfinished().filter(pk=run.round_id).update(
-        state=Round.State.NEEDS_RANKINGS, rankings_needed=more, finished_at=Now()
-    )
+    split = Split.JUDGE if run.kind == Run.Kind.JUDGE else Split.TRAIN
+    _need(run.round, math.ceil(max(needed - found, 1) / share_of_rankings(split)))
 
 
-def _end_for_want(round_: Round, value: float | None, low: float | None) -> None:
-    more = gate.more_rankings_needed(rankings=round_.rankings_at_start, value=value, low=low)
-    Round.objects.filter(pk=round_.pk, state=Round.State.OPEN).update(
+def _need(round_: Round, more: int) -> None:
+    """End the round: about so many more rankings are needed."""
+    Round.objects.unfinished().filter(pk=round_.pk).update(
         state=Round.State.NEEDS_RANKINGS, rankings_needed=more, finished_at=Now()
     )
 
@@ -212,12 +237,11 @@ def reconsider_waiting() -> None:
         state=Round.State.WAITING,
         project__archived_at=None,
         project__plan__deploys_by_itself=True,
-        project__plan__blind_slates__gt=0,
     )
     for round_ in waiting.select_related("project__plan"):
         with apart("reconsidering a round", round_):
             evaluation = round_.evaluations.first()
-            if evaluation is not None:
+            if evaluation is not None and evaluations.blind_slates(evaluation).exists():
                 _deploy_if_met(round_.project.plan, evaluation)
 
 
@@ -316,7 +340,8 @@ def start_due_rounds() -> list[Round]:
     """
     started = []
     for project in Project.objects.open():
-        with apart("starting a round", project), contextlib.suppress(RoundUnderWay):
+        refused = contextlib.suppress(RoundUnderWay, TooFewEvaluationPrompts)
+        with apart("starting a round", project), refused:
             trigger = due(project)
             if trigger is not None:
                 started.append(start_round(project=project, trigger=trigger))

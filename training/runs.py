@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, User
 from labeling.refusals import Refusal
+from training import evaluations
 from training.errors import explain
 from training.models import (
     Checkpoint,
@@ -135,7 +136,10 @@ def repeat_run(*, run: Run, changes: Mapping[str, Any], by: User | None) -> Run:
     Raises InvalidConfig, ProjectIsArchived.
     """
     _refuse_archived(run)
-    config = changed_config(kind=run.kind, config=run.config, changes=changes)
+    before = run.config
+    if run.kind == Run.Kind.EVALUATE:
+        before = before | {"look": evaluations.next_look(run.project)}
+    config = changed_config(kind=run.kind, config=before, changes=changes)
     again = Run(project=run.project, kind=run.kind, config=config, repeats=run, created_by=by)
     return _insert(again, inputs_of(run))
 

@@ -151,6 +151,18 @@ def test_where_more_rankings_are_wanted_prompts_with_the_fewest_slates_come_agai
     assert request_samples(project=project, since=since) == []
 
 
+def test_a_second_opinion_that_nobody_gives_keeps_a_prompt_from_nothing():
+    project = make_project(overlap=2, slates_ahead=1)
+    ann = make_labeler(project)
+    make_slate(project)
+    make_ranking(project, ann)
+    assert len(request_samples(project=project, since=timezone.now())) == 1
+    fulfil(waiting_requests(project)[0])
+    assert request_samples(project=project, anew=True) == [], "nobody has ranked that one yet"
+    make_ranking(project, ann)
+    assert len(request_samples(project=project, anew=True)) == 1
+
+
 def test_slates_of_a_former_policy_are_no_stock_any_more():
     project = make_project(slates_ahead=1)
     make_slate(project)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from labeling.models import Project, Split
+from labeling.models import Project, Prompt, Split
 from tests import factories
 from training import outcomes, rounds, runs
 from training.artifacts import file_sha256
@@ -37,13 +37,19 @@ GOOD: dict[str, dict[str, Any]] = {
 """Results with which a round goes all the way."""
 
 
-def start(project: Project, *, rankings: int = 2, evaluation_prompts: int = 2) -> Round:
-    """A round of a project with some rankings and evaluation prompts."""
+def start(project: Project, *, rankings: int = 2) -> Round:
+    """A round of a project with some rankings and just enough evaluation prompts."""
     for _ in range(rankings):
         factories.make_ranking(project)
-    for _ in range(evaluation_prompts):
-        factories.make_prompt(project, split=Split.EVALUATION)
+    add_evaluation_prompts(project)
     return rounds.start_round(project=project)
+
+
+def add_evaluation_prompts(project: Project, enough: int = rounds.MIN_EVALUATION_PROMPTS) -> None:
+    """As many as are missing."""
+    there = Prompt.objects.filter(project=project, split=Split.EVALUATION).count()
+    for _ in range(enough - there):
+        factories.make_prompt(project, split=Split.EVALUATION)
 
 
 def claim() -> Run:

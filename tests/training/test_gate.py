@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.assignments import lease_next
-from labeling.models import Assignment, Project, Purpose, Slate
+from labeling.assignments import blind_judges, lease_next, skip
+from labeling.models import Assignment, Project, Purpose, Slate, User
 from labeling.slates import withdraw_slate
 from tests import factories
 from tests.training import steps
@@ -17,10 +17,11 @@ from training.plans import update_plan
 def evaluate(project: Project, *, texts: int = 4, **results: float) -> Evaluation:
     """An evaluation whose texts are in the project, with these results."""
     update_plan(project=project, deploys_by_itself=False)
-    steps.start(project, evaluation_prompts=texts)
+    steps.add_evaluation_prompts(project, enough=max(texts, rounds.MIN_EVALUATION_PROMPTS))
+    steps.start(project)
     run = steps.finish_until("evaluate")
     dataset = run.datasets.get()
-    prompts = list(dataset.prompts.filter(split="evaluation").order_by("pk"))
+    prompts = list(dataset.prompts.filter(split="evaluation").order_by("pk"))[:texts]
     rows = [
         {
             "id": str(prompt.pk),
@@ -44,6 +45,7 @@ def evaluate(project: Project, *, texts: int = 4, **results: float) -> Evaluatio
     ("point", "results"),
     [
         ("wins", {"win_low": 0.5}),
+        ("wins", {"prompts": 19}),
         ("kl", {"kl": 10.1}),
         ("length", {"length": 50.0}),
         ("length", {"length": 20.0}),
@@ -141,6 +143,66 @@ def test_votes_that_meet_the_gate_deploy_a_waiting_policy(project: Project) -> N
     assert Round.objects.get().state == Round.State.DEPLOYED
 
 
+def test_the_judge_alone_deploys_nothing_where_labelers_are_asked(project: Project) -> None:
+    evaluation = evaluate(project)
+    update_plan(project=project, blind_slates=4, blind_enough=4, deploys_by_itself=True)
+    evaluations.open_blind_slates(evaluation)
+    (missing,) = gate.gate_of(evaluation).missing
+    assert "0 of 4" in missing.sentence
+    rounds.reconsider_waiting()
+    assert Round.objects.get().state == Round.State.WAITING
+    vote(project, evaluation, for_new=4, for_old=0)
+    rounds.reconsider_waiting()
+    assert Round.objects.get().state == Round.State.DEPLOYED
+
+
+def test_the_gate_says_where_too_few_texts_differ_for_a_vote(project: Project) -> None:
+    evaluation = evaluate(project)
+    update_plan(project=project, blind_slates=50, blind_enough=50)
+    assert evaluations.open_blind_slates(evaluation) == 4
+    (missing,) = gate.gate_of(evaluation).missing
+    assert "at least 50" in missing.sentence
+    assert "there are 4" in missing.sentence
+
+
+def test_votes_that_a_manager_asked_for_by_hand_count_as_well(project: Project) -> None:
+    evaluation = evaluate(project, win_low=0.4)
+    update_plan(project=project, blind_enough=4, deploys_by_itself=True)
+    evaluations.open_blind_slates(evaluation, count=4)
+    vote(project, evaluation, for_new=4, for_old=0)
+    rounds.reconsider_waiting()
+    assert Round.objects.get().state == Round.State.DEPLOYED
+
+
+def test_a_comparison_that_all_labelers_skipped_holds_the_vote_up_no_longer(
+    project: Project,
+) -> None:
+    evaluation = evaluate(project, win_low=0.4)
+    update_plan(project=project, blind_slates=4, blind_enough=3)
+    evaluations.open_blind_slates(evaluation)
+    labelers = list(blind_judges(project))
+    assert len(labelers) > 1
+    vote_by(project, labelers[0], count=3)
+    for labeler in labelers:
+        assert gate.gate_of(evaluation).judged_by == "judge"
+        assignment = lease_next(project=project, labeler=labeler)
+        assert assignment is not None
+        skip(assignment=assignment, labeler=labeler)
+    assert gate.gate_of(evaluation).judged_by == "labelers"
+
+
+def vote_by(project: Project, labeler: User, *, count: int) -> None:
+    """One labeler prefers the new text so often."""
+    for _ in range(count):
+        assignment = lease_next(project=project, labeler=labeler)
+        assert assignment is not None
+        items = assignment.slate.items.select_related("completion")
+        ranks = {
+            item.completion_id: 1 if item.completion.text.startswith("new") else 2 for item in items
+        }
+        factories.make_ranking(project, labeler, ranks, assignment=assignment)
+
+
 def test_win_rate_counts_ties_one_half_and_weighs_comparisons() -> None:
     found = evaluations.win_rate([[1.0, 0.5], [0.0], [1.0]], alpha=0.05, seed=1)
     assert found is not None
@@ -167,3 +229,5 @@ def test_how_many_more_rankings_are_needed() -> None:
     assert gate.more_rankings_needed(rankings=100, value=0.55, low=0.45) == 300
     assert gate.more_rankings_needed(rankings=400, value=0.48, low=0.44) == 400
     assert gate.more_rankings_needed(rankings=0, value=None, low=None) == 50
+    assert gate.half_as_many_again(400) == 200
+    assert gate.half_as_many_again(10) == 50

@@ -12,7 +12,15 @@ from labeling.models import Project, Split
 from labeling.projects import update_project
 from tests import factories
 from tests.training import steps
-from training import checkpoints, deployments, evaluations, outcomes, rounds, runs
+from training import (
+    checkpoints,
+    deployments,
+    evaluations,
+    outcomes,
+    rounds,
+    runs,
+    single_runs,
+)
 from training.models import Checkpoint, Deployment, Evaluation, Round, Run
 from training.plans import plan_of, update_plan
 from training.run_configs import JUDGE_SEED, path_relations
@@ -119,9 +127,27 @@ def test_too_few_rankings_end_the_round_and_say_how_many(project: Project) -> No
     outcomes.fail(steps.claim(), code="too_few_rankings", values={"found": 2, "needed": 20})
     round_ = Round.objects.get()
     assert round_.state == Round.State.NEEDS_RANKINGS
-    assert round_.rankings_needed == 18
+    assert round_.rankings_needed == 26, "of 84 rankings 60 are on training prompts"
     update_plan(project=project, after_rankings=None)
     assert rounds.wants_rankings(project)
+
+
+def test_too_few_for_the_judge_are_a_share_of_all(project: Project) -> None:
+    steps.start(project)
+    values = {"found": 2, "needed": 5}
+    outcomes.fail(steps.finish_until("judge"), code="too_few_rankings", values=values)
+    assert Round.objects.get().rankings_needed == 14, "of 84 rankings 18 are the judge's"
+
+
+def test_without_evaluation_prompts_no_round_begins(project: Project) -> None:
+    update_plan(project=project, after_rankings=1)
+    factories.make_ranking(project)
+    steps.add_evaluation_prompts(project, enough=7)
+    with pytest.raises(rounds.TooFewEvaluationPrompts, match=r"at least 8 .* has 7"):
+        rounds.start_round(project=project)
+    assert rounds.start_due_rounds() == []
+    steps.add_evaluation_prompts(project)
+    assert len(rounds.start_due_rounds()) == 1
 
 
 def test_rankings_are_wanted_until_the_rule_is_met(project: Project) -> None:
@@ -148,7 +174,14 @@ def test_demonstrations_make_a_new_base_first(project: Project) -> None:
     rounds.cancel_round(round_=round_)
     steps.finish(reward)
     steps.start(project)
-    assert steps.claim().kind == "reward", "the same demonstrations are not trained on twice"
+    again = steps.claim()
+    assert again.kind == "reward", "the same demonstrations are not trained on twice"
+    rounds.cancel_round(round_=Round.objects.get(state=Round.State.OPEN))
+    steps.finish(again)
+    update_project(project=project, base_model="another-model")
+    project.refresh_from_db()
+    steps.start(project)
+    assert steps.claim().kind == "sft", "but they are by another base model"
 
 
 def test_a_stopped_round_goes_on_from_the_failed_step(project: Project) -> None:
@@ -230,6 +263,7 @@ def test_finishing_twice_queues_one_next_run(project: Project) -> None:
 
 
 def test_the_rule_of_new_rankings(project: Project) -> None:
+    steps.add_evaluation_prompts(project)
     update_plan(project=project, after_rankings=3)
     for _ in range(2):
         factories.make_ranking(project)
@@ -244,6 +278,7 @@ def test_the_rule_of_new_rankings(project: Project) -> None:
 
 
 def test_the_rule_of_the_clock(project: Project) -> None:
+    steps.add_evaluation_prompts(project)
     update_plan(project=project, after_rankings=None, every_hours=2)
     factories.make_ranking(project)
     assert rounds.due(project) is None
@@ -306,3 +341,11 @@ def test_a_policy_of_another_base_model_is_not_compared_by_its_tokens(project: P
     evaluate = steps.claim()
     assert evaluate.deployed == evaluate.base
     assert path_relations(evaluate)["deployed"] is None
+
+
+def test_no_two_looks_at_policies_have_the_same_number(project: Project) -> None:
+    steps.start(project)
+    run = steps.finish_until("evaluate")
+    again = runs.repeat_run(run=run, changes={}, by=None)
+    alone = single_runs.start_run(project=project, kind="evaluate")
+    assert [each.config["look"] for each in (run, again, alone)] == [1, 2, 3]

@@ -28,6 +28,7 @@ def nudges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_it_asks_for_stock_starts_rounds_and_nudges(project: Project, nudges: list[str]) -> None:
+    steps.add_evaluation_prompts(project)
     update_plan(project=project, after_rankings=1)
     factories.make_ranking(project)
     factories.make_prompt(project)
@@ -42,6 +43,7 @@ def test_it_asks_for_stock_starts_rounds_and_nudges(project: Project, nudges: li
 
 
 def test_twice_is_as_once(project: Project, nudges: list[str]) -> None:
+    steps.add_evaluation_prompts(project)
     update_plan(project=project, after_rankings=1)
     factories.make_ranking(project)
     factories.make_prompt(project)
@@ -103,6 +105,7 @@ def test_one_projects_error_stops_nobody_elses_tick(
         update_plan(project=one, after_rankings=1)
         factories.make_ranking(one)
         factories.make_prompt(one)
+        steps.add_evaluation_prompts(one)
     really_start = rounds.start_round
 
     def start(**values: Any) -> Round:

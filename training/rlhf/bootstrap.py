@@ -70,4 +70,5 @@ def best_of_wins(rewards: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     best, second = order[:, :1], order[:, 1:2]
     more = np.arange(liked.shape[1])[None, :]
     chosen = np.where(more == best, second, best)
-    return wins(np.take_along_axis(judged, chosen, axis=1), judged).mean(axis=1)
+    won = wins(np.take_along_axis(judged, chosen, axis=1), judged)
+    return np.asarray(won.mean(axis=1), dtype=np.float64)
