@@ -31,15 +31,22 @@ from benchmarks.labelers import (
     expected_agreement_with_gold,
 )
 from benchmarks.loop_labelers import PROJECT, Gold, Team
-from benchmarks.loop_measures import all_samples, labeler_accuracy, measure_round, texts_by_prompt
+from benchmarks.loop_measures import (
+    all_samples,
+    labeler_accuracy,
+    measure_round,
+    texts_by_prompt,
+    wait_for_samples,
+)
 from benchmarks.loop_rewards import add_reward_accuracy
 from benchmarks.product import ROOT, Client, Product
 
-DECIDED = ("deployed", "refused", "waiting", "needs_rankings", "cancelled", "stopped")
+EVALUATED = ("deployed", "refused", "waiting")
+DECIDED = (*EVALUATED, "needs_rankings", "cancelled")
 PROMPTS = ROOT / "labeling" / "demo" / "prompts.jsonl"
 CHANGES: dict[str, dict[str, Any]] = {"reward": {"finetune": "never"}}
-"""On so few rankings tuning was never better than the probe (docs/experiments.md); it costs minutes
-to find that out."""
+"""Over the product's defaults: in the one trial there was (docs/experiments.md) tuning brought
+nothing over the probe on so few rankings, and it takes minutes to find that out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,8 @@ class Plan:
     rounds: int = 2
     minutes: float = 30
     labelers: int = 6
+    agreement: float = PAPER_AGREEMENT
+    """Share of pairs on which two of them agree."""
     k: int = 4
     max_new_tokens: int = 40
     first_rankings: int = 400
@@ -92,7 +101,6 @@ def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
         "max_new_tokens": plan.max_new_tokens,
         "temperature": 1.0,
         "slates_ahead": 24,
-        "base_model": plan.model,
     }
     slug = owner.post("projects/", project)["slug"]
     assert slug == PROJECT, slug
@@ -120,18 +128,26 @@ def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
     return owner, labelers
 
 
-def calibrate(owner: Client, gold: Gold, *, k: int, slates: int = 20) -> NoiseCalibration:
-    """Wait for the base's first samples; the noise at which two labelers agree on 73 % of pairs."""
-    while True:
+def calibrate(owner: Client, gold: Gold, plan: Plan, *, slates: int = 20) -> NoiseCalibration:
+    """Wait for the base's first samples; the noise at which two labelers agree as planned.
+
+    Raises TimeoutError where none come within the plan's minutes.
+    """
+    began = time.monotonic()
+    while time.monotonic() - began < plan.minutes * 60:
         texts_of = texts_by_prompt(owner)
-        whole = [(prompt, texts) for prompt, texts in texts_of.items() if len(texts) >= k]
+        whole = [(prompt, texts) for prompt, texts in texts_of.items() if len(texts) >= plan.k]
         if len(whole) >= slates:
-            return calibrate_noise(gold, whole, PAPER_AGREEMENT)
+            return calibrate_noise(gold, whole, plan.agreement)
         time.sleep(2)
+    raise TimeoutError(f"no {slates} slates within {plan.minutes:g} minutes")
 
 
 def wait_for_rounds(owner: Client, team: Team, plan: Plan, started: float) -> list[Any]:
-    """Follow until `plan.rounds` rounds are decided or the time is up; what each round was."""
+    """Follow until `plan.rounds` rounds are evaluated or the time is up; every decided round.
+
+    Raises RuntimeError where a round stops at a failed step.
+    """
     told: dict[int, str] = {}
     while True:
         rounds = sorted(owner.pages(f"projects/{PROJECT}/rounds/"), key=lambda row: row["number"])
@@ -144,10 +160,12 @@ def wait_for_rounds(owner: Client, team: Team, plan: Plan, started: float) -> li
             owner.call("PATCH", f"projects/{PROJECT}/plan/", {"after_rankings": plan.more_rankings})
         decided = [row for row in rounds if row["state"] in DECIDED]
         team.rest(resting=len(decided) < len(rounds))
+        if any(row["state"] == "stopped" for row in rounds):
+            raise RuntimeError(f"a step failed: {rounds[-1]}")
         late = time.monotonic() - started > plan.minutes * 60
-        if len(decided) >= plan.rounds or late:
-            if late:
-                say("the time is up", started)
+        if late:
+            say("the time is up", started)
+        if late or sum(row["state"] in EVALUATED for row in decided) >= plan.rounds:
             return decided
         time.sleep(3)
 
@@ -160,34 +178,43 @@ def say(text: str, started: float) -> None:
 def run(plan: Plan, folder: Path) -> dict[str, Any]:
     """The whole loop in `folder`; the result as it is written."""
     gold = load_gold(plan.gold_file)
-    product = Product(folder, RANKLOOP_DEMO="false", RANKLOOP_TICK_SECONDS="2")
+    settings = {"RANKLOOP_DEMO": "false", "RANKLOOP_TICK_SECONDS": "2"}
+    if plan.model:
+        settings["RANKLOOP_MODEL"] = plan.model
+    product = Product(folder, **settings)
     started = time.monotonic()
     try:
         product.start()
         say(f"the product answers at {product.address}", started)
         owner, labelers = set_up(product, plan)
-        noise = calibrate(owner, gold, k=plan.k)
-        say(f"noise {noise.noise:.3f} for {PAPER_AGREEMENT:.0%} agreement", started)
+        noise = calibrate(owner, gold, plan)
+        say(f"noise {noise.noise:.3f} for {plan.agreement:.0%} agreement", started)
         team = Team(labelers, gold, noise.noise, plan.seed)
         team.start()
         decided = wait_for_rounds(owner, team, plan, started)
         seconds = time.monotonic() - started
         team.stop()
         rows = [measure_round(owner, row["number"], gold, plan.seed) for row in decided]
+        if rows and rows[-1]["state"] == "deployed":
+            wait_for_samples(owner, rows[-1]["checkpoints"]["ppo"])
         accuracy = labeler_accuracy(gold, team, owner)
         samples = all_samples(owner)
         checkpoints = owner.pages(f"projects/{PROJECT}/checkpoints/")
     finally:
         product.stop()
-    add_reward_accuracy(rows, samples, checkpoints, gold, folder)
+    base = Path(plan.model) if plan.model else next((folder / "models").iterdir())
+    add_reward_accuracy(rows, samples, checkpoints, gold, base=base, folder=folder)
     return {
         "gold": plan.name,
         "seed": plan.seed,
         "seconds": seconds,
         "machine": report.machine(),
+        "first_rankings": plan.first_rankings,
+        "more_rankings": plan.more_rankings,
+        "length_ratio": plan.length_ratio,
         "labelers": plan.labelers,
-        "labeler_agreement_target": PAPER_AGREEMENT,
-        "labeler_accuracy_bound": expected_agreement_with_gold(PAPER_AGREEMENT),
+        "labeler_agreement_target": plan.agreement,
+        "labeler_accuracy_bound": expected_agreement_with_gold(plan.agreement),
         "labeler_accuracy": accuracy,
         "refusals": team.refused[:20],
         "ranked": team.ranked,
@@ -245,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (report.RESULTS / f"{name}.json").write_text(text + "\n")
     print(table(result))
     print(f"{result['seconds'] / 60:.1f} minutes, {result['ranked']} rankings, seed {plan.seed}")
+    if sum(row["state"] in EVALUATED for row in result["rounds"]) < plan.rounds:
+        sys.exit(f"fewer than {plan.rounds} rounds were evaluated in {plan.minutes:g} minutes")
 
 
 if __name__ == "__main__":

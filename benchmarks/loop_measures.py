@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -34,6 +35,17 @@ def texts_by_prompt(owner: Client) -> dict[str, list[str]]:
     for row in all_samples(owner):
         found.setdefault(last_turn(row["messages"]), []).append(row["text"])
     return found
+
+
+def wait_for_samples(owner: Client, checkpoint: int, *, enough: int = 40) -> None:
+    """Give a policy that was just deployed two minutes to write some completions for labelers."""
+    source = owner.get(f"projects/{PROJECT}/checkpoints/{checkpoint}/")["source"]
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        written = owner.pages(f"projects/{PROJECT}/completions/")
+        if sum(row["source"]["id"] == source for row in written) >= enough:
+            return
+        time.sleep(5)
 
 
 def bootstrap(values: Sequence[float], seed: int) -> tuple[float, float]:

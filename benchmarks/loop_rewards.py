@@ -25,25 +25,24 @@ def add_reward_accuracy(
     samples: Sequence[dict[str, Any]],
     checkpoints: Sequence[dict[str, Any]],
     gold: Gold,
+    *,
+    base: Path,
     folder: Path,
 ) -> None:
     """Add to each round: accuracy against the gold on reward-test prompts and on own pairs.
 
     rows: as `measure_round` gives them; rows of rounds without a reward model stay as they are.
     samples: completions, each with its prompt's messages and split. checkpoints: of the API.
+    base: the whole model that all of them are fitted on. folder: the product's.
     """
     by_id = {checkpoint["id"]: checkpoint for checkpoint in checkpoints}
     tests = [sample for sample in samples if sample["split"] == "rm_test"]
+    lm = load_language_model(base, device="cpu", precision=measure_precision("cpu"))
     for row in rows:
         if "reward" not in row.get("checkpoints", {}):
             continue
         reward = by_id[row["checkpoints"]["reward"]]
-        base = load_language_model(
-            _base_path(by_id[reward["base"]], folder),
-            device="cpu",
-            precision=measure_precision("cpu"),
-        )
-        model = load_reward_model(_stored(reward["sha256"], folder), base)
+        model = load_reward_model(_stored(reward["sha256"], folder), lm)
         policy = by_id.get(row["checkpoints"].get("ppo"), {}).get("source")
         own = [sample for sample in samples if policy and sample["source"]["id"] == policy]
         for name, chosen in (("rm_gold_accuracy", tests), ("rm_own_pairs_accuracy", own)):
@@ -56,13 +55,6 @@ def _stored(sha256: str, folder: Path) -> Path:
         if hashlib.sha256(manifest.read_bytes()).hexdigest() == sha256:
             return manifest.parent
     raise FileNotFoundError(f"no checkpoint of sum {sha256} under {folder / 'artifacts'}")
-
-
-def _base_path(base: dict[str, Any], folder: Path) -> Path:
-    """The whole model that the reward model's head was fitted on."""
-    if base["sha256"] and base["run"]:
-        return _stored(base["sha256"], folder)
-    return next(path for path in (folder / "models").iterdir() if path.is_dir())
 
 
 def _accuracy(

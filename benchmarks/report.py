@@ -96,18 +96,29 @@ def render(*, results: Path = RESULTS, page: Path = PAGE) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise SystemExit(f"{page}: the marks {BEGIN} and {END} are missing; put them back")
-    tables = [
-        _section(path.stem, json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(results.glob("*.json"))
-    ]
+    paths = sorted(results.glob("*.json"))
+    if any(path.stem.startswith("loop-") for path in paths):
+        paths = [path for path in paths if path.stem != "loop"]  # the newest of them once more
+    tables = [_section(path.stem, json.loads(path.read_text(encoding="utf-8"))) for path in paths]
     text = "".join(f"\n{table}\n" for table in tables) or "\n"
     page.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
 def _section(name: str, record: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = record.get("rows") or record.get("rounds") or []
-    columns = list(dict.fromkeys(key for item in rows for key in item))
+    columns = [
+        column
+        for column in dict.fromkeys(key for item in rows for key in item)
+        if not any(isinstance(item.get(column), dict | list) for item in rows)
+    ]
     lines = [f"## {name}", "", f"{record.get('machine', '')}", ""]
+    if "seconds" in record:
+        minutes, right = record["seconds"] / 60, record["labeler_accuracy"]
+        words = (
+            f"{minutes:.1f} minutes, {record['ranked']:,} rankings by {record['labelers']} "
+            f"simulated labelers, right in {right:.1%} of pairs; seed {record['seed']}."
+        )
+        lines += [words, ""]
     if columns:
         left = [isinstance(rows[0].get(column), str) for column in columns]
         lines += [

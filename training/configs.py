@@ -258,7 +258,7 @@ class PpoConfig(RunConfig):
     adapter: str | None = None
     """Folder of the policy to start from; None: the base. The KL reference is always the base."""
     advantage: Advantage = "rloo"
-    episodes: int = 768
+    episodes: int = 640
     prompts_per_batch: int = 16
     samples_per_prompt: int = 4
     epochs: int = 2

@@ -50,3 +50,24 @@ def test_a_page_that_lost_its_marks_is_not_overwritten(tmp_path):
     with pytest.raises(SystemExit, match="marks"):
         report.render(results=tmp_path, page=page)
     assert page.read_text() == "only words"
+
+
+def test_a_loop_has_one_line_a_round_and_stands_there_once(tmp_path):
+    page = tmp_path / "benchmarks.md"
+    rounds = [{"round": 1, "results": {"ppo": {"kl": 1.0}}, "gold_win_rate": 0.9}]
+    record = {
+        "machine": "m",
+        "seconds": 90.0,
+        "ranked": 1234,
+        "labelers": 6,
+        "labeler_accuracy": 0.82,
+        "seed": 3,
+        "rounds": rounds,
+    }
+    for name in ("loop", "loop-length"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    report.render(results=tmp_path, page=page)
+    text = page.read_text()
+    assert text.count("## loop") == 1
+    assert "| round | gold_win_rate |" in text
+    assert "1.5 minutes, 1,234 rankings by 6 simulated labelers, right in 82.0% of pairs" in text

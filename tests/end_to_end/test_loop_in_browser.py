@@ -112,6 +112,7 @@ def test_the_loop_goes_round(
         count = write_demonstrations(examples, texts)
         assert f"{count} rows are in." in manager.upload(examples, demonstrations=True)
     labeler.join(manager.invite("Lin"), name="lin")
+    manager.set_plan(RULES, NUMBERS)
 
     # The base model's completions of every prompt, ranked.
     for _ in range(RANKED):
@@ -122,7 +123,6 @@ def test_the_loop_goes_round(
     labeler.tab("My rankings")  # a ranking page would go on taking what comes
 
     # A round, to its end: it waits for the manager.
-    manager.set_plan(RULES, NUMBERS)
     manager.start_round()
     steps = manager.watch_round()
     expected = dict.fromkeys(STEPS, "Succeeded") | {"Decision": "waits for a manager"}
