@@ -197,6 +197,14 @@ def is_device(value: str) -> None:
         raise ValidationError("must be auto, cpu, cuda or cuda:NUMBER")
 
 
+def is_machine(value: str) -> None:
+    """A name that can stand before a colon in a device's name, and in a file's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise ValidationError(
+            "must be empty (the host's name) or letters, digits, dots, hyphens and underscores"
+        )
+
+
 def is_secret(value: str) -> None:
     """A signing key that can't be guessed."""
     if len(value) < 50 or len(set(value)) < 5:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +39,7 @@ SECRET = read.text(env, "RANKLOOP_SECRET_KEY", "", read.is_secret)
 STATIC_ROOT = read.folder(env, "RANKLOOP_STATIC", DATA_DIR / "static", BASE_DIR)
 MODEL = read.text(env, "RANKLOOP_MODEL", "", read.is_model)
 DEVICE = read.text(env, "RANKLOOP_DEVICE", "auto", read.is_device)
+MACHINE = read.text(env, "RANKLOOP_MACHINE", "", read.is_machine) or socket.gethostname()
 SAMPLER_IDLE_SECONDS = read.whole(env, "RANKLOOP_SAMPLER_IDLE_SECONDS", 600, 1, 7 * 24 * 3600)
 LEASE_MINUTES = read.whole(env, "RANKLOOP_LEASE_MINUTES", 10, 1, 24 * 60)
 RUN_LEASE_SECONDS = read.whole(env, "RANKLOOP_RUN_LEASE_SECONDS", 60, 5, 3600)

@@ -1,5 +1,6 @@
 """Devices of this machine, and who may use them: one holder at a time, by a lease in the database.
 
+A device is named after its machine, so that all containers of one machine mean the same one.
 Knows nothing of torch: GPUs are counted by nvidia-smi, or by their device files.
 """
 
@@ -8,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import socket
 import subprocess
 import uuid
 from dataclasses import dataclass
@@ -36,11 +36,6 @@ class Lease:
     token: uuid.UUID
 
 
-def host() -> str:
-    """This machine's name; the first part of its devices' names."""
-    return socket.gethostname()
-
-
 @functools.cache
 def count_gpus() -> int:
     """How many NVIDIA GPUs this process may use."""
@@ -60,22 +55,22 @@ def for_training() -> tuple[str, ...]:
     """Names of the devices on which a run may be put: the GPUs, or the CPU where there is none."""
     asked = settings.DEVICE
     if asked == "cpu" or (asked == "auto" and not count_gpus()):
-        return (f"{host()}:cpu",)
+        return (f"{settings.MACHINE}:cpu",)
     if asked.startswith("cuda:"):
-        return (f"{host()}:{asked}",)
-    return tuple(f"{host()}:cuda:{number}" for number in range(max(count_gpus(), 1)))
+        return (f"{settings.MACHINE}:{asked}",)
+    return tuple(f"{settings.MACHINE}:cuda:{number}" for number in range(max(count_gpus(), 1)))
 
 
 def for_sampling() -> tuple[str, ...]:
     """Devices in the order in which sampling tries them: the last GPU first, the CPU at the end."""
     own = tuple(reversed(for_training()))
-    cpu = f"{host()}:cpu"
+    cpu = f"{settings.MACHINE}:cpu"
     return own if cpu in own or settings.DEVICE != "auto" else (*own, cpu)
 
 
 def environment(device: str) -> dict[str, str]:
     """Environment variables that show a process this device and no other."""
-    _host, _colon, kind = device.partition(":")
+    _machine, _colon, kind = device.partition(":")
     if kind == "cpu":
         return {"CUDA_VISIBLE_DEVICES": ""}
     number = int(kind.rpartition(":")[2])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 from datetime import timedelta
@@ -38,8 +39,8 @@ def is_due() -> bool:
 
 
 def worker_name() -> str:
-    """This worker thread, for people who look at the queue."""
-    return f"{devices.host()}:{os.getpid()}:{threading.get_native_id()}"
+    """This worker thread, for people who look at the queue. Containers of one machine differ."""
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_native_id()}"
 
 
 def carry_out_runs(*, stopping: threading.Event) -> int:

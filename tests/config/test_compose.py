@@ -12,10 +12,13 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pytest_django import Settings
 
 from config import worker
+from training import devices
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = (ROOT / ".env.example").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
@@ -50,12 +53,9 @@ def test_the_schema_would_find_a_slip(compose: dict[str, Any]) -> None:
 
 def test_all_parts_are_there(services: dict[str, Any]) -> None:
     assert set(services) == {
-        *("postgres", "redis", "prepare", "web", "worker-default", "worker-sampling", "beat"),
-        *("trainer-cpu", "trainer-gpu"),
+        *("postgres", "redis", "prepare", "web", "worker-default", "beat"),
+        *("sampler-cpu", "sampler-gpu", "trainer-cpu", "trainer-gpu"),
     }
-    assert services["trainer-gpu"]["profiles"] == ["gpu"]
-    devices = services["trainer-gpu"]["deploy"]["resources"]["reservations"]["devices"]
-    assert devices[0]["capabilities"] == ["gpu"]
 
 
 def test_every_service_that_stays_has_a_health_check_or_says_that_it_has_none(
@@ -82,20 +82,84 @@ def test_data_is_kept_in_volumes_that_are_declared(
     used = {mount.split(":")[0] for s in services.values() for mount in s.get("volumes", [])}
     assert used == set(compose["volumes"])
     ours = [s for s in services.values() if s["image"].startswith("rankloop-")]
-    assert len(ours) == 7
+    assert len(ours) == 8
     assert all(service["volumes"] == ["data:/data"] for service in ours)
 
 
-def test_settings_are_ones_that_there_are(services: dict[str, Any]) -> None:
-    example = set(
-        re.findall(r"^(RANKLOOP_\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    )
-    given = {name for s in services.values() for name in s.get("environment", {})}
-    assert {name for name in given if name.startswith("RANKLOOP_")} <= example
-    interpolated = set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"POSTGRES_PASSWORD", "PUBLISH"}
-    assert interpolated <= example
-    in_image = set(re.findall(r"(RANKLOOP_\w+)=", DOCKERFILE))
-    assert in_image <= example
+def in_profile(services: dict[str, Any], profile: str) -> dict[str, Any]:
+    """What this profile starts besides what always starts, with its environment."""
+    chosen = {n: s for n, s in services.items() if profile in s.get("profiles", [])}
+    return {name: service["environment"] for name, service in chosen.items()}
+
+
+def test_each_profile_has_one_sampler_at_most_one_trainer_and_none_starts_without(
+    services: dict[str, Any],
+) -> None:
+    assert set(in_profile(services, "cpu")) == {"sampler-cpu", "trainer-cpu"}
+    assert set(in_profile(services, "gpu")) == {"sampler-gpu", "trainer-gpu"}
+    assert set(in_profile(services, "rank")) == {"sampler-cpu"}
+    always = {name for name, service in services.items() if "profiles" not in service}
+    assert not always & {"sampler-cpu", "sampler-gpu", "trainer-cpu", "trainer-gpu"}
+
+
+def test_what_samples_and_trains_on_a_machine_names_it_alike(services: dict[str, Any]) -> None:
+    with_torch = [s["environment"] for s in services.values() if s["image"] == "rankloop-trainer"]
+    names = {environment["RANKLOOP_MACHINE"] for environment in with_torch}
+    assert names == {"${RANKLOOP_MACHINE:-docker}"}, "a container's own name is never the default"
+
+
+@pytest.mark.parametrize(
+    ("profile", "in_order"), [("cpu", ("here:cpu",)), ("gpu", ("here:cuda:0", "here:cpu"))]
+)
+def test_sampling_and_training_share_the_device_of_their_profile(
+    services: dict[str, Any],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: str,
+    in_order: tuple[str, ...],
+) -> None:
+    settings.MACHINE = "here"
+    monkeypatch.setattr(devices, "count_gpus", lambda: 1)
+    environments = in_profile(services, profile)
+    settings.DEVICE = environments[f"trainer-{profile}"]["RANKLOOP_DEVICE"]
+    assert devices.for_training() == in_order[:1]
+    settings.DEVICE = environments[f"sampler-{profile}"]["RANKLOOP_DEVICE"]
+    assert devices.for_sampling() == in_order
+
+
+def test_both_see_the_same_gpu_and_nothing_else_asks_for_one(services: dict[str, Any]) -> None:
+    asked = {name: s["deploy"]["resources"] for name, s in services.items() if "deploy" in s}
+    assert set(asked) == {"sampler-gpu", "trainer-gpu"}
+    assert asked["sampler-gpu"] == asked["trainer-gpu"]
+    (gpu,) = asked["trainer-gpu"]["reservations"]["devices"]
+    assert (gpu["count"], gpu["capabilities"]) == (1, ["gpu"])
+
+
+def test_every_setting_is_passed_on_or_said_to_be_decided_here(services: dict[str, Any]) -> None:
+    above, _heading, below = EXAMPLE.partition("# --- docker compose ---")
+    known = set(re.findall(r"^(RANKLOOP_\w+)=", above, re.MULTILINE))
+    decided = set(re.findall(r"RANKLOOP_\w+", below))
+    assert decided <= known
+    for name, service in services.items():
+        if not service["image"].startswith("rankloop-"):
+            continue
+        environment = service["environment"]
+        passed_on = {n for n, value in environment.items() if value.startswith(f"${{{n}:")}
+        assert passed_on == known - decided, name
+        assert set(environment) <= known, name
+        assert "RANKLOOP_DEBUG" not in environment, name
+    for_compose = set(re.findall(r"^(\w+)=", below, re.MULTILINE))
+    assert set(re.findall(r"\$\{(\w+)", COMPOSE)) == for_compose | (known - decided)
+    assert set(re.findall(r"(RANKLOOP_\w+)=", DOCKERFILE)) <= known
+
+
+def test_defaults_are_those_of_the_example() -> None:
+    example = dict(re.findall(r"^(\w+)=(.*)$", EXAMPLE, re.MULTILINE))
+    defaults = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE))
+    assert len(defaults) > 10
+    for name, default in defaults.items():
+        if example[name]:  # an empty one leaves it to whoever reads it
+            assert default == example[name], name
 
 
 def test_no_secret_stands_in_the_file(services: dict[str, Any]) -> None:
@@ -123,7 +187,7 @@ def test_commands_are_ones_that_there_are(services: dict[str, Any]) -> None:
 
 def test_images_with_torch_are_only_where_it_is_needed(services: dict[str, Any]) -> None:
     with_torch = {n for n, s in services.items() if s["image"] == "rankloop-trainer"}
-    assert with_torch == {"worker-sampling", "trainer-cpu", "trainer-gpu"}
+    assert with_torch == {"sampler-cpu", "sampler-gpu", "trainer-cpu", "trainer-gpu"}
 
 
 def test_the_images_take_files_that_exist_and_stages_that_are_named() -> None:

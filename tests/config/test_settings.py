@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from config import settings
 values = {name: str(value) for name, value in settings.env.dump().items()}
 others = {name: str(getattr(settings, name)) for name in (
     "DATA_DIR", "STATIC_ROOT", "CELERY_BROKER_URL", "SECRET_KEY", "DATABASES",
-    "HOSTS", "ORIGINS")}
+    "HOSTS", "ORIGINS", "MACHINE")}
 print(json.dumps({"values": values, "others": others}))
 """
 
@@ -74,6 +75,7 @@ def complaints(folder: Path, **settings: str) -> str:
         ("RANKLOOP_SECRET_KEY", "a" * 60, "at least 50 characters"),
         ("RANKLOOP_MODEL", "./models/mine", "absolute path"),
         ("RANKLOOP_DEVICE", "gpu", "must be auto, cpu, cuda or cuda:NUMBER"),
+        ("RANKLOOP_MACHINE", "gpu:1", "letters, digits, dots, hyphens and underscores"),
         ("RANKLOOP_LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR"),
         ("RANKLOOP_LEASE_MINUTES", "-1", "must be a whole number from 1 to 1440"),
         ("RANKLOOP_RUN_LEASE_SECONDS", "1", "must be a whole number from 5 to 3600"),
@@ -157,6 +159,11 @@ def test_a_relative_data_folder_counts_from_the_product() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     assert others["DATA_DIR"] == str(folder)
+
+
+def test_a_machine_has_its_hosts_name_unless_it_is_given_one(tmp_path: Path) -> None:
+    assert read(tmp_path)["others"]["MACHINE"] == socket.gethostname()
+    assert read(tmp_path, RANKLOOP_MACHINE=" box-1 ")["others"]["MACHINE"] == "box-1"
 
 
 def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:

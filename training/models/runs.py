@@ -158,7 +158,7 @@ class Device(models.Model):
     """A CPU or GPU that one holder at a time uses, by a lease in the database."""
 
     name = models.CharField(max_length=200, unique=True)
-    """host:cpu or host:cuda:0."""
+    """machine:cpu or machine:cuda:0."""
     holder = models.CharField(max_length=200, blank=True)
     token = models.UUIDField(null=True, blank=True)
     renewed_at = models.DateTimeField(null=True, blank=True)
