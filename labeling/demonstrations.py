@@ -18,6 +18,7 @@ from labeling.prompts import (
     content_hash,
     new_prompt,
     store_batch,
+    unused_in_prompt,
 )
 
 
@@ -46,6 +47,12 @@ def new_demonstration(row: Mapping[str, object]) -> NewDemonstration:
     answer = _said_by_assistant(messages[-1])
     asked = new_prompt({**row, "messages": messages[:-1]})
     return NewDemonstration(prompt=asked, text=checked_text("completion", answer))
+
+
+def unused_in_demonstration(row: Mapping[str, object]) -> list[str]:
+    """The fields of which `new_demonstration` makes nothing."""
+    answer = "completion" if "completion" in row else "messages"
+    return [name for name in unused_in_prompt(row) if name != answer]
 
 
 def _said_by_assistant(message: object) -> object:

@@ -2,7 +2,8 @@
 
 A file is read twice: first every line is checked and nothing is written, then its rows are stored
 in batches under an Import row that keeps them invisible until it is committed. So a broken line
-costs no write, and an import that is interrupted is undone by the next one.
+costs no write, and an import that is interrupted is undone by the next one. Fields that nobody
+knows are passed over, and named.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from pathlib import PurePath
@@ -23,12 +24,24 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.demonstrations import NewDemonstration, new_demonstration, store_demonstrations
+from labeling.demonstrations import (
+    NewDemonstration,
+    new_demonstration,
+    store_demonstrations,
+    unused_in_demonstration,
+)
 from labeling.formats import csv, jsonl, text
 from labeling.formats.lines import Problem, Row
 from labeling.models import Demonstration, Import, ImportProblem, Project, Prompt, User
 from labeling.projects import refuse_archived
-from labeling.prompts import BATCH, NewPrompt, PromptRefused, new_prompt, store_batch
+from labeling.prompts import (
+    BATCH,
+    NewPrompt,
+    PromptRefused,
+    new_prompt,
+    store_batch,
+    unused_in_prompt,
+)
 from labeling.refusals import Refusal
 
 Reader = Callable[[BinaryIO], Iterator[Row | Problem]]
@@ -37,6 +50,9 @@ SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv",
 MAX_BYTES = 4 * 2**30
 MAX_PROBLEMS = 100
 """So many are kept; then the reading stops."""
+MAX_UNUSED = 40
+"""So many fields that were not used are named."""
+FIELD_LENGTH = 60
 ABANDONED_AFTER = timedelta(minutes=5)
 """An import gives a sign of life with each batch; silent for so long, it was interrupted."""
 
@@ -64,19 +80,33 @@ class _Job:
     row: Import
     file: BinaryIO
     read: Reader
+    unused: dict[str, int] = field(default_factory=dict)
+    """Fields of which nothing was made, each with the line that had it first."""
 
     def parsed(self) -> Iterator[tuple[int, NewPrompt | NewDemonstration] | Problem]:
         """The file's rows from its beginning, each checked."""
-        make = new_demonstration if self.row.kind == Import.Kind.DEMONSTRATIONS else new_prompt
+        answers = self.row.kind == Import.Kind.DEMONSTRATIONS
+        make = new_demonstration if answers else new_prompt
+        unused_in = unused_in_demonstration if answers else unused_in_prompt
         self.file.seek(0)
         for found in self.read(self.file):
             if isinstance(found, Problem):
                 yield found
                 continue
             try:
-                yield found.line, make(found.values)
+                made = make(found.values)
             except PromptRefused as refusal:
                 yield Problem(found.line, refusal.message, refusal.field)
+            else:
+                self._note(found.line, unused_in(found.values))
+                yield found.line, made
+
+    def _note(self, line: int, unused: Sequence[str]) -> None:
+        """Keep the names of fields that were not used, as they can be stored."""
+        for name in unused:
+            if name and name not in self.unused and len(self.unused) < MAX_UNUSED:
+                shown = "".join(c if c.isprintable() else "�" for c in name[:FIELD_LENGTH])
+                self.unused.setdefault(shown, line)
 
 
 def format_of(file_name: str) -> str:
@@ -155,11 +185,14 @@ def _take_in(job: _Job) -> Import:
             _sign_of_life(job.row)
             added += _store(job.row, batch)
         total += len(batch)
-    committed = Import.objects.filter(pk=job.row.pk, state=Import.State.RUNNING).update(
-        state=Import.State.COMMITTED, committed_at=Now(), rows=added, duplicates=total - added
-    )
-    if not committed:
-        raise FileRefused(_("The import was interrupted. Upload the file again."))
+    notes = [Problem(line, _("is not used"), name) for name, line in job.unused.items()]
+    with transaction.atomic():
+        committed = Import.objects.filter(pk=job.row.pk, state=Import.State.RUNNING).update(
+            state=Import.State.COMMITTED, committed_at=Now(), rows=added, duplicates=total - added
+        )
+        if not committed:
+            raise FileRefused(_("The import was interrupted. Upload the file again."))
+        _keep(job.row, notes)
     job.row.refresh_from_db()
     return job.row
 
@@ -199,18 +232,23 @@ def _store(row: Import, batch: Sequence[NewPrompt | NewDemonstration]) -> int:
 def _refuse(row: Import, problems: Sequence[Problem]) -> Import:
     """Keep what was wrong; nothing else was written."""
     with transaction.atomic():
-        ImportProblem.objects.bulk_create(
-            ImportProblem(
-                imported=row,
-                line=problem.line,
-                field=problem.field[:60],
-                message=problem.message[:500],
-            )
-            for problem in problems
-        )
+        _keep(row, problems)
         Import.objects.filter(pk=row.pk).update(state=Import.State.REFUSED)
     row.refresh_from_db()
     return row
+
+
+def _keep(row: Import, problems: Sequence[Problem]) -> None:
+    """Store what there is to say of the file's lines."""
+    ImportProblem.objects.bulk_create(
+        ImportProblem(
+            imported=row,
+            line=problem.line,
+            field=problem.field[:FIELD_LENGTH],
+            message=problem.message[:500],
+        )
+        for problem in problems
+    )
 
 
 def clear_abandoned(*, project: Project) -> int:

@@ -128,9 +128,18 @@ class Import(models.Model):
     def __str__(self) -> str:
         return f"{self.file_name} ({self.state})"
 
+    @property
+    def unused_fields(self) -> list[str]:
+        """Fields of a file that was taken in of which nothing was made."""
+        committed = self.state == Import.State.COMMITTED
+        return [problem.field for problem in self.problems.all()] if committed else []
+
 
 class ImportProblem(models.Model):
-    """One line that could not be taken, and what would be right."""
+    """One line that could not be taken, and what would be right.
+
+    In a file that was taken in: a field that was not used, at the line that had it first.
+    """
 
     imported = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="problems")
     line = models.PositiveIntegerField()

@@ -361,3 +361,55 @@ def test_the_format_is_read_off_the_name():
 def test_an_unknown_format_is_refused():
     with pytest.raises(FileRefused):
         take(make_project(), "x", "parquet")
+
+
+def test_fields_that_are_not_used_are_named_where_they_were_met_first():
+    lines = [
+        {"prompt": "One?"},
+        {"prompt": "Two?", "catgory": "chat", "messages": [], "group": "numbers"},
+        {"prompt": "Three?", "a\x00\ud800b": 1, "catgory": "chat", "priority": 1},
+    ]
+    row = take(make_project(), "\n".join(map(json.dumps, lines)))
+    assert (row.state, row.rows) == ("committed", 3)
+    assert problems(row) == [(2, "catgory"), (2, "messages"), (3, "a��b")]
+    assert row.unused_fields == ["catgory", "messages", "a��b"]
+
+
+def test_columns_that_are_not_used_are_named_and_those_without_a_name_are_not():
+    row = take(make_project(), "id;prompt;completion;\n1;One?;1;\n2;Two?;2;\n", "csv")
+    assert row.unused_fields == ["id", "completion"]
+
+
+@pytest.mark.parametrize(
+    ("line", "unused"),
+    [
+        ({"prompt": "?", "completion": "!", "category": "a", "source": "b"}, ["source"]),
+        ({"prompt": "?", "completion": "!", "messages": []}, ["messages"]),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": "?"},
+                    {"role": "assistant", "content": "!"},
+                ],
+                "group": "a",
+            },
+            [],
+        ),
+    ],
+)
+def test_a_demonstrations_answer_counts_as_used(line, unused):
+    row = take(make_project(), json.dumps(line), kind="demonstrations")
+    assert row.unused_fields == unused
+
+
+def test_a_refused_file_has_problems_and_no_unused_fields():
+    row = take(make_project(), '{"prompt": "One?", "colour": "red"}\n{"prompt": 7}\n')
+    assert problems(row) == [(2, "prompt")]
+    assert row.unused_fields == []
+
+
+def test_of_very_many_unused_fields_the_first_are_named():
+    line = {"prompt": "One?"} | {f"field-{number}-{'x' * 80}": 1 for number in range(100)}
+    row = take(make_project(), json.dumps(line))
+    assert len(row.unused_fields) == imports.MAX_UNUSED
+    assert {len(name) for name in row.unused_fields} == {imports.FIELD_LENGTH}

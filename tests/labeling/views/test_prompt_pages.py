@@ -46,6 +46,15 @@ def test_a_file_is_taken_in_and_the_page_says_how_many(boss, project):
     assert Prompt.objects.live().count() == 2
 
 
+def test_fields_that_were_not_used_are_told(boss, project):
+    line = b'{"prompt": "One?", "foo": 1, "b&r": 2, "category": "chat"}\n'
+    page = upload(boss, project, "a.jsonl", line).content.decode()
+    assert "1 row is in." in page
+    assert "Fields that were not used: foo, b&amp;r<" in page
+    page = upload(boss, project, "b.txt", b"Two?\n").content.decode()
+    assert "not used" not in page
+
+
 def test_a_broken_line_is_named_and_nothing_is_taken_in(boss, project):
     lines = b'{"prompt": "One?"}\n{"prompt": 7}\n{"prompt": \n'
     page = upload(boss, project, "a.jsonl", lines).content.decode()
