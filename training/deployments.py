@@ -102,14 +102,20 @@ def deploy_by_itself(evaluation: Evaluation) -> Deployment | None:
             return None  # its files are gone
 
 
-def roll_back(*, project: Project, by: User, to: int | None = None) -> Deployment:
+def roll_back(
+    *, project: Project, by: User, to: int | None = None, undone: int | None = None
+) -> Deployment:
     """Let the policy before the present one answer again.
 
-    Rolling back twice goes back two. to: the checkpoint's id that whoever asks expects (None: any),
-    so that a second click changes nothing. Raises NothingToRollBackTo, NotTheTarget, NotDeployable.
+    Rolling back twice goes back two. So that a second click or request changes nothing, whoever
+    asks names the checkpoint that is to answer (to), or the deployment that answers now (undone),
+    by its id. Raises NothingToRollBackTo, NotTheTarget, NotDeployable.
     """
     with transaction.atomic():
         _lock(project.pk)
+        present = current(project)
+        if undone is not None and (present is None or present.pk != undone):
+            raise NotTheTarget
         target = roll_back_target(project)
         if target is None:
             raise NothingToRollBackTo

@@ -12,6 +12,7 @@ from tests.factories import (
     make_ranking,
     make_researcher,
 )
+from tests.training import steps
 from tests.training.seeds import seed_loop
 from training.models import Checkpoint, Deployment, Plan, Round, Run
 
@@ -166,6 +167,7 @@ def test_rounds_are_listed_and_one_shows_its_runs(reader, base, seeded):
 
 def test_a_round_is_started_once(api):
     project = make_project()
+    steps.add_evaluation_prompts(project)
     make_ranking(project)
     client = api(make_manager(project))
     address = f"/api/v1/projects/{project.slug}/rounds/"
@@ -218,18 +220,40 @@ def test_deploy_and_roll_back_keep_the_history(manager, base, seeded):
     assert answer.json()["deployed_by"] == seeded.manager.username
     again = manager.post(f"{base}deployments/", {"checkpoint": first.pk}, format="json")
     assert (again.status_code, again.json()["code"]) == (409, "deployed_already")
-    back = manager.post(f"{base}deployments/", {"roll_back": True}, format="json")
+    undo = {"roll_back": answer.json()["id"]}
+    back = manager.post(f"{base}deployments/", undo, format="json")
     assert (back.status_code, back.json()["checkpoint"]) == (201, before)
+    retried = manager.post(f"{base}deployments/", undo, format="json")
+    assert (retried.status_code, retried.json()["code"]) == (409, "not_the_roll_back_target")
+    assert Deployment.objects.current().get(project=seeded.project).pk == back.json()["id"]
     history = results(manager, f"{base}deployments/")
     assert [row["kind"] for row in history[:2]] == ["roll_back", "deploy"]
     assert [row["replaced_at"] is None for row in history].count(True) == 1
 
 
-@pytest.mark.parametrize("body", [{}, {"checkpoint": 1, "roll_back": True}, {"checkpoint": "x"}])
+@pytest.mark.parametrize("body", [{}, {"checkpoint": 1, "roll_back": 1}, {"checkpoint": "x"}])
 def test_a_deployment_needs_one_of_the_two(manager, base, body):
     answer = manager.post(f"{base}deployments/", body, format="json")
     assert answer.status_code == 400
     assert answer.json()["field"] == "checkpoint"
+
+
+def test_a_roll_back_that_does_not_say_of_what_is_refused(manager, base, seeded):
+    before = Deployment.objects.count()
+    for vague in (True, None, "", 0):
+        answer = manager.post(f"{base}deployments/", {"roll_back": vague}, format="json")
+        assert (answer.status_code, answer.json()["field"]) == (400, "roll_back")
+    assert Deployment.objects.count() == before
+
+
+def test_a_deployment_of_another_project_cannot_be_rolled_back(api, base, seeded):
+    other = make_project()
+    answering = Deployment.objects.current().get(project=seeded.project)
+    answer = api(make_manager(other)).post(
+        f"/api/v1/projects/{other.slug}/deployments/", {"roll_back": answering.pk}, format="json"
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_the_roll_back_target")
+    assert Deployment.objects.current().get(project=seeded.project) == answering
 
 
 def test_a_checkpoint_of_another_project_cannot_be_deployed(api, seeded):

@@ -102,6 +102,21 @@ def test_a_roll_back_that_was_done_already_goes_no_further(project: Project) -> 
     assert current.checkpoint == target
 
 
+def test_a_deployment_is_rolled_back_once(project: Project) -> None:
+    manager = factories.make_manager(project)
+    for _ in range(2):
+        steps.make_policy(project)
+        steps.finish(steps.claim())
+    latest = deployments.current(project)
+    assert latest is not None
+    back = deployments.roll_back(project=project, by=manager, undone=latest.pk)
+    with pytest.raises(deployments.NotTheTarget):
+        deployments.roll_back(project=project, by=manager, undone=latest.pk)
+    assert deployments.current(project) == back
+    further = deployments.roll_back(project=project, by=manager, undone=back.pk)
+    assert further.checkpoint == checkpoints.base_checkpoint(project)
+
+
 def test_what_a_manager_chose_meanwhile_is_not_replaced_by_itself(project: Project) -> None:
     first = steps.make_policy(project)
     steps.finish(steps.claim(), win_low=0.4)

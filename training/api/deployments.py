@@ -44,15 +44,24 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
 
 
 class NewDeploymentSerializer(serializers.Serializer[Any]):
-    """A checkpoint to deploy, or a step back."""
+    """A checkpoint to deploy, or a deployment to take back. A request sent twice acts once."""
 
-    checkpoint = serializers.IntegerField(required=False, min_value=1)
-    roll_back = serializers.BooleanField(required=False, default=False)
+    checkpoint = serializers.IntegerField(
+        required=False, min_value=1, help_text="The id of the checkpoint that is to answer."
+    )
+    roll_back = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        help_text=(
+            "The id of the deployment that answers now: the policy before it answers again. "
+            "Where another one answers by now, nothing is changed (409)."
+        ),
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """One of the two."""
-        if ("checkpoint" in attrs) == attrs["roll_back"]:
-            message = _("Send either a checkpoint's id or {“roll_back”: true}.")
+        if ("checkpoint" in attrs) == ("roll_back" in attrs):
+            message = _("Send a checkpoint to deploy, or as “roll_back” a deployment to take back.")
             raise serializers.ValidationError({"checkpoint": [message]})
         return attrs
 
@@ -85,11 +94,12 @@ class DeploymentListView(ProjectView):
         responses={201: DeploymentSerializer},
     )
     def post(self, request: Request, slug: str) -> Response:
-        """Let a checkpoint answer from now on, or the one before the present again."""
+        """Let a checkpoint answer from now on, or take back the deployment that answers now."""
         body = NewDeploymentSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        if body.validated_data["roll_back"]:
-            deployment = deployments.roll_back(project=self.project, by=self.user)
+        if "roll_back" in body.validated_data:
+            undone = body.validated_data["roll_back"]
+            deployment = deployments.roll_back(project=self.project, by=self.user, undone=undone)
         else:
             rows = Checkpoint.objects.visible_to(self.user).filter(project=self.project)
             checkpoint = get_object_or_404(rows, pk=body.validated_data["checkpoint"])
