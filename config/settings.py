@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "labeling",
     "training",
+    "config",
 ]
 
 MIDDLEWARE = [

@@ -25,7 +25,6 @@ from labeling.models import (
     Membership,
     Project,
     Role,
-    SignInLink,
     Token,
     User,
 )
@@ -33,7 +32,6 @@ from labeling.refusals import Refusal
 
 SCOPES = ("read", "write", "train")
 INVITATION_DAYS = 14
-SIGN_IN_LINK_MINUTES = 60
 LEVELS = {Role.LABELER: 0, Role.REVIEWER: 1, Role.RESEARCHER: 1, Role.MANAGER: 2}
 """An invitation only ever lifts a member to a higher level; only a manager lowers a role."""
 TOKEN_PREFIX = "rl_"  # noqa: S105  # tells scanners of leaked secrets whose token it is
@@ -45,14 +43,6 @@ class InvitationInvalid(Refusal):
     code = "invitation_invalid"
     status = 410
     sentence = _("This invitation no longer works. Ask the person who sent it for a new link.")
-
-
-class SignInLinkInvalid(Refusal):
-    """Unknown, used or expired."""
-
-    code = "sign_in_link_invalid"
-    status = 410
-    sentence = _("This sign-in link was used before or is too old. Start again for a new one.")
 
 
 class UsernameRefused(Refusal):
@@ -102,7 +92,7 @@ def create_user(
     if password is None:
         user.set_unusable_password()
     else:
-        _check_password(password, user)
+        refuse_weak_password(password, user)
         user.set_password(password)
     try:
         user.full_clean(exclude=["password", "pseudonym"], validate_unique=False)
@@ -118,7 +108,7 @@ def create_user(
     return user
 
 
-def _check_password(password: str, user: User) -> None:
+def refuse_weak_password(password: str, user: User) -> None:
     """Raise PasswordRefused with the validators' own sentences."""
     try:
         validate_password(password, user)
@@ -272,26 +262,6 @@ def reissue_invitation(*, invitation: Invitation, by: User) -> tuple[Invitation,
     with transaction.atomic():
         revoke_invitation(invitation=invitation)
         return invite(project=invitation.project, role=invitation.role, note=invitation.note, by=by)
-
-
-def issue_sign_in_link(*, user: User, minutes: int = SIGN_IN_LINK_MINUTES) -> str:
-    """The secret of a link that signs `user` in once, within `minutes`."""
-    secret = secrets.token_urlsafe(32)
-    SignInLink.objects.create(
-        user=user,
-        token_hash=hash_of(secret),
-        expires_at=timezone.now() + timedelta(minutes=minutes),
-    )
-    return secret
-
-
-def use_sign_in_link(*, secret: str) -> User:
-    """Who signs in by this link, which is used up. Raises SignInLinkInvalid."""
-    links = SignInLink.objects.filter(token_hash=hash_of(secret))
-    used = links.filter(used_at=None, expires_at__gt=Now(), user__is_active=True)
-    if not SignInLink.objects.filter(pk__in=used.values("pk"), used_at=None).update(used_at=Now()):
-        raise SignInLinkInvalid
-    return links.select_related("user").get().user
 
 
 def issue_token(

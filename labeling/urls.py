@@ -23,6 +23,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("guidelines/", projects.guidelines, name="guidelines"),
     path("people/", people.project_people, name="project-people"),
     path("people/<int:pk>/", people.member, name="member"),
+    path("people/<int:pk>/sign-in-link/", people.member_sign_in_link, name="member-sign-in-link"),
     path("invitations/<int:pk>/revoke/", invitations.revoke, name="invitation-revoke"),
     path("invitations/<int:pk>/reissue/", invitations.reissue, name="invitation-reissue"),
     path("prompts/", prompts.prompt_list, name="prompt-list"),

@@ -52,6 +52,20 @@ class AcceptForm(forms.Form):
     )
 
 
+class SignInLinkForm(forms.Form):
+    """What somebody who comes in by a one-time link may set on the way."""
+
+    password = forms.CharField(
+        label=_("New password"),
+        required=False,
+        help_text=_(
+            "At least 8 characters, not a common word, not only digits. Empty: nothing changes."
+        ),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        strip=False,
+    )
+
+
 class NameForm(forms.Form):
     """One's own name."""
 

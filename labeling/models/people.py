@@ -86,11 +86,14 @@ class Invitation(models.Model):
 
 
 class SignInLink(models.Model):
-    """A one-time sign-in, printed by the start on the owner's own machine."""
+    """A one-time sign-in, made by a manager or (`created_by` is None) by the installation."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_in_links")
     token_hash = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
 

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling import people
 from labeling.forms.people import InvitationForm, RoleForm
-from labeling.models import Invitation, Membership, Project, Role
+from labeling.models import Invitation, Membership, Project, Role, SignInLink
 from labeling.refusals import Refusal
+from labeling.sign_in_links import SENT_LINK_MINUTES, issue_sign_in_link
 from labeling.views.access import SignedIn, project_for, signed_in
 
 
@@ -24,10 +25,11 @@ def people_page(
     *,
     form: InvitationForm | None = None,
     fresh: Invitation | None = None,
+    sign_in_link: SignInLink | None = None,
     secret: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """The page; with `fresh` and its secret, the new link on top, shown this once."""
+    """The page; with `fresh` or `sign_in_link` and its secret, that link on top, this once."""
     theirs = Q(user__rankings__slate__project=project, user__rankings__is_current=True)
     members = (
         Membership.objects.filter(project=project)
@@ -48,6 +50,7 @@ def people_page(
         "now": timezone.now(),
         "form": form or InvitationForm(),
         "fresh": fresh,
+        "sign_in_link": sign_in_link,
         "secret": secret,
     }
     return render(request, "labeling/people.html", page, status=status)
@@ -92,3 +95,20 @@ def member(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     if membership.user == request.user:
         return redirect("home")
     return redirect("project-people", slug)
+
+
+@signed_in
+@never_cache
+@require_POST
+def member_sign_in_link(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """A new one-time link for a member who can't come in, shown once."""
+    project = project_for(request, slug, Role.MANAGER)
+    membership = get_object_or_404(Membership, pk=pk, project=project)
+    try:
+        link, secret = issue_sign_in_link(
+            user=membership.user, by=request.user, minutes=SENT_LINK_MINUTES
+        )
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+        return redirect("project-people", slug)
+    return people_page(request, project, sign_in_link=link, secret=secret)

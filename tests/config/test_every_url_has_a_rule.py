@@ -20,7 +20,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from labeling.models import Import, Project, Role, User
-from labeling.people import invite, issue_sign_in_link, issue_token
+from labeling.people import invite, issue_token
+from labeling.sign_in_links import issue_sign_in_link
 from tests.factories import (
     make_assignment,
     make_labeler,
@@ -88,6 +89,7 @@ RULES: dict[str, Rule] = {
     "project-archive": Rule(NOBODY, MANAGERS),
     "project-people": Rule(MANAGERS, MANAGERS),
     "member": Rule(NOBODY, MANAGERS, pk="membership"),
+    "member-sign-in-link": Rule(NOBODY, MANAGERS, pk="membership"),
     "invitation-revoke": Rule(NOBODY, MANAGERS, pk="invitation"),
     "invitation-reissue": Rule(NOBODY, MANAGERS, pk="invitation"),
     # Prompts.
@@ -262,7 +264,7 @@ def world(db: None) -> World:
         },
         secrets={
             "invitation": secret,
-            "sign-in-link": issue_sign_in_link(user=seeded.manager),
+            "sign-in-link": issue_sign_in_link(user=seeded.manager)[1],
         },
     )
 

@@ -7,13 +7,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.models import Invitation, Membership, Role, SignInLink, Token, User
+from labeling.models import Invitation, Membership, Role, Token, User
 from labeling.people import (
     InvitationInvalid,
     LastManager,
     PasswordRefused,
     ScopesRefused,
-    SignInLinkInvalid,
     UsernameRefused,
     accept_invitation,
     authenticate_token,
@@ -21,7 +20,6 @@ from labeling.people import (
     deactivate_user,
     find_invitation,
     invite,
-    issue_sign_in_link,
     issue_token,
     join_by_invitation,
     reissue_invitation,
@@ -29,7 +27,6 @@ from labeling.people import (
     revoke_invitation,
     revoke_token,
     set_role,
-    use_sign_in_link,
 )
 from tests.factories import PASSWORD, make_labeler, make_manager, make_project, make_user
 
@@ -57,12 +54,9 @@ def test_an_invitation_brings_a_labeler_in_once():
 def test_the_secret_is_not_stored():
     _invitation, secret = invite(project=make_project(), by=make_user())
     token, key = issue_token(user=make_user(), name="x", scopes=["read"])
-    link = issue_sign_in_link(user=make_user())
-    rows = [*Invitation.objects.values_list(), *Token.objects.values_list()]
-    stored = str([*rows, *SignInLink.objects.values_list()])
+    stored = str([*Invitation.objects.values_list(), *Token.objects.values_list()])
     assert secret not in stored
     assert key not in stored
-    assert link not in stored
     assert token.prefix == key[:12]
 
 
@@ -152,17 +146,6 @@ def test_a_manager_who_cannot_sign_in_does_not_count_as_one():
     deactivate_user(user=make_manager(project))
     with pytest.raises(LastManager):
         remove_member(project=project, user=manager)
-
-
-def test_a_sign_in_link_works_once_and_for_an_hour():
-    user = make_user()
-    secret = issue_sign_in_link(user=user)
-    assert use_sign_in_link(secret=secret) == user
-    late = issue_sign_in_link(user=user)
-    SignInLink.objects.filter(used_at=None).update(expires_at=timezone.now())
-    for bad in (secret, late, "nonsense"):
-        with pytest.raises(SignInLinkInvalid):
-            use_sign_in_link(secret=bad)
 
 
 def test_a_token_is_known_by_its_secret():

@@ -1,4 +1,4 @@
-"""Coming in: by password, by a one-time link, by an invitation."""
+"""Coming in: by password, by an invitation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.models import Invitation, Membership, User
-from labeling.people import invite, issue_sign_in_link
+from labeling.people import invite
 from tests.factories import PASSWORD, make_labeler, make_manager, make_project, make_user
 
 pytestmark = pytest.mark.django_db
@@ -60,20 +60,6 @@ def test_sign_in_leads_to_no_other_site(client):
     make_user("ada", password=True)
     given = {"username": "ada", "password": PASSWORD, "next": "https://evil.example/"}
     assert client.post(reverse("sign-in"), given)["Location"] == "/"
-
-
-def test_a_one_time_link_survives_being_fetched_and_works_once(client):
-    user = make_user()
-    address = reverse("sign-in-link", args=[issue_sign_in_link(user=user)])
-    for _ in range(2):
-        assert Client().get(address).status_code == 200
-    assert client.post(address)["Location"] == "/"
-    assert signed_in_as(client) == user
-    second = Client()
-    response = second.post(address)
-    assert response.status_code == 410
-    assert "used before" in response.content.decode()
-    assert signed_in_as(second) is None
 
 
 def test_an_invitation_lets_a_new_person_in_once(client, project, manager):
