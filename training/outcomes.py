@@ -6,7 +6,6 @@ comes next. Taken in twice it is taken in once.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import time
@@ -20,6 +19,7 @@ from django.db.models import F
 from training import artifacts, checkpoints, evaluations, launcher, rounds, runs
 from training.apart import apart
 from training.follower import Ending
+from training.full_disk import is_full_disk
 from training.models import Evaluation, Run
 
 LOCKED_PAUSE = 2.0
@@ -79,7 +79,7 @@ def fail_for(run: Run, error: Exception) -> None:
         raise error
     if isinstance(error, launcher.CannotLaunch):
         fail(run, code=error.code, values=error.values)
-    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    elif isinstance(error, OSError) and is_full_disk(error):
         fail(run, code="disk_full", values={"path": error.filename or ""})
     else:
         logger.error("run %s failed", run.pk, exc_info=error)

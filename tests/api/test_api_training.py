@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from labeling.models import Project
@@ -14,6 +16,7 @@ from tests.factories import (
 )
 from tests.training import steps
 from tests.training.seeds import seed_loop
+from training import artifacts
 from training.models import Checkpoint, Deployment, Plan, Round, Run
 
 pytestmark = pytest.mark.django_db
@@ -177,6 +180,22 @@ def test_a_round_is_started_once(api):
     again = client.post(address)
     assert (again.status_code, again.json()["code"]) == (409, "round_under_way")
     assert Round.objects.count() == Run.objects.count() == 1
+
+
+@pytest.mark.parametrize(("noun", "body"), [("rounds", {}), ("runs", {"kind": "reward"})])
+def test_on_a_full_disk_nothing_is_started(api, monkeypatch, noun, body):
+    def put_file(path, name):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(artifacts, "put_file", put_file)
+    project = make_project()
+    make_ranking(project)
+    steps.add_evaluation_prompts(project)
+    address = f"/api/v1/projects/{project.slug}/{noun}/"
+    answer = api(make_manager(project)).post(address, body, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    assert "nothing was started" in answer.json()["detail"]
+    assert not Run.objects.exists()
 
 
 def test_checkpoints_lead_back_to_what_made_them(reader, base, seeded):

@@ -15,6 +15,7 @@ from labeling.models import READERS
 from training import rounds
 from training.api.evaluations import EvaluationSerializer
 from training.api.runs import RunSerializer
+from training.full_disk import full_disk_refused
 from training.models import Round
 
 
@@ -75,8 +76,12 @@ class RoundListView(RoundView):
 
     @extend_schema(operation_id="rounds_start", request=None, responses={201: RoundSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Freeze the datasets and start a round. 409 while another one is under way."""
-        round_ = rounds.start_round(project=self.project, by=self.user)
+        """Freeze the datasets and start a round.
+
+        409 while another one is under way; 507 where the disk is full.
+        """
+        with full_disk_refused():
+            round_ = rounds.start_round(project=self.project, by=self.user)
         return Response(self.get_serializer(round_).data, status=status.HTTP_201_CREATED)
 
 

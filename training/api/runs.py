@@ -18,6 +18,7 @@ from labeling.api.pagination import NewestFirst
 from labeling.api.permissions import MANAGERS, ProjectView, Rule, Scope
 from labeling.models import READERS
 from training import runs, single_runs
+from training.full_disk import full_disk_refused
 from training.models import Run
 
 
@@ -189,9 +190,13 @@ class RunListView(RunView):
                 run=self.run(wanted["repeats"]), changes=wanted["changes"], by=self.user
             )
         else:
-            run = single_runs.start_run(
-                project=self.project, kind=wanted["kind"], by=self.user, changes=wanted["changes"]
-            )
+            with full_disk_refused():
+                run = single_runs.start_run(
+                    project=self.project,
+                    kind=wanted["kind"],
+                    by=self.user,
+                    changes=wanted["changes"],
+                )
         return Response(RunDetailSerializer(run).data, status=status.HTTP_201_CREATED)
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labeling.refusals import Refusal
+from training.full_disk import full_disk_refused
 from training.models import Checkpoint, Evaluation, Round, Run, RunResult
 from training.plans import plan_of
 from training.rounds import cancel_round, new_rankings, refuse_round, resume_round, start_round
@@ -74,8 +75,10 @@ def round_list(request: SignedIn, slug: str) -> HttpResponse:
 
 
 def _start(request: SignedIn, slug: str) -> HttpResponse:
+    project = managed_project(request, slug)
     try:
-        started = start_round(project=managed_project(request, slug), by=request.user)
+        with full_disk_refused():
+            started = start_round(project=project, by=request.user)
     except Refusal as refusal:
         messages.error(request, refusal.message)
         return redirect("round-list", slug=slug)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from tests.factories import make_manager, make_project, make_ranking
 from tests.training.seeds import seed_loop
+from tests.training.steps import add_evaluation_prompts
+from training import artifacts
 from training.models import Round, Run
 
 
@@ -19,6 +23,7 @@ def at(name, round_):
 def test_a_manager_starts_a_round_by_hand(signed_in):
     project = make_project(k=2)
     make_ranking(project)
+    add_evaluation_prompts(project)
     client = signed_in(make_manager(project))
     answer = client.post(reverse("round-list", args=[project.slug]))
     started = Round.objects.get()
@@ -85,3 +90,19 @@ def test_a_poll_gets_the_steps_only(seeded, manager):
     part = manager.get(at("round", seeded.rounds[-1]), headers={"HX-Request": "true"})
     assert 'id="round-live"' in part.content.decode()
     assert "<html" not in part.content.decode()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.django_db
+def test_a_full_disk_is_said_and_nothing_is_started(number, signed_in, monkeypatch):
+    def put_file(path, name):
+        raise OSError(number, "No space left on device", str(path))
+
+    monkeypatch.setattr(artifacts, "put_file", put_file)
+    project = make_project(k=2)
+    make_ranking(project)
+    add_evaluation_prompts(project)
+    client = signed_in(make_manager(project))
+    page = client.post(reverse("round-list", args=[project.slug]), follow=True).content.decode()
+    assert "The disk is full: nothing was started. Free some space and try again." in page
+    assert not Round.objects.exists()
