@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
 
+from labeling.assignments import free
 from labeling.models import (
     RANKERS,
     READERS,
@@ -14,32 +15,56 @@ from labeling.models import (
     Membership,
     Project,
     Prompt,
+    Purpose,
     Ranking,
     Role,
+    Skip,
     User,
 )
+from labeling.slates import DEMOTED
 from labeling.views.access import SignedIn, may_create_projects, signed_in
 
 
-def _count(queryset: QuerySet, project_field: str) -> Coalesce:  # type: ignore[type-arg]  # any model's rows
-    """How many rows of `queryset` belong to the outer project."""
+def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce:  # type: ignore[type-arg]  # any model's rows
+    """How many rows of `queryset`, or values of `what` in them, belong to the outer project."""
     counted = (
         queryset.filter(**{project_field: OuterRef("pk")})
         .order_by()
         .values(project_field)
-        .annotate(number=Count("pk"))
+        .annotate(number=Count(what, distinct=what != "pk"))
         .values("number")
     )
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
+def _ready_for(user: User) -> QuerySet[Assignment]:
+    """Slots that `lease_next` could give to `user`, but for those of a former policy.
+
+    What the person holds; else free ones of slates that they neither ranked nor skipped, blind
+    comparisons only where they are a labeler or the project has none.
+    """
+    mine = Assignment.objects.filter(slate=OuterRef("slate"), labeler=user)
+    skipped = Skip.objects.filter(slate=OuterRef("slate"), labeler=user)
+    labelers = Membership.objects.filter(
+        project=OuterRef("project"), role=Role.LABELER, user__is_active=True
+    )
+    may_judge = Exists(labelers.filter(user=user)) | ~Exists(labelers)
+    could_take = (
+        free()
+        & Q(priority__gt=DEMOTED // 2)
+        & ~Exists(mine)
+        & ~Exists(skipped)
+        & (~Q(slate__purpose=Purpose.EVALUATION) | may_judge)
+    )
+    return Assignment.objects.filter(Q(labeler=user) | could_take, state=Assignment.State.OPEN)
+
+
 def _projects_of(user: User) -> QuerySet[Project]:
     """The projects `user` sees, with the counts that the page shows, in one query."""
     rankings = Ranking.objects.current()
-    free = Assignment.objects.filter(Q(labeler=None) | Q(labeler=user), state=Assignment.State.OPEN)
     return Project.objects.visible_to(user).annotate(
         prompt_count=_count(Prompt.objects.live(), "project"),
-        ready_count=_count(free, "project"),
+        ready_count=_count(_ready_for(user), "project", "slate"),
         ranking_count=_count(rankings, "slate__project"),
         my_ranking_count=_count(rankings.filter(labeler=user), "slate__project"),
     )
