@@ -28,6 +28,7 @@ from training.views.run_page import (
     chart_data,
     live_context,
     metric_table,
+    queue_places,
     runs_of,
     share_done,
 )
@@ -46,10 +47,13 @@ def run_list(request: SignedIn, slug: str) -> HttpResponse:
     chosen = runs.filter(kind=kind) if kind in Run.Kind.values else runs
     chosen = chosen.filter(state=state) if state in Run.State.values else chosen
     queue = list(runs.live().order_by("pk"))
+    places = queue_places(place.project)
     context = {
         "project": place.project,
         "can_act": place.can_act,
-        "queue": [{"run": run, "share": share_done(run)} for run in queue],
+        "queue": [
+            {"run": run, "share": share_done(run), "place": places.get(run.pk)} for run in queue
+        ],
         "page": Paginator(chosen.order_by("-pk"), PER_PAGE).get_page(request.GET.get("page")),
         "kinds": Run.Kind.choices,
         "states": Run.State.choices,
