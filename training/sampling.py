@@ -59,6 +59,8 @@ SEEN_SECONDS = 15.0
 """Between two signs of life; well below devices.ALIVE_SECONDS."""
 FORMER_POLICIES = 2
 """Earlier deployed policies that share the second half of a slate with the base."""
+HOLDER = "sampling"
+"""Who has a device while completions are written on it."""
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +224,7 @@ class Filler:
         """A device that is free, or that training lends us; None: another time."""
         names = devices.for_sampling()
         for name in names:
-            lease = devices.lease(name, holder="sampling")
+            lease = devices.lease(name, holder=HOLDER)
             if lease is not None:
                 return lease
         name = names[0]
@@ -230,8 +232,9 @@ class Filler:
             return None
         deadline = time.monotonic() + PAUSE_SECONDS
         while time.monotonic() < deadline and not self._stopping.is_set():
+            self._be_seen()
             devices.want(name)
-            lease = devices.lease(name, holder="sampling")
+            lease = devices.lease(name, holder=HOLDER)
             if lease is not None:
                 return lease
             self._stopping.wait(LOOK_SECONDS / 4)

@@ -13,8 +13,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import assignments, rankings
+from labeling.completions import waiting_requests
 from labeling.forms.rankings import SkipForm
-from labeling.models import RANKERS, Assignment, Project, Ranking, SampleRequest
+from labeling.models import RANKERS, Assignment, Project, Ranking
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
 
@@ -63,9 +64,8 @@ def _page(request: SignedIn, project: Project) -> dict[str, object]:
 
 
 def _waiting(project: Project) -> int:
-    """For how many prompts the model is still writing."""
-    waiting = SampleRequest.objects.filter(state=SampleRequest.State.WAITING)
-    return waiting.filter(prompt__project=project).count()
+    """For how many prompts completions are asked for and not there yet."""
+    return waiting_requests(project).count()
 
 
 def _assignment(

@@ -16,7 +16,8 @@ from training.models import Checkpoint, Evaluation, RunResult
 from training.views.access import SignedIn, place_of, signed_in
 from training.views.drawing import Dot, bars
 from training.views.loop import loop_of
-from training.views.stages import needs, stages
+from training.views.needs import needs
+from training.views.stages import stages
 from training.views.trust import agreement_dot, reward_dot
 
 VERSIONS = 12
@@ -27,7 +28,7 @@ VERSIONS = 12
 def overview(request: SignedIn, slug: str) -> HttpResponse:
     """The loop as a line, what needs a person, the trends. A poll gets the first two."""
     place = place_of(request, slug)
-    loop = loop_of(place.project)
+    loop = loop_of(place.project, polled=bool(request.htmx))
     context: dict[str, Any] = {
         "project": place.project,
         "can_act": place.can_act,

@@ -14,6 +14,7 @@ from training.models import Run, RunMetric
 from training.runs import describe_error, results_of
 from training.views.cautions import cautions
 from training.views.curves import chart_words, curves_of, panels, points_of
+from training.views.sampling_state import is_paused
 
 SAMPLES_SHOWN = 8
 TABLE_STEPS = 200
@@ -71,6 +72,7 @@ def live_context(run: Run, points: dict[str, list[list[float]]]) -> dict[str, An
         "live": run.state in (Run.State.QUEUED, Run.State.RUNNING),
         "cancelling": run.cancel_requested_at is not None and run.finished_at is None,
         "place": queue_places(run.project).get(run.pk) if run.state == Run.State.QUEUED else None,
+        "paused": is_paused(run),
         "silence": not_heard_for(run),
         "share": share_done(run),
         "failure": describe_error(run),

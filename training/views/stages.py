@@ -1,23 +1,22 @@
-"""The stations of the drawn line, and what needs a person: sentences over the loop's facts."""
+"""The stations of the drawn line: sentences over the loop's facts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from labeling.models import Split
-from training.errors import explain
 from training.models import Round, Run
-from training.runs import describe_error
+from training.rounds import MIN_EVALUATION_PROMPTS
 from training.templatetags.training_numbers import duration, interval, percent
 from training.views.loop import Loop
 from training.views.run_page import share_done
+from training.views.sampling_state import Sampling
 
 BEFORE_POLICY = (Run.Kind.SFT, Run.Kind.REWARD, Run.Kind.JUDGE, Run.Kind.BEST_OF)
 PATIENCE = timedelta(seconds=60)
@@ -46,16 +45,6 @@ class Stage:
     mark: Mark | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """Something that only a person can do."""
-
-    sentence: str
-    href: str
-    verb: str
-    grave: bool = False
-
-
 def stages(loop: Loop) -> list[Stage]:
     """The seven stations, in the order in which the loop turns."""
     return [
@@ -69,26 +58,32 @@ def stages(loop: Loop) -> list[Stage]:
     ]
 
 
-def _to(name: str, loop: Loop, *args: object) -> str:
+def address_in(name: str, loop: Loop, *args: object) -> str:
+    """A page of the loop's project."""
     return reverse(name, args=[loop.project.slug, *args])
 
 
 def _prompts(loop: Loop) -> Stage:
-    mark = None
+    counts, mark = loop.labeling.prompts_by_split, None
     if not loop.labeling.prompts:
         mark = Mark(
             kind="stuck",
             sentence=_("Nothing can begin without prompts."),
-            href=_to("prompt-import", loop),
+            href=address_in("prompt-import", loop),
         )
-    elif not loop.labeling.prompts_by_split[Split.EVALUATION]:
-        mark = Mark(kind="waits", sentence=_("None of them is for evaluation: add more."))
+    elif loop.lacks_evaluation_prompts:
+        sentence = _("A round takes %(needed)s prompts for evaluation: add more.")
+        mark = Mark(
+            kind="waits",
+            sentence=sentence % {"needed": MIN_EVALUATION_PROMPTS},
+            href=address_in("prompt-import", loop),
+        )
     return Stage(
         name=_("Prompts"),
         count=f"{loop.labeling.prompts:,}",
-        unit=_("%(n)s for evaluation") % {"n": loop.labeling.prompts_by_split[Split.EVALUATION]},
-        moment=loop.newest_prompt,
-        href=_to("prompt-list", loop),
+        unit=_("%(n)s for evaluation") % {"n": counts[Split.EVALUATION]},
+        moment=loop.labeling.newest_prompt_at,
+        href=address_in("prompt-list", loop),
         mark=mark,
     )
 
@@ -96,44 +91,85 @@ def _prompts(loop: Loop) -> Stage:
 def _completions(loop: Loop) -> Stage:
     return Stage(
         name=_("Completions"),
-        count=f"{loop.completions:,}",
-        unit=ngettext("%(n)s prompt ready", "%(n)s prompts ready", loop.labeling.slates_ready)
-        % {"n": loop.labeling.slates_ready},
-        moment=loop.newest_completion,
+        count=f"{loop.labeling.completions:,}",
+        unit=ngettext("%(n)s prompt ready", "%(n)s prompts ready", loop.slates_ready)
+        % {"n": loop.slates_ready},
+        moment=loop.labeling.newest_completion_at,
         mark=_sampling_mark(loop),
     )
 
 
 def _sampling_mark(loop: Loop) -> Mark | None:
-    waiting = {"n": loop.requests_waiting}
-    if loop.requests_waiting and not loop.sampler_seen:
-        sentence = _("No sampler is running; %(n)s prompts wait for completions.")
-        return Mark(kind="stuck", sentence=sentence % waiting)
     if loop.requests_waiting:
-        return Mark(kind="works", sentence=_("Writing for %(n)s prompts.") % waiting)
-    if loop.labeling.slates_ready >= loop.project.slates_ahead:
+        return _waiting_mark(loop)
+    if loop.slates_ready >= loop.project.slates_ahead:
         return Mark(kind="rests", sentence=_("The stock is full."))
-    if loop.labeling.prompts and not loop.sampler_seen:
-        return Mark(kind="stuck", sentence=_("No sampler is running."))
+    if loop.labeling.prompts and loop.sampling is Sampling.NOBODY:
+        return Mark(kind="stuck", sentence=_no_sampler())
     return None
 
 
+def _no_sampler() -> str:
+    return _("No sampler runs: start a worker for the queue “sampling”.")
+
+
+def _waiting_mark(loop: Loop) -> Mark:
+    """What becomes of the prompts for which completions are asked for."""
+    n = loop.requests_waiting
+    if loop.sampling is Sampling.NOBODY:
+        waiting = ngettext(
+            "%(n)s prompt waits for completions.", "%(n)s prompts wait for completions.", n
+        )
+        return Mark(kind="stuck", sentence=f"{_no_sampler()} {waiting % {'n': n}}")
+    if loop.sampling is Sampling.WAITS_FOR_PAUSE:
+        sentence = ngettext(
+            "Waits for the run on its device to pause, to write for %(n)s prompt.",
+            "Waits for the run on its device to pause, to write for %(n)s prompts.",
+            n,
+        )
+        return Mark(kind="waits", sentence=sentence % {"n": n})
+    if loop.sampling is Sampling.WAITS_FOR_DEVICE:
+        sentence = ngettext(
+            "A run has the device; %(n)s prompt is written for once it pauses or ends.",
+            "A run has the device; %(n)s prompts are written for once it pauses or ends.",
+            n,
+        )
+        return Mark(kind="waits", sentence=sentence % {"n": n})
+    sentence = ngettext(
+        "The sampler is at work: %(n)s prompt to go.",
+        "The sampler is at work: %(n)s prompts to go.",
+        n,
+    )
+    return Mark(kind="works", sentence=sentence % {"n": n})
+
+
 def _rankings(loop: Loop) -> Stage:
-    mark, ready = None, loop.labeling.slates_ready
+    mark, ready = None, loop.slates_ready
     if ready:
         sentence = ngettext(
             "%(n)s prompt waits for labelers.", "%(n)s prompts wait for labelers.", ready
         )
-        mark = Mark(kind="waits", sentence=sentence % {"n": ready}, href=_to("rank", loop))
+        mark = Mark(kind="waits", sentence=sentence % {"n": ready}, href=address_in("rank", loop))
     elif loop.labeling.prompts:
-        mark = Mark(kind="waits", sentence=_("Nothing to rank until completions are written."))
+        mark = Mark(kind="waits", sentence=why_nothing_is_ready(loop))
     return Stage(
         name=_("Rankings"),
         count=f"{loop.labeling.rankings:,}",
-        unit=_("%(n)s since the last round") % {"n": loop.new_rankings},
+        unit=_("%(n)s since the last round") % {"n": loop.totals.new_rankings},
         moment=loop.labeling.newest_ranking_at,
         mark=mark,
     )
+
+
+def why_nothing_is_ready(loop: Loop) -> str:
+    """Where no slate is ready: what it waits for, or that it waits for nothing."""
+    if loop.in_hands:
+        return _("What is left is with labelers, was skipped, or waits for a second opinion.")
+    if not loop.nothing_left:
+        return _("Nothing to rank until completions are written.")
+    if loop.labeling.prompts == loop.labeling.prompts_by_split[Split.EVALUATION]:
+        return _("All prompts are for evaluation: none is ranked.")
+    return _("All prompts are ranked by this policy.")
 
 
 def _reward(loop: Loop) -> Stage:
@@ -143,7 +179,7 @@ def _reward(loop: Loop) -> Stage:
         count=str(version.version) if version else "–",
         unit=_("version") if version else _("none yet"),
         moment=version.created_at if version else None,
-        href=_to("checkpoint", loop, version.pk) if version else "",
+        href=address_in("checkpoint", loop, version.pk) if version else "",
         mark=_work(loop, BEFORE_POLICY) or _next_round_mark(loop),
     )
 
@@ -155,7 +191,7 @@ def _policy(loop: Loop) -> Stage:
         count=str(version.version) if version else "–",
         unit=_("version") if version else _("none yet"),
         moment=version.created_at if version else None,
-        href=_to("checkpoint", loop, version.pk) if version else "",
+        href=address_in("checkpoint", loop, version.pk) if version else "",
         mark=_work(loop, (Run.Kind.PPO,)),
     )
 
@@ -170,7 +206,7 @@ def _evaluation(loop: Loop) -> Stage:
         else _("none yet"),
         newest=f"{found.candidate} : {found.deployed}" if found else "",
         moment=found.created_at if found else None,
-        href=_to("evaluation", loop, found.pk) if found else "",
+        href=address_in("evaluation", loop, found.pk) if found else "",
         mark=_work(loop, (Run.Kind.EVALUATE,)),
     )
 
@@ -180,14 +216,14 @@ def _deployment(loop: Loop) -> Stage:
     mark = None
     if loop.last_round and loop.last_round.state == Round.State.WAITING and loop.evaluation:
         sentence = _("%(policy)s waits for a yes.") % {"policy": loop.evaluation.candidate}
-        href = _to("evaluation", loop, loop.evaluation.pk)
+        href = address_in("evaluation", loop, loop.evaluation.pk)
         mark = Mark(kind="waits", sentence=sentence, href=href)
     return Stage(
         name=_("Deployed"),
         count=str(now.checkpoint.version) if now else "–",
         unit=str(now.checkpoint.get_kind_display()) if now else _("nothing yet"),
         moment=now.deployed_at if now else None,
-        href=_to("deployment-list", loop),
+        href=address_in("deployment-list", loop),
         mark=mark,
     )
 
@@ -200,12 +236,12 @@ def _work(loop: Loop, kinds: tuple[str, ...]) -> Mark | None:
     for run in loop.failed_runs:
         if run.kind in kinds and run.round_id:
             sentence = _("Stopped: %(run)s failed.") % {"run": run.get_kind_display()}
-            return Mark(kind="stuck", sentence=sentence, href=_to("run", loop, run.pk))
+            return Mark(kind="stuck", sentence=sentence, href=address_in("run", loop, run.pk))
     return None
 
 
 def _live_mark(loop: Loop, run: Run) -> Mark:
-    href = _to("run", loop, run.pk)
+    href = address_in("run", loop, run.pk)
     kind = run.get_kind_display()
     if run.state == Run.State.RUNNING:
         share = share_done(run)
@@ -214,6 +250,9 @@ def _live_mark(loop: Loop, run: Run) -> Mark:
             if share is not None
             else _("%(kind)s begins.") % {"kind": kind}
         )
+        if run.device in loop.lent_devices:
+            sentence += " · " + _("paused while completions are written")
+            return Mark(kind="waits", sentence=sentence, href=href)
         if run.seconds_left is not None:
             sentence += " · " + _("about %(time)s left") % {"time": duration(run.seconds_left)}
         return Mark(kind="works", sentence=sentence, href=href)
@@ -224,90 +263,28 @@ def _live_mark(loop: Loop, run: Run) -> Mark:
 
 def _next_round_mark(loop: Loop) -> Mark | None:
     """When the next round begins, where none is under way."""
-    last = loop.last_round
-    if last and last.state in (Round.State.OPEN, Round.State.STOPPED):
+    if loop.round_is_under_way:
         return None
-    href = _to("round-list", loop)
+    href = address_in("round-list", loop)
     if loop.plan.after_rankings is not None:
-        missing = max(loop.plan.after_rankings - loop.new_rankings, 0)
-        sentence = (
-            ngettext("Waits for %(n)s more ranking.", "Waits for %(n)s more rankings.", missing)
-            % {"n": missing}
-            if missing
-            else _("The next round is about to begin.")
-        )
-        return Mark(kind="waits" if missing else "works", sentence=sentence, href=href)
+        return _counted_mark(loop, href)
     if loop.plan.every_hours is not None:
         sentence = _("Trains every %(n)s hours.") % {"n": loop.plan.every_hours}
         return Mark(kind="rests", sentence=sentence, href=href)
     return Mark(kind="waits", sentence=_("Rounds start by hand."), href=href)
 
 
-def needs(loop: Loop) -> list[Need]:
-    """What waits for a person, the gravest first."""
-    found = [
-        Need(
-            sentence=f"{run.get_kind_display()} ({run.pk}): {describe_error(run)}",
-            href=_to("run", loop, run.pk),
-            verb=_("Look at the run"),
-            grave=True,
+def _counted_mark(loop: Loop, href: str) -> Mark:
+    """How far the rankings are to the number that begins a round."""
+    missing = max(loop.plan.after_rankings or 0, 1) - loop.totals.new_rankings
+    if missing > 0:
+        sentence = ngettext(
+            "Waits for %(n)s more ranking.", "Waits for %(n)s more rankings.", missing
         )
-        for run in loop.failed_runs
-    ]
-    return [*found, *_need_to_sample(loop), *_need_to_decide(loop), *_need_to_begin(loop)]
-
-
-def _need_to_sample(loop: Loop) -> list[Need]:
-    if not loop.request_error:
-        return []
-    # A failed request keeps its code only; what the sentence names is the project's.
-    values = {
-        "path": loop.project.base_model or settings.MODEL,
-        "message": _("the sampling process's log says more"),
-    }
-    count = {"n": loop.requests_failed, "why": explain(loop.request_error, values)}
-    sentence = _("Sampling failed for %(n)s prompts in the last days. %(why)s") % count
-    return [Need(sentence=sentence, href=_to("project-settings", loop), verb=_("Settings"))]
-
-
-def _need_to_decide(loop: Loop) -> list[Need]:
-    last = loop.last_round
-    if last is None:
-        return []
-    if last.state == Round.State.WAITING and loop.evaluation:
-        sentence = _(
-            "%(policy)s waits for a decision: the gate is not met, or deploying is by hand."
-        )
-        return [
-            Need(
-                sentence=sentence % {"policy": loop.evaluation.candidate},
-                href=_to("evaluation", loop, loop.evaluation.pk),
-                verb=_("See and decide"),
-            )
-        ]
-    if last.state == Round.State.NEEDS_RANKINGS:
-        sentence = _("Round %(n)s ended early: about %(more)s more rankings are needed.")
-        values = {"n": last.number, "more": last.rankings_needed or "?"}
-        return [Need(sentence=sentence % values, href=_to("rank", loop), verb=_("Rank"))]
-    return []
-
-
-def _need_to_begin(loop: Loop) -> list[Need]:
-    found = []
-    if not loop.labeling.prompts:
-        found.append(
-            Need(
-                sentence=_("The project has no prompts."),
-                href=_to("prompt-import", loop),
-                verb=_("Add prompts"),
-            )
-        )
-    if not loop.labelers:
-        found.append(
-            Need(
-                sentence=_("Nobody is invited to rank yet; you can rank yourself."),
-                href=_to("project-people", loop),
-                verb=_("Invite"),
-            )
-        )
-    return found
+        return Mark(kind="waits", sentence=sentence % {"n": missing}, href=href)
+    if loop.lacks_evaluation_prompts:
+        sentence = _("The next round waits for more prompts for evaluation.")
+        return Mark(kind="stuck", sentence=sentence, href=address_in("prompt-import", loop))
+    if loop.round_is_overdue:
+        return Mark(kind="stuck", sentence=_("The next round is due and did not begin."), href=href)
+    return Mark(kind="works", sentence=_("The next round is about to begin."), href=href)

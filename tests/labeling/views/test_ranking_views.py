@@ -16,9 +16,17 @@ from django.utils import timezone
 
 from labeling.assignments import lease_next, shown
 from labeling.models import Assignment, Draft, Ranking
+from labeling.prompts import withdraw_prompt
 from labeling.rankings import ranks_of
 from labeling.templatetags.texts import visible_text
-from tests.factories import PASSWORD, make_labeler, make_project, make_ranking, make_slate
+from tests.factories import (
+    PASSWORD,
+    make_labeler,
+    make_project,
+    make_prompt,
+    make_ranking,
+    make_slate,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -306,3 +314,15 @@ def test_a_password_is_never_kept(assignment):
     assert page.status_code == 302
     assert "purple" not in page["Location"]
     assert "purple otters" not in page.content.decode()
+
+
+def test_a_page_that_waits_promises_nothing_that_nobody_does(client, project):
+    prompt = make_prompt(project)
+    page = reverse("rank", args=[project.slug])
+    prompt.sample_requests.create(k=4)
+    said = client.get(page).content.decode()
+    assert "The next completions are not written yet" in said
+    assert "1 prompt waits for completions." in said
+    assert "is writing" not in said
+    withdraw_prompt(prompt=prompt)
+    assert "Nothing to rank right now" in client.get(page).content.decode()

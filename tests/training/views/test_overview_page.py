@@ -11,10 +11,11 @@ from django.utils import timezone
 from labeling.completions import fail_request
 from tests.factories import make_manager, make_project, make_prompt, make_ranking
 from tests.training.seeds import seed_loop
-from training.models import Device, Round, Run
+from training.models import Round, Run
 from training.plans import update_plan
 from training.views.loop import loop_of
-from training.views.stages import needs, stages
+from training.views.needs import needs
+from training.views.stages import stages
 
 
 def stage(project, place):
@@ -42,16 +43,6 @@ def test_it_counts_the_rankings_that_the_next_round_waits_for():
     make_ranking(project)
     assert stage(project, 2).count == "2"
     assert stage(project, 3).mark.sentence == "Waits for 38 more rankings."
-
-
-@pytest.mark.django_db
-def test_it_says_that_no_sampler_runs_and_that_one_does():
-    project = make_project()
-    prompt = make_prompt(project)
-    prompt.sample_requests.create(k=4)
-    assert "No sampler is running" in stage(project, 1).mark.sentence
-    Device.objects.create(name="here:cpu", sampler_seen_at=timezone.now())
-    assert stage(project, 1).mark.sentence == "Writing for 1 prompts."
 
 
 def test_a_running_step_shows_how_far_it_is(seeded):
