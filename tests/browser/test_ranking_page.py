@@ -349,7 +349,7 @@ def test_a_page_that_waits_shows_the_next_prompt_by_itself(
     SampleRequest.objects.create(prompt=make_prompt(project), k=4)
     page = new_page(labeler)
     page.goto(address(project))
-    expect(page.get_by_role("heading", name="The next completions are not written yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="not written yet")).to_be_visible()
     page.get_by_role("link", name="My rankings").last.focus()
     page.wait_for_timeout(6_000)
     expect(page.get_by_role("link", name="My rankings").last).to_be_focused()
