@@ -6,8 +6,9 @@ samples of a prompt, and the inverse CDF for torch.multinomial, which costs as m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -32,6 +33,9 @@ DRAW_ROWS = 8
 
 DROP_SHARE = 0.25
 """Finished rows leave the batch once they are this share of it: the cache is copied for that."""
+
+CACHE_BYTES = 2**30
+"""Of keys and values at a time: longer or more completions are sampled in several goes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +72,88 @@ def sample(
     uniforms: [prompts * samples, max_new_tokens] float32 in [0, 1), one for each token: the same
     numbers give the same tokens. Raises Stopped between two tokens when control asks for it.
     """
-    loop = _Loop(lm, prompts, samples, max_new_tokens, keep_layers)
+    parts = [
+        _sample_together(
+            _Loop(lm, prompts[chosen], samples, max_new_tokens, keep_layers),
+            uniforms[chosen.start * samples : chosen.stop * samples],
+            temperature,
+            control,
+        )
+        for chosen in parts_by_cache(lm, prompts, samples, max_new_tokens)
+    ]
+    return parts[0] if len(parts) == 1 else _joined(parts, lm.pad_id)
+
+
+def parts_by_cache(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], samples: int, max_new_tokens: int
+) -> Iterator[slice]:
+    """Neighbouring prompts whose samples' cache stays within CACHE_BYTES, or one alone."""
+    block = lm.blocks[0]
+    token_bytes = 2 * lm.layers * block.kv_heads * block.head_width * lm.dtype.itemsize
+    start = longest = 0
+    for place, prompt in enumerate(prompts):
+        longest = max(longest, len(prompt))
+        tokens = (place + 1 - start) * samples * (longest + max_new_tokens)
+        if place > start and tokens * token_bytes > CACHE_BYTES:
+            yield slice(start, place)
+            start, longest = place, len(prompt)
+    yield slice(start, len(prompts))
+
+
+def _sample_together(
+    loop: _Loop, uniforms: Tensor, temperature: float, control: Control | None
+) -> Rollout:
+    """Token by token until every row of the loop has ended or is full. uniforms: [n, t]."""
+    limit = loop.ids.shape[1]
     with torch.no_grad():
         logits = loop.prefill()
-        for step in range(max_new_tokens):
+        for step in range(limit):
             if control is not None:
                 control.step_boundary()
-            tokens, logprobs = draw(logits, uniforms[loop.rows, step].to(lm.device), temperature)
+            numbers = uniforms[loop.rows, step].to(logits.device)
+            tokens, logprobs = draw(logits, numbers, temperature)
             loop.store(step, tokens, logprobs)
             loop.drop_finished(step)
-            last = step == max_new_tokens - 1
+            last = step == limit - 1
             if not len(loop.rows) or (last and not loop.kept):
                 break
             logits = loop.feed(step, only_kept=last)
     return loop.rollout()
+
+
+def _joined(parts: Sequence[Rollout], pad_id: int) -> Rollout:
+    """What was sampled in several goes, as if it had been one."""
+    batches = [part.batch for part in parts]
+    before = [0, *accumulate(len(batch.prompt_ids) for batch in batches)]
+    return Rollout(
+        batch=Batch(
+            _stacked([batch.prompt_ids for batch in batches], left=True, value=pad_id),
+            _stacked([batch.prompt_mask for batch in batches], left=True),
+            torch.cat([batch.owner + start for batch, start in zip(batches, before, strict=False)]),
+            _stacked([batch.ids for batch in batches], value=pad_id),
+            _stacked([batch.mask for batch in batches]),
+        ),
+        finished=torch.cat([part.finished for part in parts]),
+        logprobs=_stacked([part.logprobs for part in parts]),
+        hidden={
+            layer: Hidden(
+                _stacked([part.hidden[layer].prompt for part in parts], left=True),
+                _stacked([part.hidden[layer].completion for part in parts]),
+            )
+            for layer in parts[0].hidden
+        },
+    )
+
+
+def _stacked(tensors: Sequence[Tensor], *, left: bool = False, value: int = 0) -> Tensor:
+    """[n, t, …] each → [Σ n, max t, …], padded with `value` on the right, or on the left."""
+    longest = max(tensor.shape[1] for tensor in tensors)
+    padded = []
+    for tensor in tensors:
+        missing = longest - tensor.shape[1]
+        sides = [missing, 0] if left else [0, missing]
+        padded.append(F.pad(tensor, [0, 0] * (tensor.dim() - 2) + sides, value=value))
+    return torch.cat(padded)
 
 
 def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -187,3 +187,49 @@ def test_it_leaves_no_graph_and_can_be_trained_on(tiny, prompts, numbers):
     rollout = draw_all(lm, prompts, numbers, keep_layers=(3,))
     assert not rollout.logprobs.requires_grad
     assert not rollout.hidden[3].completion.is_inference()
+
+
+@pytest.fixture
+def caches(monkeypatch):
+    """(prompts, bytes of keys and values) of each cache that is made."""
+    made = []
+
+    class Measured(decoding._Loop):
+        def __init__(self, *args):
+            super().__init__(*args)
+            tensors = [*self.keys, *self.values]
+            made.append((len(self.prompts.prompt_ids), sum(one.nbytes for one in tensors)))
+
+    monkeypatch.setattr(decoding, "_Loop", Measured)
+    return made
+
+
+def test_a_cache_that_would_be_too_large_is_made_in_parts(
+    tiny, prompts, numbers, caches, monkeypatch
+):
+    expected = draw_all(tiny, prompts, numbers, keep_layers=(2, 4))
+    ((_, whole),) = caches
+    monkeypatch.setattr(decoding, "CACHE_BYTES", whole - 1)
+    found = draw_all(tiny, prompts, numbers, keep_layers=(2, 4))
+    assert [count for count, _ in caches[1:]] == [2, 1]
+    assert all(size < whole for _, size in caches[1:])
+    for name in ("prompt_ids", "prompt_mask", "owner", "ids", "mask"):
+        assert torch.equal(getattr(found.batch, name), getattr(expected.batch, name))
+    assert torch.equal(found.finished, expected.finished)
+    assert torch.allclose(found.logprobs, expected.logprobs, atol=1e-5)
+    for layer in (2, 4):
+        ours, theirs = found.hidden[layer], expected.hidden[layer]
+        for part, mask in (("prompt", found.batch.prompt_mask), ("completion", found.batch.mask)):
+            states = getattr(ours, part)[mask], getattr(theirs, part)[mask]
+            assert torch.allclose(*states, atol=1e-5)
+
+
+def test_one_prompt_is_sampled_however_large_its_cache_is(
+    tiny, prompts, numbers, caches, monkeypatch
+):
+    expected = draw_all(tiny, prompts, numbers)
+    monkeypatch.setattr(decoding, "CACHE_BYTES", 1)
+    found = draw_all(tiny, prompts, numbers)
+    assert [count for count, _ in caches[1:]] == [1, 1, 1]
+    assert torch.equal(found.batch.ids, expected.batch.ids)
+    assert torch.equal(found.batch.owner, expected.batch.owner)

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from training.configs import SampleConfig
+from training.rlhf import decoding
 from training.rlhf import sample as recipe
 from training.rlhf.models import add_lora, save_adapter
 from training.rlhf.process import run_in
@@ -63,6 +64,17 @@ def test_the_same_config_gives_the_same_bytes_and_another_seed_others(tiny_folde
         assert run(folder) == 0
         texts.append((folder / "completions.jsonl").read_bytes())
     assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.model
+def test_a_small_cache_changes_no_completion(tiny_folder, make_run, monkeypatch):
+    texts = []
+    for name, size in (("large", decoding.CACHE_BYTES), ("small", 1)):
+        monkeypatch.setattr(decoding, "CACHE_BYTES", size)
+        folder = make_run(config(tiny_folder, batch=12), name=name, prompts=prompt_rows(6))
+        assert run(folder) == 0
+        texts.append((folder / "completions.jsonl").read_bytes())
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.model
