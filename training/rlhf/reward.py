@@ -32,7 +32,7 @@ from training.rlhf.probe import (
 from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.ranked import RankedRows, read_demonstrations, read_rankings
 from training.rlhf.reward_model import LENGTH_SCALE, RewardModel, check_saved
-from training.rlhf.reward_tuning import RewardTuning
+from training.rlhf.reward_tuning import RewardTuning, tuning_steps
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 2. The frozen base, and where an interrupted run stood.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
-    run = RewardRun(directory, control, config, base, rows)
+    run = RewardRun(directory, control, config, base, rows, prompts=fit.rankings.prompts)
 
     # 3. Features of the frozen layers, and the ridge fit on them: scores are log-odds from here.
     seconds = time.monotonic()
@@ -90,6 +90,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         held_out = HeldOut(found.out_of_fold.nan_to_num() * scale, fit.rankings)
         metrics |= {"columns": found.columns, "ridge": found.ridge}
         logger.info("probe on %s with λ = %g", found.columns, found.ridge)
+        run.probe_fitted()
     metrics["seconds_probe"] = round(time.monotonic() - seconds, 2)
 
     # 4. Fine-tuning from there: without one fold first, to see whether that one is judged better.
@@ -99,7 +100,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         trial = run.trial(fit, held_out)
         if config.finetune == "always" or held_out is None or improves(trial, held_out):
             tuned = run.tuning(fit, held_out, range(len(fit.rankings)), "tune")
-            run.train(tuned, before=run.chunks + run.trial_steps)
+            run.train(tuned, before=run.ahead_of_tuning)
             held_out = trial
     metrics["seconds_finetune"] = round(time.monotonic() - seconds, 2)
     if held_out is None:
@@ -139,7 +140,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 class RewardRun:
     """The parts of a run that take long, each in steps that a resumed run does not repeat.
 
-    Steps are numbered through: chunks of features, then the trial's steps, then the final tuning's.
+    Steps are numbered through: chunks of features, the probe, the trial's steps, then the final
+    tuning's. All that may come are counted from the start: progress never goes backwards.
     """
 
     def __init__(
@@ -149,12 +151,21 @@ class RewardRun:
         config: RewardConfig,
         base: LanguageModel,
         rows: Sequence[FeatureRow],
+        *,
+        prompts: Sequence[str],
     ) -> None:
+        """rows: all that get features. prompts: of each ranking to learn from."""
         self.directory, self.control, self.config = directory, control, config
         self.base, self.rows = base, rows
         self.layers = tuple(sorted({base.layer_at(depth) for depth in config.probe_layers}))
         self.chunks = math.ceil(len(rows) / CHUNK_ROWS) if self.layers else 0
-        self.trial_steps = 0
+        self.folds = fold_numbers(prompts, config.folds, config.seed)
+        self.ahead_of_trial = self.chunks + (1 if self.layers else 0)
+        self.ahead_of_tuning = self.total = self.ahead_of_trial
+        if config.finetune != "never":
+            kept = {prompt for prompt, fold in zip(prompts, self.folds, strict=True) if fold > 0}
+            self.ahead_of_tuning += tuning_steps(config, len(kept))
+            self.total = self.ahead_of_tuning + tuning_steps(config, len(set(prompts)))
         self.state = directory.load_state()
         self.done = self.state.step if self.state else 0
         self.tensors = dict(self.state.tensors) if self.state else {}
@@ -182,11 +193,16 @@ class RewardRun:
             except Stopped:
                 self._save(chunk, {"features": features[:start]})
                 raise
-            self.directory.log_metrics(chunk + 1, self.chunks, features=end / len(self.rows))
+            self.directory.log_metrics(chunk + 1, self.total, features=end / len(self.rows))
             if (chunk + 1) % every == 0 or chunk + 1 == self.chunks:
                 self._save(chunk + 1, {"features": features[:end]})
         self.tensors["features"] = features
         return features
+
+    def probe_fitted(self) -> None:
+        """Count the probe as done; a resumed run that had gone on from there said so before."""
+        if self.done < self.ahead_of_trial:
+            self.directory.log_metrics(self.ahead_of_trial, self.total)
 
     def tuning(
         self, fit: RankedRows, held_out: HeldOut | None, chosen: Sequence[int], key: str
@@ -198,15 +214,13 @@ class RewardRun:
 
     def trial(self, fit: RankedRows, held_out: HeldOut | None) -> HeldOut:
         """Fine-tune without the first fold's rankings; what that says of them."""
-        folds = fold_numbers(fit.rankings.prompts, self.config.folds, self.config.seed)
-        kept = [number for number, fold in enumerate(folds) if fold > 0]
-        judged = [number for number, fold in enumerate(folds) if fold == 0]
-        tuning = self.tuning(fit, held_out, kept, "trial")
-        self.trial_steps = tuning.steps
+        judged = [number for number, fold in enumerate(self.folds) if fold == 0]
         if "trial_scores" not in self.tensors:
-            self.train(tuning, before=self.chunks)
+            kept = [number for number, fold in enumerate(self.folds) if fold > 0]
+            tuning = self.tuning(fit, held_out, kept, "trial")
+            self.train(tuning, before=self.ahead_of_trial)
             self.tensors["trial_scores"] = tuning.scores(judged)
-            self._save(self.chunks + self.trial_steps, {})
+            self._save(self.ahead_of_tuning, {})
         return HeldOut(self.tensors["trial_scores"], fit.rankings.subset(judged))
 
     def train(self, tuning: RewardTuning, *, before: int) -> None:
@@ -220,9 +234,7 @@ class RewardRun:
             except Stopped:
                 self._save(before + number, tuning.tensors() if number else {})
                 raise
-            self.directory.log_metrics(
-                before + number + 1, before + tuning.steps, **stats._asdict()
-            )
+            self.directory.log_metrics(before + number + 1, self.total, **stats._asdict())
             last = number + 1 == tuning.steps
             if (number + 1) % self.config.save_every == 0 and not last:
                 self._save(before + number + 1, tuning.tensors())

@@ -30,6 +30,11 @@ MICRO_BATCH = 32
 """Completions a forward and backward pass; fixed, so that a resumed run adds up the same."""
 
 
+def tuning_steps(config: RewardConfig, prompts: int) -> int:
+    """Steps of a fine-tuning on the rankings of so many prompts."""
+    return config.epochs * math.ceil(prompts / config.batch)
+
+
 class StepStats(NamedTuple):
     """loss: nats a pair. accuracy: of the batch's pairs, before the step."""
 
@@ -76,7 +81,7 @@ class RewardTuning:
     @property
     def steps(self) -> int:
         """Steps of all epochs together."""
-        return self.config.epochs * math.ceil(len(self.prompts) / self.config.batch)
+        return tuning_steps(self.config, len(self.prompts))
 
     def step(self, number: int, control: Control) -> StepStats:
         """Step `number`, counted from 0, on its share of its epoch's order of prompts.

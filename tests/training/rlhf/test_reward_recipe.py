@@ -135,9 +135,32 @@ class TestProbe:
 
     def test_its_progress_is_logged(self, train, ranked):
         _, folder = train(ranked)
-        shares = [row["features"] for row in log(folder)]
+        shares = [row["features"] for row in log(folder) if "features" in row]
         assert shares == sorted(shares)
         assert shares[-1] == 1.0
+
+
+class TestProgress:
+    # 300 completions are 3 chunks; the probe; 48 and 60 prompts, 8 a step, twice: 12 and 16 steps.
+    def test_all_steps_are_counted_from_the_start(self, train, ranked):
+        _, folder = train(ranked, finetune="always", epochs=2)
+        rows = log(folder)
+        assert [row["step"] for row in rows] == list(range(1, 33))
+        assert {row["total_steps"] for row in rows} == {32}
+
+    def test_the_probe_alone_is_not_done_before_it_is_fitted(self, train, ranked):
+        _, folder = train(ranked)
+        rows = log(folder)
+        assert [(row["step"], row["total_steps"]) for row in rows] == [(n, 4) for n in range(1, 5)]
+        assert "features" not in rows[-1]
+
+    def test_a_trial_that_is_dropped_ends_before_the_last_step(self, train, tiny_folder):
+        rows = ranking_rows(tiny_folder, prompt_rows(40), taste=lambda _: 0.0, noise=1.0)
+        metrics, folder = train(rows, finetune="if_better", learning_rate=0.01, epochs=4)
+        assert metrics["finetuned"] == 0
+        # 160 completions: 2 chunks. 32 prompts to try it on: 16 steps, and 20 that did not come.
+        assert [row["step"] for row in log(folder)] == list(range(1, 20))
+        assert {row["total_steps"] for row in log(folder)} == {39}
 
 
 class TestRefusals:
