@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from training.configs import PpoConfig
 from training.records import SampleRow
-from training.rlhf.looks import Drawing, Samples, against, draw_samples
+from training.rlhf.looks import SHOWN, Drawing, Samples, against, draw_samples
 from training.rlhf.policies import Policy
 from training.rlhf.process import Control
 from training.rlhf.prompts import Prompt
@@ -19,8 +19,6 @@ from training.rlhf.texts import distinct
 
 BASE_SAMPLES = 2
 """Of the base, for each of the policy's: they are drawn once, and make looks less noisy."""
-SHOWN = 3
-"""Texts that a look gives people to read."""
 
 
 @dataclass(frozen=True)

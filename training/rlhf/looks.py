@@ -19,6 +19,9 @@ from training.rlhf.reward_model import RewardModel
 from training.rlhf.rollouts import Episodes, collect
 from training.rlhf.texts import distinct
 
+SHOWN = 3
+"""Texts that a look, an evaluation or a fine-tuned model gives people to read."""
+
 
 @dataclass(frozen=True)
 class Drawing:

@@ -13,12 +13,16 @@ import torch
 from torch import Tensor
 
 from training.configs import SftConfig
-from training.rlhf.encoding import encode_group
+from training.records import Message
+from training.rlhf.decoding import sample
+from training.rlhf.encoding import encode_group, encode_prompt
 from training.rlhf.layers import Batch, completion_logprobs, hidden_states
+from training.rlhf.looks import SHOWN
 from training.rlhf.losses import token_loss
 from training.rlhf.models import (
     LanguageModel,
     add_lora,
+    decode,
     load_language_model,
     save_model,
     unfreeze,
@@ -26,7 +30,7 @@ from training.rlhf.models import (
 from training.rlhf.optimiser import Optimiser
 from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control, Stopped, run_recipe
-from training.rlhf.randomness import generator, shuffled
+from training.rlhf.randomness import generator, shuffled, uniforms
 from training.rlhf.ranked import Demonstration, read_demonstrations
 from training.rlhf.rollouts import micro_batches, narrow
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
@@ -34,6 +38,8 @@ from training.rlhf.schedules import cosine
 
 VALIDATION_BATCH = 16
 """Demonstrations that are measured at a time."""
+SHOWN_TOKENS = 128
+"""Of an answer that people are given to read, at most."""
 
 
 def main(directory: RunDirectory, control: Control) -> ResultMetrics:
@@ -62,8 +68,12 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         clip=config.gradient_clip,
     )
     state = directory.load_state()
-    if state is not None:
+    shown = conversations(held_out or train)[:SHOWN]
+    if state is None:
+        before = answers(lm, shown, config, control)
+    else:
         optimiser.load(state.tensors)
+        before = list(state.values["before"])
     per_epoch = -(-len(train) // config.batch)
     total = per_epoch * config.epochs
     warmup = round(config.warmup_share * total)
@@ -78,7 +88,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         try:
             loss = add_gradients(lm, [train[index] for index in chosen], config, control)
         except Stopped:
-            directory.save_state(number, optimiser.tensors(), {})
+            directory.save_state(number, optimiser.tensors(), {"before": before})
             raise
         share = cosine(number, total=total, warmup=warmup)
         norm = optimiser.step(share, number=number + 1)
@@ -88,9 +98,19 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             numbers["validation_loss"] = mean_loss(lm, held_out, config, control)
         directory.log_metrics(number + 1, total, **numbers)
         if (number + 1) % config.save_every == 0 or last:
-            directory.save_state(number + 1, optimiser.tensors(), {"loss": loss})
+            values = {"before": before, "loss": loss}
+            directory.save_state(number + 1, optimiser.tensors(), values)
 
-    # 4. The result: a whole model with its tokenizer, the adapter merged in.
+    # 4. A few answers before and after, for people to read.
+    after = answers(lm, shown, config, control)
+    directory.log_samples(
+        [
+            {"step": total, "prompt": messages[-1]["content"], "before": old, "after": new}
+            for messages, old, new in zip(shown, before, after, strict=True)
+        ]
+    )
+
+    # 5. The result: a whole model with its tokenizer, the adapter merged in.
     folder = directory.checkpoint_folder()
     save_model(lm, folder)
     directory.publish_checkpoint(folder)
@@ -110,13 +130,34 @@ def split_demonstrations(
 
     Raises RunError("data_missing") without any to learn from.
     """
-    prompts = list(dict.fromkeys(str(item.row.messages) for item in items))
+    prompts = [str(messages) for messages in conversations(items)]
     order = shuffled(len(prompts), seed, "validation")
     kept_back = {prompts[index] for index in order[: int(share * len(prompts))]}
     train = [item for item in items if str(item.row.messages) not in kept_back]
     if not train:
         raise RunError("data_missing", file="data/demonstrations.jsonl")
     return train, [item for item in items if str(item.row.messages) in kept_back]
+
+
+def conversations(items: Sequence[Demonstration]) -> list[Sequence[Message]]:
+    """What the demonstrations answer, each conversation once, in their order."""
+    return list({str(item.row.messages): item.row.messages for item in items}.values())
+
+
+def answers(
+    lm: LanguageModel, prompts: Sequence[Sequence[Message]], config: SftConfig, control: Control
+) -> list[str]:
+    """One sample of the model as it is now for each conversation; with the same random numbers."""
+    rollout = sample(
+        lm,
+        [encode_prompt(lm, messages, config.max_tokens) for messages in prompts],
+        samples=1,
+        max_new_tokens=SHOWN_TOKENS,
+        temperature=1.0,
+        uniforms=uniforms(config.seed, 0, range(len(prompts)), 1, SHOWN_TOKENS),
+        control=control,
+    )
+    return [decode(lm, rollout.completion(row)) for row in range(len(prompts))]
 
 
 def add_gradients(

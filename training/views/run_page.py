@@ -8,6 +8,8 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project
 from training.models import Run, RunMetric
@@ -18,6 +20,13 @@ from training.views.sampling_state import is_paused
 
 SAMPLES_SHOWN = 8
 TABLE_STEPS = 200
+NO_TEXTS_YET: dict[str, Any] = {
+    Run.Kind.SFT: _("None yet; a few answers before and after come at the end."),
+    Run.Kind.BEST_OF: _("None yet; the texts of the first three prompts come here."),
+    Run.Kind.PPO: _("None yet; PPO writes a few at each look by the judge."),
+    Run.Kind.EVALUATE: _("None yet; the texts of the first three prompts come here."),
+}
+"""By kind; a reward model and a judge write none at all."""
 
 RELATED = (
     *("round", "created_by", "project", "repeats", "checkpoint", "evaluation"),
@@ -64,6 +73,14 @@ def share_done(run: Run) -> float | None:
     return min(run.step / run.total_steps, 1.0) if run.total_steps else None
 
 
+def no_texts(run: Run) -> str:
+    """Why there is nothing to read, in a sentence."""
+    if run.kind not in NO_TEXTS_YET:
+        return gettext("A reward model writes none.")
+    live = run.state in (Run.State.QUEUED, Run.State.RUNNING)
+    return str(NO_TEXTS_YET[run.kind]) if live else gettext("This run wrote none.")
+
+
 def live_context(run: Run, points: dict[str, list[list[float]]]) -> dict[str, Any]:
     """What changes while a run is live: state, progress, cautions, samples, log."""
     results = results_of(run)
@@ -79,6 +96,7 @@ def live_context(run: Run, points: dict[str, list[list[float]]]) -> dict[str, An
         "cautions": cautions(run, points, results),
         "results": results,
         "samples": run.samples.order_by("-number")[:SAMPLES_SHOWN],
+        "no_texts": no_texts(run),
         "last_step": max((row[-1][0] for row in points.values() if row), default=0),
     }
 

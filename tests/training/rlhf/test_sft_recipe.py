@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from tests.training.rlhf.rehearsal import log, messages, run_here, write_run
+from tests.training.rlhf.rehearsal import completions, log, messages, run_here, write_run
 from training.configs import SftConfig
 from training.rlhf import sft
 from training.rlhf.models import encode_chat, load_language_model
+from training.rlhf.randomness import shuffled
 from training.rlhf.rundir import RunError
 
 pytestmark = pytest.mark.model
@@ -96,6 +97,25 @@ def test_what_is_kept_back_is_measured_and_not_learned(train):
     rows = log(folder)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert ["validation_loss" in row for row in rows] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("rank", [8, 0])
+def test_a_few_kept_back_prompts_are_answered_before_and_after(train, tiny_folder, rank):
+    _, folder = train(demonstrations(60), lora_rank=rank, epochs=4)
+    shown = log(folder, "samples")
+    assert [row["step"] for row in shown] == [log(folder)[-1]["step"]] * 3
+    kept_back = {f"say it {n}" for n in shuffled(60, 0, "validation")[:6]}
+    assert len({row["prompt"] for row in shown} & kept_back) == 3
+    asked = [{"id": n, "prompt": messages(row["prompt"])} for n, row in enumerate(shown)]
+    for key, model in (("before", tiny_folder), ("after", folder / "checkpoint")):
+        texts = completions(model, asked, samples=1, max_new_tokens=sft.SHOWN_TOKENS)
+        assert [row[key] for row in shown] == [text for ((text, _),) in texts]
+    assert all(row["before"] != row["after"] for row in shown)
+
+
+def test_where_none_is_kept_back_prompts_that_it_learned_from_are_answered(train):
+    _, folder = train(demonstrations(5), epochs=1)
+    assert [row["prompt"] for row in log(folder, "samples")] == ["say it 0", "say it 1", "say it 2"]
 
 
 def test_demonstrations_on_evaluation_prompts_are_left_out(train):

@@ -82,7 +82,7 @@ def test_a_text_with_markup_is_shown_as_text(seeded, manager):
 def test_what_differs_from_the_preset_is_marked(seeded, manager):
     page = manager.get(at("run", seeded))
     changed = {line.name: (line.value, line.preset) for line in page.context["changed"]}
-    assert changed["episodes"] == ("384", "512")
+    assert changed["episodes"] == ("384", "640")
     assert changed["learning_rate"] == ("0.0003", "0.0006")
     assert "clip" not in changed
     assert "clip" in {line.name for line in page.context["unchanged"]}
@@ -186,3 +186,21 @@ def test_a_number_that_no_column_holds_breaks_no_page(number, seeded, manager):
     url = reverse("run-compare", args=[seeded.project.slug])
     assert manager.get(url, {"run": [number, seeded.ppo.pk]}).status_code == 200
     assert manager.get(at("run-points", seeded), {"after": number}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "sentence"),
+    [
+        ("reward", "running", "A reward model writes none."),
+        ("judge", "succeeded", "A reward model writes none."),
+        ("ppo", "running", "None yet; PPO writes a few at each look by the judge."),
+        ("sft", "queued", "None yet; a few answers before and after come at the end."),
+        ("best_of", "running", "None yet; the texts of the first three prompts come here."),
+        ("evaluate", "running", "None yet; the texts of the first three prompts come here."),
+        ("evaluate", "failed", "This run wrote none."),
+    ],
+)
+def test_without_texts_it_says_why_there_are_none(kind, state, sentence, seeded, manager):
+    RunSample.objects.filter(run=seeded.ppo).delete()
+    Run.objects.filter(pk=seeded.ppo.pk).update(kind=kind, state=state)
+    assert sentence in manager.get(at("run", seeded)).content.decode()
