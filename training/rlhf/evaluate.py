@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from training.configs import EvaluateConfig
-from training.records import EvaluationRow
+from training.records import EvaluationRow, SampleRow
 from training.rlhf.bootstrap import best_of_wins, look_alpha, ratio_interval, wins
-from training.rlhf.looks import Drawing, draw_samples
+from training.rlhf.looks import SHOWN, Drawing, draw_samples
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.policies import load_policy
 from training.rlhf.precision import choose_compute
@@ -35,6 +35,11 @@ Sample = dict[str, Any]
 Of a best-of-n candidate also win: how often it beats one more sample (`best_of_wins`)."""
 Row = dict[str, Sample]
 """One prompt's samples by the policy's part: candidate, base, and deployed where there is one."""
+
+MATCHED_SHARE = 0.2
+"""Texts are of about the same length where they differ by at most this share of the longer one."""
+FEWEST_MATCHED = 10
+"""Prompts with fewer than this of them give no win rate at matched length."""
 
 
 def main(directory: RunDirectory, control: Control) -> ResultMetrics:
@@ -69,6 +74,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     for number in range(state.step if state else 0, total):
         chosen = prompts[number * size : (number + 1) * size]
         fresh = draw.rows(chosen)
+        shown = list(zip(chosen, fresh, strict=True))[: max(0, SHOWN - len(rows))]
+        directory.log_samples([sample_row(number + 1, *pair) for pair in shown])
         rows += fresh
         directory.append_rows(
             "evaluation",
@@ -86,6 +93,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         "prompts": len(rows),
         **win_rate("win", over, rows, config),
         **win_rate("base_win", "base", rows, config),
+        **matched_win_rate("base_win_matched", "base", rows, config),
         **part_metrics("candidate", rows, ""),
         **part_metrics("base", rows, "base_"),
         **(part_metrics("deployed", rows, "deployed_") if over == "deployed" else {}),
@@ -209,6 +217,19 @@ def evaluation_row(prompt: Prompt, row: Row) -> EvaluationRow:
     }
 
 
+def sample_row(step: int, prompt: Prompt, row: Row) -> SampleRow:
+    """One prompt for people to read: what the candidate was compared with, and the candidate's."""
+    shown: SampleRow = {
+        "step": step,
+        "prompt": prompt.text,
+        "before": row.get("deployed", row["base"])["text"],
+        "after": row["candidate"]["text"],
+    }
+    if row["candidate"]["score"] is not None:
+        shown["score"] = round(row["candidate"]["score"], 3)
+    return shown
+
+
 def win_rate(name: str, over: str, rows: Sequence[Row], config: EvaluateConfig) -> ResultMetrics:
     """`name`_rate, _low and _high of the candidate over another part; None without a judge.
 
@@ -220,8 +241,26 @@ def win_rate(name: str, over: str, rows: Sequence[Row], config: EvaluateConfig) 
     return interval_metrics(name, won, config)
 
 
+def matched_win_rate(
+    name: str, over: str, rows: Sequence[Row], config: EvaluateConfig
+) -> ResultMetrics:
+    """`win_rate` where the two texts are of about the same length, and `name`_prompts: how many.
+
+    A judge that only likes long texts shows here. None with fewer than FEWEST_MATCHED prompts.
+    """
+    matched = [row for row in rows if _same_length(row["candidate"], row[over])]
+    if len(matched) < FEWEST_MATCHED:
+        return {**interval_metrics(name, None, config), f"{name}_prompts": len(matched)}
+    return {**win_rate(name, over, matched, config), f"{name}_prompts": len(matched)}
+
+
+def _same_length(ours: Sample, theirs: Sample) -> bool:
+    longer = max(ours["tokens"], theirs["tokens"])
+    return bool(abs(ours["tokens"] - theirs["tokens"]) <= MATCHED_SHARE * longer)
+
+
 def interval_metrics(name: str, won: ArrayLike | None, config: EvaluateConfig) -> ResultMetrics:
-    """`name`_rate and its bounds. won: (prompts,) share of comparisons won; None: no judge."""
+    """`name`_rate and its bounds. won: (prompts,) share of comparisons won; None: unknown."""
     if won is None:
         return {f"{name}_{part}": None for part in ("rate", "low", "high")}
     interval = ratio_interval(

@@ -66,16 +66,16 @@ def evaluation(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """One evaluation: may this policy be deployed, and why (not)?"""
     place = place_of(request, slug)
     shown = get_object_or_404(_evaluations(place.project), pk=pk)
-    gate = gate_of(shown)
+    gate, results = gate_of(shown), results_of(shown.run)
     context = {
         "project": place.project,
         "evaluation": shown,
         "gate": gate,
         "base_is_deployed": shown.deployed.kind == Checkpoint.Kind.BASE,
-        "win_dots": win_dots(shown, gate),
+        "win_dots": win_dots(shown, gate, results),
         "win_head": _("%(level).1f %% interval") % {"level": 100 * (1 - look_alpha(shown))},
         "trust_dots": trust_dots(shown.candidate),
-        "numbers": _numbers(shown, results_of(shown.run)),
+        "numbers": _numbers(shown, results),
         **_actions(place, shown),
     }
     return render(request, "training/evaluation.html", context)
@@ -98,7 +98,7 @@ def _actions(place: Place, shown: Evaluation) -> dict[str, Any]:
     }
 
 
-def win_dots(shown: Evaluation, gate: Gate) -> list[Dot]:
+def win_dots(shown: Evaluation, gate: Gate, results: dict[str, float]) -> list[Dot]:
     """The judge's and the labelers' comparisons, one row each."""
     blind = gate.blind
     dots = [
@@ -130,7 +130,28 @@ def win_dots(shown: Evaluation, gate: Gate) -> list[Dot]:
             hue="base",
         )
         dots.append(over_base)
-    return dots
+    return [*dots, *_matched_dot(results)]
+
+
+def _matched_dot(results: dict[str, float]) -> list[Dot]:
+    """The win rate over the base where both texts are about as long; older runs have none."""
+    if "base_win_matched_prompts" not in results:
+        return []
+    prompts = int(results["base_win_matched_prompts"])
+    rate = results.get("base_win_matched_rate")
+    note = ngettext("%(n)s prompt", "%(n)s prompts", prompts) % {"n": prompts}
+    if rate is None:
+        note = _("too few: %(prompts)s") % {"prompts": note}
+    return [
+        Dot(
+            label=_("Judge: over the base, lengths within 20 %"),
+            value=rate,
+            low=results.get("base_win_matched_low"),
+            high=results.get("base_win_matched_high"),
+            note=note,
+            hue="base",
+        )
+    ]
 
 
 def _numbers(shown: Evaluation, results: dict[str, float]) -> list[tuple[str, list[float | None]]]:

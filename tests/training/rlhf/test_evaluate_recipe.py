@@ -64,7 +64,8 @@ def test_a_trained_policy_wins_and_its_interval_holds_the_rate(measure, policy):
 
 
 def test_a_policy_against_itself_is_even(measure, policy):
-    metrics, _ = measure(candidate=policy, deployed=policy, prompts=prompt_rows(80, "evaluation"))
+    prompts = prompt_rows(80, "evaluation")
+    metrics, _ = measure(candidate=policy, deployed=policy, prompts=prompts, seed=1)
     assert metrics["win_low"] < 0.5 < metrics["win_high"]
     assert metrics["base_win_rate"] > metrics["win_rate"]
     assert metrics["deployed_length"] > 0
@@ -91,6 +92,69 @@ def test_each_prompt_has_a_row_with_its_texts_side_by_side(measure, policy):
         assert isinstance(row["candidate"], str)
         assert isinstance(row["base_score"], float)
         assert row["deployed"] is None
+
+
+def test_three_prompts_are_there_to_read(measure, policy):
+    _, folder = measure(candidate=policy, batch=2, prompts=prompt_rows(5, "evaluation"))
+    shown, rows = log(folder, "samples"), log(folder, "evaluation")[:3]
+    assert [row["step"] for row in shown] == [1, 1, 2]
+    assert [row["before"] for row in shown] == [row["base"] for row in rows]
+    assert [row["after"] for row in shown] == [row["candidate"] for row in rows]
+    scores = [row["candidate_score"] for row in rows]
+    assert [row["score"] for row in shown] == pytest.approx(scores, abs=5e-4)
+    numbers = [row["prompt"].removeprefix("evaluation-") for row in rows]
+    assert [row["prompt"] for row in shown] == [f"tell me about number {n}" for n in numbers]
+
+
+def test_what_is_deployed_is_read_beside_the_candidate(measure, policy):
+    prompts = prompt_rows(2, "evaluation")
+    _, folder = measure(deployed=policy, judge=None, prompts=prompts)
+    shown, rows = log(folder, "samples"), log(folder, "evaluation")
+    assert [row["before"] for row in shown] == [row["deployed"] for row in rows]
+    assert not any("score" in row for row in shown)
+
+
+def test_the_best_of_eight_are_there_to_read(measure, trained):
+    prompts = prompt_rows(4, "evaluation")
+    _, folder = measure(best_of=8, reward=str(trained["reward"]), prompts=prompts)
+    shown, rows = log(folder, "samples"), log(folder, "evaluation")[:3]
+    assert [(row["before"], row["after"]) for row in shown] == [
+        (row["base"], row["candidate"]) for row in rows
+    ]
+
+
+def compared(ours, theirs, score):
+    """One prompt: tokens of the candidate's text and of the base's, whose score is 0."""
+    return {"candidate": {"tokens": ours, "score": score}, "base": {"tokens": theirs, "score": 0.0}}
+
+
+def matched(rows):
+    config = EvaluateConfig(base="b", bootstrap=200)
+    return evaluate.matched_win_rate("m", "base", rows, config)
+
+
+def test_at_matched_length_only_texts_within_a_fifth_count():
+    alike = [compared(10, 8, 1.0)] * 6 + [compared(8, 10, 1.0)] * 3 + [compared(30, 30, -1.0)] * 3
+    longer = [compared(10, 7, 1.0)] * 20 + [compared(7, 10, -1.0)] * 5
+    found = matched(alike + longer)
+    assert found["m_prompts"] == 12
+    assert found["m_rate"] == 0.75
+    assert found["m_low"] < 0.75 < found["m_high"]
+
+
+def test_fewer_than_ten_of_matched_length_say_nothing():
+    rows = [compared(10, 10, 1.0)] * 9 + [compared(10, 1, 1.0)] * 20
+    assert matched(rows) == {"m_rate": None, "m_low": None, "m_high": None, "m_prompts": 9}
+    assert matched([*rows, compared(10, 10, 1.0)])["m_rate"] == 1.0
+
+
+def test_the_win_rate_at_matched_length_stands_beside_the_other(measure, policy):
+    metrics, _ = measure(candidate=policy)
+    assert 0 <= metrics["base_win_matched_prompts"] <= 40
+    assert (metrics["base_win_matched_rate"] is None) == (metrics["base_win_matched_prompts"] < 10)
+    unjudged, _ = measure(candidate=policy, judge=None)
+    assert unjudged["base_win_matched_rate"] is None
+    assert unjudged["base_win_matched_prompts"] == metrics["base_win_matched_prompts"]
 
 
 def test_later_looks_have_wider_intervals(measure, policy):

@@ -10,7 +10,7 @@ from labeling.models import Purpose, Slate
 from labeling.rankings import submit_ranking
 from tests.factories import make_labeler
 from training.evaluations import batch_name
-from training.models import Evaluation, EvaluationText
+from training.models import Evaluation, EvaluationText, RunResult
 
 
 def at(name, seeded):
@@ -87,3 +87,29 @@ def test_where_the_base_is_deployed_its_text_is_shown_once(seeded, manager):
     first = Evaluation.objects.filter(run__project=seeded.project).earliest("pk")
     url = reverse("evaluation-texts", args=[seeded.project.slug, first.pk])
     assert "Base (deployed)" in manager.get(url).content.decode()
+
+
+def matched(seeded, **numbers):
+    for name, value in numbers.items():
+        RunResult.objects.create(
+            run=seeded.evaluation.run, name=f"base_win_matched_{name}", value=value
+        )
+
+
+def test_the_win_rate_over_the_base_at_matched_length_stands_beside_it(seeded, manager):
+    matched(seeded, rate=0.58, low=0.49, high=0.67, prompts=31)
+    page = manager.get(at("evaluation", seeded))
+    over_base, at_length = page.context["win_dots"][-2:]
+    assert over_base.label == "Judge: over the base"
+    assert at_length.label == "Judge: over the base, lengths within 20 %"
+    assert (at_length.x, at_length.x_low, at_length.x_high) == ("58.00%", "49.00%", "67.00%")
+    assert "31 prompts" in page.content.decode()
+
+
+def test_too_few_prompts_of_matched_length_are_said(seeded, manager):
+    matched(seeded, prompts=4)
+    assert "too few: 4 prompts" in manager.get(at("evaluation", seeded)).content.decode()
+
+
+def test_an_evaluation_that_did_not_measure_it_has_no_such_row(seeded, manager):
+    assert "lengths within" not in manager.get(at("evaluation", seeded)).content.decode()
