@@ -30,13 +30,17 @@ def free_port() -> int:
 
 
 class Product:
-    """`make run` without the installing: started in `folder`, stopped with Ctrl-C."""
+    """`make run` without the installing: started in `folder`, stopped with Ctrl-C.
+
+    Of all settings it has those given here, whatever the environment says.
+    """
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.port = free_port()
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if "RANKLOOP" not in name},
+            "RANKLOOP_ENV_FILE": os.devnull,
             "RANKLOOP_DATA": str(folder),
             "RANKLOOP_PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
