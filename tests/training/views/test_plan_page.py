@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from training.configs import PpoConfig
 from training.plans import plan_of, update_plan
 
 PLAIN = {
@@ -51,7 +52,7 @@ def test_what_no_field_shows_stays_as_it_was(seeded, manager, url):
 
 
 def test_the_presets_own_number_is_no_change(seeded, manager, url):
-    manager.post(url, {**PLAIN, "ppo-episodes": "512"})
+    manager.post(url, {**PLAIN, "ppo-episodes": str(PpoConfig.episodes)})
     assert plan_of(seeded.project).overrides == {}
 
 
