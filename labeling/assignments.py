@@ -96,19 +96,29 @@ def lease_next(*, project: Project, labeler: User) -> Assignment | None:
     return None
 
 
+def active_labelers(project: Project | OuterRef) -> QuerySet[Membership]:
+    """Memberships of role labeler that count: of people who were not deactivated."""
+    return Membership.objects.filter(project=project, role=Role.LABELER, user__is_active=True)
+
+
 def blind_judges(project: Project) -> QuerySet[User]:
     """Members who are given evaluation slates: labelers, or all who rank where there are none."""
-    members = Membership.objects.filter(project=project, user__is_active=True)
-    labelers = members.filter(role=Role.LABELER)
-    chosen = labelers if labelers.exists() else members.filter(role__in=RANKERS)
+    chosen = active_labelers(project)
+    if not chosen.exists():
+        chosen = Membership.objects.filter(project=project, role__in=RANKERS, user__is_active=True)
     return User.objects.filter(pk__in=chosen.values("user"))
+
+
+def untouched_by(labeler: User) -> Q:
+    """Slots of slates that `labeler` neither ranked (or holds) nor skipped."""
+    ranked = Assignment.objects.filter(slate=OuterRef("slate"), labeler=labeler)
+    skipped = Skip.objects.filter(slate=OuterRef("slate"), labeler=labeler)
+    return ~Exists(ranked) & ~Exists(skipped)
 
 
 def _judges_blind(project: Project, user: User) -> bool:
     """Whether `user` is a labeler here, or nobody is."""
-    labelers = Membership.objects.filter(
-        project=project, role=Role.LABELER, user__is_active=True
-    ).values_list("user_id", flat=True)
+    labelers = active_labelers(project).values_list("user_id", flat=True)
     return user.pk in labelers or not labelers
 
 
@@ -116,12 +126,8 @@ def _take_next(project: Project, labeler: User, *, blind: bool) -> int:
     """The one conditional UPDATE; how many rows it changed (0 or 1)."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
     held = Q(labeler=labeler)
-    ranked = Assignment.objects.filter(slate=OuterRef("slate"), labeler=labeler)
-    skipped = Skip.objects.filter(slate=OuterRef("slate"), labeler=labeler)
     next_free = (
-        slots.filter(free())
-        .exclude(Exists(ranked))
-        .exclude(Exists(skipped))
+        slots.filter(free() & untouched_by(labeler))
         .order_by("-priority", "pk")
         .select_for_update(skip_locked=True)
     )

@@ -159,8 +159,9 @@ def request_samples(
     chosen = _next_prompts(project, missing, since=since, anew=anew)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        asked = waiting_requests(project).filter(prompt__in=chosen).values_list("prompt", flat=True)
-        left = [pk for pk in chosen if pk not in set(asked)][: _missing(project)]
+        asked = waiting_requests(project).filter(prompt__in=chosen)
+        since_then = set(asked.values_list("prompt", flat=True))
+        left = [pk for pk in chosen if pk not in since_then][: _missing(project)]
         return SampleRequest.objects.bulk_create(
             SampleRequest(prompt_id=pk, k=project.k) for pk in left
         )

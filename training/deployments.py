@@ -102,14 +102,12 @@ def deploy_by_itself(evaluation: Evaluation) -> Deployment | None:
             return None  # its files are gone
 
 
-def roll_back(
-    *, project: Project, by: User, to: int | None = None, undone: int | None = None
-) -> Deployment:
+def roll_back(*, project: Project, by: User, undone: int | None = None) -> Deployment:
     """Let the policy before the present one answer again.
 
-    Rolling back twice goes back two. So that a second click or request changes nothing, whoever
-    asks names the checkpoint that is to answer (to), or the deployment that answers now (undone),
-    by its id. Raises NothingToRollBackTo, NotTheTarget, NotDeployable.
+    Rolling back twice goes back two. undone: the id of the deployment that whoever asks has seen
+    answering (None: any), so that a second click or request changes nothing. Raises
+    NothingToRollBackTo, NotTheTarget, NotDeployable.
     """
     with transaction.atomic():
         _lock(project.pk)
@@ -119,8 +117,6 @@ def roll_back(
         target = roll_back_target(project)
         if target is None:
             raise NothingToRollBackTo
-        if to is not None and target.pk != to:
-            raise NotTheTarget
         return _replace(target, by, Deployment.Kind.ROLL_BACK, None)
 
 

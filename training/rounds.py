@@ -283,7 +283,6 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
         by=round_.started_by,
         round_=round_,
         seed=round_.number + (JUDGE_SEED if kind == Run.Kind.JUDGE else 0),
-        look=evaluations.next_look(round_.project),
     )
 
 

@@ -107,7 +107,6 @@ def create_run(
     by: User | None = None,
     round_: Round | None = None,
     seed: int = 0,
-    look: int = 1,
     changes: Mapping[str, Any] | None = None,
 ) -> Run:
     """Put a run into the queue with its frozen config.
@@ -121,7 +120,7 @@ def create_run(
         project=project,
         kind=kind,
         seed=seed,
-        look=look,
+        look=evaluations.next_look(project) if kind == Run.Kind.EVALUATE else 1,
         base_source=inputs.base.source.name if inputs.base.source is not None else None,
         changes=changes,
     )
@@ -185,13 +184,6 @@ def _insert(run: Run, inputs: Inputs) -> Run:
 def describe_error(run: Run) -> str:
     """Why the run failed, in one sentence in the active language; empty where it didn't."""
     return explain(run.error_code, run.error_values)
-
-
-def queue_position(run: Run) -> int | None:
-    """1 for the run that is taken up next; None where it isn't queued."""
-    if run.state != Run.State.QUEUED:
-        return None
-    return Run.objects.filter(state=Run.State.QUEUED, pk__lt=run.pk).count() + 1
 
 
 # --- the queue ---------------------------------------------------------------------------------

@@ -75,8 +75,9 @@ def ask_for_stock(project: Project) -> list[SampleRequest]:
     Where the next round waits for more rankings than the prompts have given, they come again.
     """
     deployed = deployments.current_or_first(project)
-    since = None if deployed.kind == Deployment.Kind.FIRST else deployed.deployed_at
-    return request_samples(project=project, since=since, anew=rounds.wants_rankings(project))
+    return request_samples(
+        project=project, since=deployed.policy_since, anew=rounds.wants_rankings(project)
+    )
 
 
 def ask_for_all_stocks() -> None:

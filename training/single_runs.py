@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, User
 from labeling.refusals import Refusal
-from training import checkpoints, datasets, deployments, evaluations, runs
+from training import checkpoints, datasets, deployments, runs
 from training.models import Checkpoint, Dataset, Run
 from training.plans import plan_of
 from training.runs import ProjectIsArchived
@@ -42,12 +42,7 @@ def start_run(
         raise ProjectIsArchived
     kind = Run.Kind(kind)
     return runs.create_run(
-        project=project,
-        kind=kind,
-        inputs=_inputs(project, kind, by),
-        by=by,
-        look=evaluations.next_look(project),
-        changes=changes,
+        project=project, kind=kind, inputs=_inputs(project, kind, by), by=by, changes=changes
     )
 
 

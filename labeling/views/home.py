@@ -7,7 +7,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from labeling.assignments import free
+from labeling.assignments import active_labelers, free, untouched_by
 from labeling.models import (
     RANKERS,
     READERS,
@@ -18,7 +18,6 @@ from labeling.models import (
     Purpose,
     Ranking,
     Role,
-    Skip,
     User,
 )
 from labeling.slates import DEMOTED
@@ -43,17 +42,12 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
     What the person holds; else free ones of slates that they neither ranked nor skipped, blind
     comparisons only where they are a labeler or the project has none.
     """
-    mine = Assignment.objects.filter(slate=OuterRef("slate"), labeler=user)
-    skipped = Skip.objects.filter(slate=OuterRef("slate"), labeler=user)
-    labelers = Membership.objects.filter(
-        project=OuterRef("project"), role=Role.LABELER, user__is_active=True
-    )
+    labelers = active_labelers(OuterRef("project"))
     may_judge = Exists(labelers.filter(user=user)) | ~Exists(labelers)
     could_take = (
         free()
         & Q(priority__gt=DEMOTED // 2)
-        & ~Exists(mine)
-        & ~Exists(skipped)
+        & untouched_by(user)
         & (~Q(slate__purpose=Purpose.EVALUATION) | may_judge)
     )
     return Assignment.objects.filter(Q(labeler=user) | could_take, state=Assignment.State.OPEN)

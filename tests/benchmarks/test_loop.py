@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from benchmarks import loop
-from benchmarks.product import ROOT
+from tests.tiny_runs import OVERRIDES
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900), pytest.mark.xdist_group("product")]
 
@@ -19,26 +16,10 @@ def gold(prompt, completion):
     letters = [letter for letter in completion if letter.isalpha()]
     return sum(letter < "n" for letter in letters) / max(1, len(letters))
 """
-CHANGES: dict[str, dict[str, Any]] = {
-    "reward": {"folds": 3, "finetune": "never", "bootstrap": 100, "threads": 1},
-    "ppo": {
-        "episodes": 32,
-        "prompts_per_batch": 8,
-        "samples_per_prompt": 2,
-        "evaluate_every": 16,
-        "development_samples": 8,
-        "threads": 1,
-    },
-    "evaluate": {"bootstrap": 100, "threads": 1},
-}
-"""With which a round of the tiny model takes seconds."""
 
 
-def test_it_measures_each_round_by_the_hidden_score(tmp_path: Path) -> None:
-    model, gold = tmp_path / "tiny", tmp_path / "early_letters.py"
-    subprocess.run(
-        [sys.executable, "-m", "training.rlhf.tiny_model", str(model)], cwd=ROOT, check=True
-    )
+def test_it_measures_each_round_by_the_hidden_score(tmp_path: Path, tiny_model: Path) -> None:
+    gold = tmp_path / "early_letters.py"
     gold.write_text(GOLD)
     plan = loop.Plan(
         gold_file=gold,
@@ -49,8 +30,8 @@ def test_it_measures_each_round_by_the_hidden_score(tmp_path: Path) -> None:
         max_new_tokens=12,
         first_rankings=60,
         evaluation_prompts=40,
-        model=str(model),
-        changes=CHANGES,
+        model=str(tiny_model),
+        changes=OVERRIDES,
     )
     result = loop.run(plan, tmp_path / "data")
     assert result["gold"] == "early_letters"

@@ -30,10 +30,10 @@ pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("product")]
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Product]:
+def product(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Product]:
     """One that runs for all tests of this module that leave it running."""
     folder = tmp_path_factory.mktemp("product") / "data"
-    started = Product(folder, free_port(), RANKLOOP_MODEL=str(model))
+    started = Product(folder, free_port(), RANKLOOP_MODEL=str(tiny_model))
     try:
         started.wait_until_ready()
         started.says("celery.apps.worker: .* ready", times=len(QUEUES))
@@ -45,9 +45,9 @@ def product(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[P
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, model: Path) -> Iterator[Product]:
+def fresh(tmp_path: Path, tiny_model: Path) -> Iterator[Product]:
     """One of the test's own."""
-    started = Product(tmp_path / "data", free_port(), RANKLOOP_MODEL=str(model))
+    started = Product(tmp_path / "data", free_port(), RANKLOOP_MODEL=str(tiny_model))
     yield started
     if started.process.poll() is None:
         started.process.kill()
@@ -157,12 +157,12 @@ def last_look_of_the_sampler(product: Product) -> float:
 
 
 def test_it_runs_on_postgresql_and_redis(
-    tmp_path: Path, model: Path, postgres_url: str, redis_url: str
+    tmp_path: Path, tiny_model: Path, postgres_url: str, redis_url: str
 ) -> None:
     product = Product(
         tmp_path / "data",
         free_port(),
-        RANKLOOP_MODEL=str(model),
+        RANKLOOP_MODEL=str(tiny_model),
         RANKLOOP_DATABASE=postgres_url,
         RANKLOOP_BROKER=redis_url,
     )

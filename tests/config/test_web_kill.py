@@ -108,9 +108,9 @@ def shell(product: Product, code: str) -> Any:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_no_ranking_is_lost_and_none_is_doubled(
-    tmp_path: Path, model: Path, database: str, request: pytest.FixtureRequest
+    tmp_path: Path, tiny_model: Path, database: str, request: pytest.FixtureRequest
 ) -> None:
-    settings = {"RANKLOOP_MODEL": str(model)}
+    settings = {"RANKLOOP_MODEL": str(tiny_model)}
     if database == "postgresql":
         settings["RANKLOOP_DATABASE"] = request.getfixturevalue("postgres_url")
     product = Product(tmp_path / "data", free_port(), **settings)

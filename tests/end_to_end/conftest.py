@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.config.running import QUEUES, ROOT, Product
+from tests.config.running import QUEUES, Product
 from tests.servers import free_port
 
 ACTION_SECONDS = 60
 """For a click or a page on a machine that trains meanwhile."""
 
 OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model's folder."""
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    subprocess.run(
-        [sys.executable, "-m", "training.rlhf.tiny_model", str(folder)], cwd=ROOT, check=True
-    )
-    return folder
 
 
 @pytest.fixture

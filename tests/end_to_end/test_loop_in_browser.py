@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -18,6 +17,7 @@ from labeling.models import Split
 from labeling.prompts import split_for
 from tests.config.running import Product
 from tests.end_to_end.people import Labeler, Manager, see
+from tests.tiny_runs import OVERRIDES
 
 pytestmark = [
     pytest.mark.browser,
@@ -36,20 +36,6 @@ RULES = {
     "Length within this factor of the base's": "3",
     "Distinct-2 at least this share of the base's": "0.1",
 }
-NUMBERS: dict[str, dict[str, Any]] = {
-    "sft": {"epochs": 1, "learning_rate": 1e-5, "threads": 1},
-    "reward": {"folds": 3, "finetune": "never", "bootstrap": 100, "threads": 1},
-    "ppo": {
-        "episodes": 32,
-        "prompts_per_batch": 8,
-        "samples_per_prompt": 2,
-        "evaluate_every": 16,
-        "development_samples": 8,
-        "threads": 1,
-    },
-    "evaluate": {"bootstrap": 100, "threads": 1},
-}
-"""With which a round of the tiny model takes seconds, most of them for starting processes."""
 STEPS = ("Reward model", "Judge", "Check of the reward model", "PPO", "Evaluation")
 
 
@@ -112,7 +98,7 @@ def test_the_loop_goes_round(
         count = write_demonstrations(examples, texts)
         assert f"{count} rows are in." in manager.upload(examples, demonstrations=True)
     labeler.join(manager.invite("Lin"), name="lin")
-    manager.set_plan(RULES, NUMBERS)
+    manager.set_plan(RULES, OVERRIDES)
 
     # The base model's completions of every prompt, ranked.
     for _ in range(RANKED):

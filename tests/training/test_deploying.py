@@ -87,21 +87,6 @@ def test_a_policy_whose_files_are_gone_does_not_answer(
         deployments.deploy(checkpoint=policy, by=None)
 
 
-def test_a_roll_back_that_was_done_already_goes_no_further(project: Project) -> None:
-    manager = factories.make_manager(project)
-    for _ in range(2):
-        steps.make_policy(project)
-        steps.finish(steps.claim())
-    target = deployments.roll_back_target(project)
-    assert target is not None
-    deployments.roll_back(project=project, by=manager, to=target.pk)
-    with pytest.raises(deployments.NotTheTarget):
-        deployments.roll_back(project=project, by=manager, to=target.pk)
-    current = deployments.current(project)
-    assert current is not None
-    assert current.checkpoint == target
-
-
 def test_a_deployment_is_rolled_back_once(project: Project) -> None:
     manager = factories.make_manager(project)
     for _ in range(2):

@@ -75,13 +75,17 @@ def vote(project: Project, evaluation: Evaluation, *, for_new: int, for_old: int
         labeler = factories.make_labeler(project)
         assignment = lease_next(project=project, labeler=labeler)
         assert isinstance(assignment, Assignment)
-        completions = {
-            item.completion_id: item.completion.text for item in assignment.slate.items.all()
-        }
-        better = "new" if index < for_new else "old"
-        ranks = {pk: 1 if text.startswith(better) else 2 for pk, text in completions.items()}
-        factories.make_ranking(project, labeler, ranks, assignment=assignment)
+        prefer(labeler, assignment, "new" if index < for_new else "old")
         assert slate.purpose == Purpose.EVALUATION
+
+
+def prefer(labeler: User, assignment: Assignment, better: str) -> None:
+    """Rank the text that begins so first."""
+    items = assignment.slate.items.select_related("completion")
+    ranks = {
+        item.completion_id: 1 if item.completion.text.startswith(better) else 2 for item in items
+    }
+    factories.make_ranking(assignment.project, labeler, ranks, assignment=assignment)
 
 
 def test_labelers_votes_replace_the_judge_where_there_are_enough(project: Project) -> None:
@@ -182,25 +186,16 @@ def test_a_comparison_that_all_labelers_skipped_holds_the_vote_up_no_longer(
     evaluations.open_blind_slates(evaluation)
     labelers = list(blind_judges(project))
     assert len(labelers) > 1
-    vote_by(project, labelers[0], count=3)
+    for _ in range(3):
+        assignment = lease_next(project=project, labeler=labelers[0])
+        assert assignment is not None
+        prefer(labelers[0], assignment, "new")
     for labeler in labelers:
         assert gate.gate_of(evaluation).judged_by == "judge"
         assignment = lease_next(project=project, labeler=labeler)
         assert assignment is not None
         skip(assignment=assignment, labeler=labeler)
     assert gate.gate_of(evaluation).judged_by == "labelers"
-
-
-def vote_by(project: Project, labeler: User, *, count: int) -> None:
-    """One labeler prefers the new text so often."""
-    for _ in range(count):
-        assignment = lease_next(project=project, labeler=labeler)
-        assert assignment is not None
-        items = assignment.slate.items.select_related("completion")
-        ranks = {
-            item.completion_id: 1 if item.completion.text.startswith("new") else 2 for item in items
-        }
-        factories.make_ranking(project, labeler, ranks, assignment=assignment)
 
 
 def test_win_rate_counts_ties_one_half_and_weighs_comparisons() -> None:

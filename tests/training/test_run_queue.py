@@ -12,6 +12,7 @@ from labeling.projects import archive_project
 from tests import factories
 from training import checkpoints, runs
 from training.models import Round, Run, RunMetric, RunSample
+from training.queue_places import queue_places
 from training.run_configs import InvalidConfig
 
 
@@ -81,7 +82,7 @@ def test_a_run_given_back_keeps_its_place(project: Project) -> None:
     claimed = take()
     assert claimed is not None
     runs.give_back(claimed)
-    assert runs.queue_position(Run.objects.get(pk=first.pk)) == 1
+    assert queue_places(project)[first.pk].number == 1
     assert take() == first
 
 

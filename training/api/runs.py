@@ -20,6 +20,7 @@ from labeling.models import READERS
 from training import runs, single_runs
 from training.full_disk import full_disk_refused
 from training.models import Run
+from training.queue_places import place_of_run
 
 
 class RunErrorSerializer(serializers.Serializer[Any]):
@@ -98,7 +99,8 @@ class RunDetailSerializer(RunSerializer):
 
     def get_queue_position(self, run: Run) -> int | None:
         """1 for the run that is taken up next."""
-        return runs.queue_position(run)
+        place = place_of_run(run)
+        return place.number if place is not None else None
 
     def get_datasets(self, run: Run) -> list[int]:
         """Ids of what it was trained on."""

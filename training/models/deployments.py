@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -55,3 +57,8 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.checkpoint} since {self.deployed_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def policy_since(self) -> datetime | None:
+        """Since when a chosen policy answers; None while it is the base that nobody chose."""
+        return None if self.kind == self.Kind.FIRST else self.deployed_at

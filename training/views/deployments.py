@@ -64,11 +64,11 @@ def deploy(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 @signed_in
 @require_POST
 def roll_back(request: SignedIn, slug: str) -> HttpResponse:
-    """Let the policy before the present one answer again: `to`, which the button named."""
+    """Let the policy before the present one answer again; `undone` is what the page showed."""
     project = managed_project(request, slug)
-    to = whole_number(request.POST.get("to", ""))
+    undone = whole_number(request.POST.get("undone", ""))
     try:
-        deployment = roll_back_project(project=project, by=request.user, to=to)
+        deployment = roll_back_project(project=project, by=request.user, undone=undone)
         messages.success(
             request, _("%(policy)s answers again.") % {"policy": deployment.checkpoint}
         )

@@ -207,8 +207,8 @@ def _nothing_left(project: Project, deployment: Deployment | None) -> bool:
     slates = Slate.objects.filter(
         prompt=OuterRef("pk"), purpose=Purpose.TRAINING, withdrawn_at=None
     )
-    if deployment is not None and deployment.kind != Deployment.Kind.FIRST:
-        slates = slates.filter(created_at__gte=deployment.deployed_at)
+    if deployment is not None and deployment.policy_since is not None:
+        slates = slates.filter(created_at__gte=deployment.policy_since)
     prompts = Prompt.objects.live().filter(project=project, split__in=RANKED_SPLITS)
     return not prompts.exclude(Exists(slates)).exists()
 

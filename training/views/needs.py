@@ -12,7 +12,8 @@ from training.models import Round
 from training.rounds import MIN_EVALUATION_PROMPTS
 from training.runs import describe_error
 from training.views.loop import Loop
-from training.views.stages import address_in, why_nothing_is_ready
+from training.views.sampling_state import Sampling
+from training.views.stages import address_in, no_sampler, why_nothing_is_ready
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +21,9 @@ class Need:
     """Something that only a person can do."""
 
     sentence: str
-    href: str
-    verb: str
+    href: str = ""
+    """Where it is done; empty where no page can do it."""
+    verb: str = ""
     also: tuple[tuple[str, str], ...] = ()
     """Other ways out: (verb, address)."""
     grave: bool = False
@@ -48,6 +50,8 @@ def needs(loop: Loop) -> list[Need]:
 
 
 def _need_to_sample(loop: Loop) -> list[Need]:
+    if loop.requests_waiting and loop.sampling is Sampling.NOBODY:
+        return [Need(sentence=no_sampler(), grave=True)]
     if not loop.request_error:
         return []
     # A failed request keeps its code only; what the sentence names is the project's.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project
 from training.models import Run, RunMetric
+from training.queue_places import place_of_run
 from training.runs import describe_error, results_of
 from training.views.cautions import cautions
 from training.views.curves import chart_words, curves_of, panels, points_of
@@ -37,26 +37,6 @@ RELATED = (
 def runs_of(project: Project) -> Any:
     """The project's runs with what their pages name."""
     return Run.objects.filter(project=project).select_related(*RELATED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueuePlace:
-    """Where a queued run stands in the one queue of all projects."""
-
-    number: int
-    """1 for the run that is taken up next."""
-    others: int
-    """How many runs of other projects are before it."""
-
-
-def queue_places(project: Project) -> dict[int, QueuePlace]:
-    """The places of the project's queued runs, by id, numbered as `runs.queue_position` does."""
-    places: dict[int, QueuePlace] = {}
-    queued = Run.objects.filter(state=Run.State.QUEUED).order_by("pk")
-    for before, (pk, owner) in enumerate(queued.values_list("pk", "project_id")):
-        if owner == project.pk:
-            places[pk] = QueuePlace(number=before + 1, others=before - len(places))
-    return places
 
 
 def not_heard_for(run: Run) -> float | None:
@@ -88,7 +68,7 @@ def live_context(run: Run, points: dict[str, list[list[float]]]) -> dict[str, An
         "run": run,
         "live": run.state in (Run.State.QUEUED, Run.State.RUNNING),
         "cancelling": run.cancel_requested_at is not None and run.finished_at is None,
-        "place": queue_places(run.project).get(run.pk) if run.state == Run.State.QUEUED else None,
+        "place": place_of_run(run),
         "paused": is_paused(run),
         "silence": not_heard_for(run),
         "share": share_done(run),

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling.refusals import Refusal
 from training.forms.config_fields import config_form
 from training.models import Run, RunMetric, RunResult
+from training.queue_places import queue_places
 from training.run_configs import editable_fields
 from training.runs import cancel_run, repeat_run, resume_run
 from training.views.access import SignedIn, managed_project, place_of, signed_in, whole_number
@@ -28,7 +29,6 @@ from training.views.run_page import (
     chart_data,
     live_context,
     metric_table,
-    queue_places,
     runs_of,
     share_done,
 )

@@ -105,11 +105,12 @@ def _sampling_mark(loop: Loop) -> Mark | None:
     if loop.slates_ready >= loop.project.slates_ahead:
         return Mark(kind="rests", sentence=_("The stock is full."))
     if loop.labeling.prompts and loop.sampling is Sampling.NOBODY:
-        return Mark(kind="stuck", sentence=_no_sampler())
+        return Mark(kind="stuck", sentence=no_sampler())
     return None
 
 
-def _no_sampler() -> str:
+def no_sampler() -> str:
+    """Completions are asked for and nobody writes them: what to do."""
     return _("No sampler runs: start a worker for the queue “sampling”.")
 
 
@@ -120,7 +121,7 @@ def _waiting_mark(loop: Loop) -> Mark:
         waiting = ngettext(
             "%(n)s prompt waits for completions.", "%(n)s prompts wait for completions.", n
         )
-        return Mark(kind="stuck", sentence=f"{_no_sampler()} {waiting % {'n': n}}")
+        return Mark(kind="stuck", sentence=f"{no_sampler()} {waiting % {'n': n}}")
     if loop.sampling is Sampling.WAITS_FOR_PAUSE:
         sentence = ngettext(
             "Waits for the run on its device to pause, to write for %(n)s prompt.",

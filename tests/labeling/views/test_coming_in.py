@@ -10,31 +10,11 @@ from django.urls import reverse
 
 from labeling.models import Invitation, Membership, User
 from labeling.people import invite
-from tests.factories import PASSWORD, make_labeler, make_manager, make_project, make_user
+from tests.factories import PASSWORD, make_labeler, make_user
+from tests.labeling.views.clients import as_user, signed_in_as
 
 pytestmark = pytest.mark.django_db
 GOOD = {"name": "Kim Lee", "username": "kim", "password": "purple otters dance"}
-
-
-@pytest.fixture
-def manager():
-    return make_manager(make_project(name="Rain"))
-
-
-@pytest.fixture
-def project(manager):
-    return manager.memberships.get().project
-
-
-def signed_in_as(client: Client) -> User | None:
-    pk = client.session.get("_auth_user_id")
-    return User.objects.get(pk=pk) if pk else None
-
-
-def as_user(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    return client
 
 
 def test_a_password_lets_in_and_leads_back_to_where_one_was(client):

@@ -11,32 +11,16 @@ from django.urls import reverse
 from labeling.models import Role, SignInLink, User
 from labeling.people import deactivate_user, set_role
 from labeling.sign_in_links import issue_sign_in_link
-from tests.factories import PASSWORD, make_labeler, make_manager, make_project, make_user
+from tests.factories import PASSWORD, make_labeler, make_project, make_user
+from tests.labeling.views.clients import as_user, signed_in_as
 
 pytestmark = pytest.mark.django_db
 NEW_PASSWORD = "purple otters dance"
 
 
 @pytest.fixture
-def manager():
-    return make_manager(make_project(name="Rain"))
-
-
-@pytest.fixture
-def project(manager):
-    return manager.memberships.get().project
-
-
-@pytest.fixture
 def boss(manager):
-    client = Client()
-    client.force_login(manager, backend="django.contrib.auth.backends.ModelBackend")
-    return client
-
-
-def signed_in_as(client: Client) -> User | None:
-    pk = client.session.get("_auth_user_id")
-    return User.objects.get(pk=pk) if pk else None
+    return as_user(manager)
 
 
 def address_for(user: User, project) -> str:

@@ -38,10 +38,10 @@ def test_a_roll_back_is_one_click(seeded, manager):
 
 def test_a_second_click_on_roll_back_is_refused_with_a_sentence(seeded, manager):
     page = manager.get(at("deployment-list", seeded)).content.decode()
-    target = policy(seeded, 1).pk
-    assert f'name="to" value="{target}"' in page
-    manager.post(at("roll-back", seeded), {"to": target})
-    page = manager.post(at("roll-back", seeded), {"to": target}, follow=True).content.decode()
+    undone = Deployment.objects.current().get().pk
+    assert f'name="undone" value="{undone}"' in page
+    manager.post(at("roll-back", seeded), {"undone": undone})
+    page = manager.post(at("roll-back", seeded), {"undone": undone}, follow=True).content.decode()
     assert "Something else was deployed meanwhile" in page
     assert Deployment.objects.current().get().checkpoint == policy(seeded, 1)
 

@@ -9,8 +9,7 @@ from django.urls import reverse
 from tests.factories import make_project
 from tests.training.views.test_run_pages import copy_of
 from training.models import Run
-from training.runs import queue_position
-from training.views.run_page import QueuePlace, queue_places
+from training.queue_places import QueuePlace, place_of_run, queue_places
 
 
 def queued(run, project=None):
@@ -36,9 +35,8 @@ def test_places_count_all_projects_and_no_running_run(seeded):
         first.pk: QueuePlace(number=1, others=0),
         last.pk: QueuePlace(number=4, others=2),
     }
-    assert {pk: place.number for pk, place in places.items()} == {
-        run.pk: queue_position(run) for run in (first, last)
-    }
+    assert place_of_run(last) == places[last.pk]
+    assert place_of_run(seeded.ppo) is None
 
 
 def test_the_list_and_the_runs_page_say_the_same(seeded, manager):

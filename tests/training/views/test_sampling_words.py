@@ -12,6 +12,7 @@ from django.utils import timezone
 from tests.factories import make_project, make_prompt
 from training.models import Device
 from training.views.loop import loop_of
+from training.views.needs import needs
 from training.views.stages import stages
 
 
@@ -38,6 +39,13 @@ def test_without_a_sampler_it_says_what_to_start(waiting):
     assert mark(waiting).sentence == (
         "No sampler runs: start a worker for the queue “sampling”. 1 prompt waits for completions."
     )
+
+
+def test_a_missing_sampler_needs_a_person(waiting):
+    (found,) = [need for need in needs(loop_of(waiting)) if need.grave]
+    assert "start a worker" in found.sentence
+    held("run 7")
+    assert not [need for need in needs(loop_of(waiting)) if need.grave]
 
 
 def test_a_sampler_that_was_seen_long_ago_does_not_run(waiting):
