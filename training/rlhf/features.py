@@ -1,7 +1,8 @@
 """What a reward probe sees of a completion: pooled states of the frozen base, and its length.
 
 Per completion: the mean over its tokens of the residual stream at each depth, its last token's
-state at the deepest, and n/N, (n/N)², finished. Knows nothing of rankings or scores.
+state at the deepest, and what is seen without reading: where its number of words stands between
+LENGTHS, letters per word, whether it ended by itself. Knows nothing of rankings or scores.
 """
 
 from __future__ import annotations
@@ -12,14 +13,25 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from training.records import Message
 from training.rlhf.decoding import Rollout
 from training.rlhf.layers import Batch, Hidden, hidden_states, make_batch
 from training.rlhf.models import LanguageModel, encode_chat, encode_text
 from training.rlhf.process import Control
+from training.rlhf.spelling import Spelling
 
-LENGTH_FEATURES = 3
+LENGTHS = (0, 4, 6, 9, 13, 20, 30, 45, 68, 100, 150, 225, 340, 500)
+"""Knots of the length curve, words, each half as much again. A score of the length alone is a line
+from each to the next, so that any length may be the best: one straight line, fitted where nearly
+all completions are long, would say that the shortest is (docs/experiments.md)."""
+VISIBLE_FEATURES = len(LENGTHS) + 2
+"""The last columns of the features: the length curve, letters per word, ended by itself."""
+LETTERS = 5.0
+"""Of a usual word: the unit of letters per word."""
+MOST_LETTERS = 4 * LETTERS
+"""Per word, at most: a line of 100 kB without a space is no word."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class FeatureRow:
 
 def feature_count(lm: LanguageModel, layers: Sequence[int]) -> int:
     """f: how many numbers there are for a completion."""
-    return (len(layers) + 1) * lm.width + LENGTH_FEATURES
+    return (len(layers) + 1) * lm.width + VISIBLE_FEATURES
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,6 @@ def pooled_features(
     rows: Sequence[FeatureRow],
     layers: Sequence[int],
     *,
-    length_scale: float,
     max_tokens: int = 1024,
     batch_tokens: int = 4096,
     progress: Callable[[int, int], None] | None = None,
@@ -63,7 +74,7 @@ def pooled_features(
 ) -> Tensor:
     """[len(rows), f] float32 on the CPU, from the base without its adapter.
 
-    layers: ascending layer counts (lm.layer_at turns a depth into one). length_scale: N.
+    layers: ascending layer counts (lm.layer_at turns a depth into one).
     max_tokens: a longer prompt loses its beginning; a longer completion its end, and counts as
     unfinished. progress(done, total) is called after each batch of rows.
     """
@@ -80,22 +91,20 @@ def pooled_features(
         with torch.no_grad():
             states = hidden_states(base, batch, layers)
         indices = [row for group in groups for row in group.rows]
-        features[indices] = _pool(batch, states, finished, layers, length_scale).cpu()
+        features[indices] = _pool(batch, states, finished, layers, lm.spelling).cpu()
         done += len(indices)
         if progress is not None:
             progress(done, len(rows))
     return features
 
 
-def features_from_rollout(
-    rollout: Rollout, layers: Sequence[int], *, length_scale: float
-) -> Tensor:
+def features_from_rollout(rollout: Rollout, layers: Sequence[int], spelling: Spelling) -> Tensor:
     """The same numbers (but for rounding) from the states kept by `sample(keep_layers=layers)`.
 
     [n, f] float32 on the model's device. Only where the rollout's policy changes nothing up to the
     deepest of `layers`, and where a text, tokenized again, gives the tokens that were sampled.
     """
-    return _pool(rollout.batch, rollout.hidden, rollout.finished, layers, length_scale)
+    return _pool(rollout.batch, rollout.hidden, rollout.finished, layers, spelling)
 
 
 def _pool(
@@ -103,7 +112,7 @@ def _pool(
     states: dict[int, Hidden],
     finished: Tensor,
     layers: Sequence[int],
-    length_scale: float,
+    spelling: Spelling,
 ) -> Tensor:
     """[n, f]. A completion of no tokens has means of 0 and its prompt's last state."""
     counts = batch.mask.sum(1)
@@ -116,9 +125,33 @@ def _pool(
             torch.arange(len(counts), device=counts.device), (counts - 1).clamp(min=0)
         ]
         last = torch.where((counts > 0)[:, None], at_end, last)
-    length = (counts / length_scale)[:, None]
-    ended = finished.to(length)[:, None]
-    return torch.cat([*means, last, length, length.square(), ended], dim=1)
+    visible = visible_so_far(batch, spelling)[:, -1]
+    return torch.cat([*means, last, visible, finished.to(visible)[:, None]], dim=1)
+
+
+def visible_so_far(batch: Batch, spelling: Spelling) -> Tensor:
+    """The length curve and the letters per word of no token, the first, the first two, … of a row.
+
+    (n, t + 1, VISIBLE_FEATURES - 1) float32.
+    """
+    words = pad(spelling.words(batch.ids, batch.mask), (1, 0))
+    letters = pad(spelling.letters_so_far(batch.ids, batch.mask), (1, 0))
+    per_word = (letters / words.clamp(min=1)).clamp(max=MOST_LETTERS) / LETTERS
+    return torch.cat([length_curve(words), per_word[..., None]], dim=-1)
+
+
+def length_curve(words: Tensor) -> Tensor:
+    """How near each number of words is to each of LENGTHS: 1 at the knot, 0 from the next one on.
+
+    Any shape, and a last dimension for the knots, which adds up to 1; float32. Weighted by a value
+    at each knot it is that value, interpolated; the ends go on as they are.
+    """
+    knots = torch.tensor(LENGTHS, dtype=torch.float32, device=words.device)
+    place = words.float().clamp(knots[0], knots[-1])[..., None]
+    above = torch.searchsorted(knots, place).clamp(min=1)
+    share = (place - knots[above - 1]) / (knots[above] - knots[above - 1])
+    curve = torch.zeros(*words.shape, len(knots), device=words.device)
+    return curve.scatter_(-1, above, share).scatter_(-1, above - 1, 1 - share)
 
 
 def _group(lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int) -> list[_Group]:

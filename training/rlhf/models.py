@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from training.rlhf.rundir import (
     verify_manifest,
     write_atomically,
 )
+from training.rlhf.spelling import Spelling, spelling_of
 
 SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
 """model_type values whose layers blocks.py computes; each is tested against transformers."""
@@ -65,6 +67,11 @@ class LanguageModel:
     dtype: torch.dtype
     """Of frozen matrices; the residual stream and LoRA are float32."""
     adapter: Adapter | None = None
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """What stands in each token's text; read from the tokenizer the first time."""
+        return spelling_of(self.tokenizer, len(self.head))
 
     @property
     def layers(self) -> int:

@@ -178,6 +178,7 @@ def fit_probe(
     *,
     folds: int,
     seed: int,
+    freedom: Tensor | None = None,
     ridges: Sequence[float] = RIDGES,
 ) -> Probe:
     """Least squares on score differences: w·(x_i − x_j) ≈ 1 where i is above j, 0 where tied.
@@ -187,12 +188,14 @@ def fit_probe(
     target (wins − losses)/K; each ranking weighs its label weight, whatever its K. Columns and λ
     are those with the lowest calibrated log loss on held-out prompts. `out_of_fold` is nested:
     the choice for a fold is made on the others, so that it flatters nothing. folds: 3 or more, and
-    no more than there are prompts.
+    no more than there are prompts. freedom: (f,), 1 where None: the prior's standard deviation of
+    each standardised feature's weight, which λ stands for; at 10 a feature gets λ/100.
     """
     if not 3 <= folds <= len(set(rankings.prompts)):
         raise ValueError(f"fit_probe: {folds} folds over {len(set(rankings.prompts))} prompts")
     numbers = fold_numbers(rankings.prompts, folds, seed)
-    scores = _CandidateScores(features, rankings, numbers, folds)
+    free = torch.ones(features.shape[1]) if freedom is None else freedom
+    scores = _CandidateScores(features, rankings, numbers, folds, free.double())
     for name, chosen in columns.items():
         scores.add(name, chosen, ridges)
     out_of_fold = torch.full((len(features),), float("nan"), dtype=torch.float64)
@@ -217,9 +220,14 @@ class _CandidateScores:
     """
 
     def __init__(
-        self, features: Tensor, rankings: Rankings, numbers: Sequence[int], folds: int
+        self,
+        features: Tensor,
+        rankings: Rankings,
+        numbers: Sequence[int],
+        folds: int,
+        freedom: Tensor,
     ) -> None:
-        self.features = features.double()
+        self.features, self.freedom = features.double(), freedom
         self.folds = folds
         self.rankings = rankings
         self.fold_rankings = [
@@ -233,7 +241,7 @@ class _CandidateScores:
     def add(self, name: str, columns: Sequence[int], ridges: Sequence[float]) -> None:
         """Fit one set of columns with every λ, leaving out no fold, each one, and each two."""
         chosen = torch.tensor(list(columns))
-        basis = _Basis(self.features[:, chosen], self.rankings)
+        basis = _Basis(self.features[:, chosen], self.rankings, self.freedom[chosen])
         parts = [basis.fold(part) for part in self.fold_rankings]
         for ridge in ridges:
             key = (name, ridge)
@@ -270,16 +278,17 @@ class _CandidateScores:
 
 
 class _Basis:
-    """The features standardised within rankings, rotated to their principal directions.
+    """The features standardised within rankings, times their freedom, in principal directions.
 
     Ridge regression does not see a rotation, so this is exact up to MOST_DIRECTIONS, and faster
     where rows are fewer than features; beyond that the directions that vary least are left out.
     """
 
-    def __init__(self, features: Tensor, rankings: Rankings) -> None:
+    def __init__(self, features: Tensor, rankings: Rankings, freedom: Tensor) -> None:
         centred, weights, _ = _normal_rows(features, rankings)
         variance = (weights.unsqueeze(1) * centred**2).sum(0) / weights.sum().clamp(min=1e-12)
         self.scale = torch.where(variance > 1e-12, variance.clamp(min=1e-12).rsqrt(), 0.0)
+        self.scale = self.scale * freedom
         self.rotation: Tensor | None = None
         used = centred * self.scale
         if len(used) < used.shape[1]:

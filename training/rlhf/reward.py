@@ -18,7 +18,12 @@ import torch
 from torch import Tensor
 
 from training.configs import RewardConfig
-from training.rlhf.features import FeatureRow, feature_count, pooled_features
+from training.rlhf.features import (
+    VISIBLE_FEATURES,
+    FeatureRow,
+    feature_count,
+    pooled_features,
+)
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.precision import choose_compute
 from training.rlhf.probe import (
@@ -31,7 +36,7 @@ from training.rlhf.probe import (
 )
 from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.ranked import RankedRows, read_demonstrations, read_rankings
-from training.rlhf.reward_model import LENGTH_SCALE, RewardModel, check_saved
+from training.rlhf.reward_model import RewardModel, check_saved
 from training.rlhf.reward_tuning import RewardTuning, tuning_steps
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
 
@@ -41,6 +46,8 @@ CHUNK_ROWS = 128
 """Completions between two rows of metrics while features are computed."""
 FEATURE_SAVES = 20
 """States saved while features are computed, at most: each holds all of them so far."""
+VISIBLE_FREEDOM = 5.0
+"""Of length and letters (`fit_probe`): a λ that holds 2,304 states back would flatten the curve."""
 FEWEST_SAMPLES = 8
 """Of the base's samples that a scale can be measured on; with fewer, all completions count."""
 
@@ -82,6 +89,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             features[: len(fit.rows)],
             fit.rankings,
             probe_columns(base.width, run.layers),
+            freedom=probe_freedom(features.shape[1]),
             folds=config.folds,
             seed=config.seed,
         )
@@ -113,7 +121,6 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         run.layers,
         probe,
         None if tuned is None else tuned.head.detach(),
-        length_scale=LENGTH_SCALE,
         max_tokens=config.max_tokens,
     )
     raw = features.double() @ probe if probe is not None else torch.zeros(len(rows)).double()
@@ -186,7 +193,6 @@ class RewardRun:
                     self.base,
                     self.rows[start:end],
                     self.layers,
-                    length_scale=LENGTH_SCALE,
                     max_tokens=self.config.max_tokens,
                     control=self.control,
                 )
@@ -258,17 +264,25 @@ def check_enough(rankings: Rankings, folds: int) -> None:
 
 
 def probe_columns(width: int, layers: Sequence[int]) -> dict[str, list[int]]:
-    """Candidates for what the probe may use: the length alone, one depth with it, everything.
+    """Candidates for what the probe may use: what is visible alone, one depth with it, everything.
 
-    Follows the order of features.py: a mean for each depth, the last token's state, the length.
+    Follows the order of features.py: a mean for each depth, the last token's state, the visible.
     """
-    length = list(range((len(layers) + 1) * width, (len(layers) + 1) * width + 3))
-    columns = {"length": length}
+    states = (len(layers) + 1) * width
+    visible = list(range(states, states + VISIBLE_FEATURES))
+    columns = {"length": visible}
     for index, layer in enumerate(layers):
-        columns[f"layer {layer}"] = [*range(index * width, (index + 1) * width), *length]
+        columns[f"layer {layer}"] = [*range(index * width, (index + 1) * width), *visible]
     if len(layers) > 1:
-        columns["all layers"] = [*range((len(layers) + 1) * width), *length]
+        columns["all layers"] = [*range(states), *visible]
     return columns
+
+
+def probe_freedom(features: int) -> Tensor:
+    """How freely the fit may use each feature: the few visible ones more than the states' many."""
+    freedom = torch.ones(features, dtype=torch.float64)
+    freedom[-VISIBLE_FEATURES:] = VISIBLE_FREEDOM
+    return freedom
 
 
 def improves(trial: HeldOut, probe: HeldOut) -> bool:

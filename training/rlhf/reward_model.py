@@ -37,8 +37,6 @@ from training.rlhf.process import Control
 from training.rlhf.rundir import RunError, disk_errors, verify_manifest, write_atomically
 
 HEAD, SETTINGS_FILE = "head.safetensors", "reward.json"
-LENGTH_SCALE = 64.0
-"""N of the length features, tokens."""
 Progress = Callable[[int, int], None]
 
 
@@ -61,7 +59,6 @@ class RewardModel:
     """Of the raw scores, log-odds: what becomes 0."""
     std: float = 1.0
     """Of the raw scores, log-odds: what becomes 1, so also the log-odds of one unit of score."""
-    length_scale: float = LENGTH_SCALE
     max_tokens: int = 1024
 
     @property
@@ -97,7 +94,6 @@ class RewardModel:
                 self.base,
                 rows,
                 self.layers,
-                length_scale=self.length_scale,
                 max_tokens=self.max_tokens,
                 progress=progress,
                 control=control,
@@ -125,7 +121,7 @@ class RewardModel:
             raw = torch.full((len(batch.ids),), self.bias, dtype=torch.float64)
             if self.probe is not None:
                 seen = dataclasses.replace(rollout, hidden=hidden)
-                features = features_from_rollout(seen, self.layers, length_scale=self.length_scale)
+                features = features_from_rollout(seen, self.layers, self.base.spelling)
                 raw += features.double().cpu() @ self.probe
             if self.head is not None:
                 first = self.lm.adapter.first if self.lm.adapter else 0
@@ -157,7 +153,6 @@ class RewardModel:
             "bias": self.bias,
             "mean": self.mean,
             "std": self.std,
-            "length_scale": self.length_scale,
             "max_tokens": self.max_tokens,
         }
         write_atomically(folder / SETTINGS_FILE, json.dumps(settings, indent=2))
@@ -177,7 +172,7 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
         settings = json.loads((path / SETTINGS_FILE).read_text(encoding="utf-8"))
         tensors = load_file(path / HEAD)
         expected = str(settings["base_sha256"])
-        numbers = {name: float(settings[name]) for name in ("bias", "mean", "std", "length_scale")}
+        numbers = {name: float(settings[name]) for name in ("bias", "mean", "std")}
         layers = tuple(int(layer) for layer in settings["layers"])
         max_tokens = int(settings["max_tokens"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

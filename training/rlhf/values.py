@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.rlhf.features import LENGTH_FEATURES
+from training.rlhf.features import VISIBLE_FEATURES, visible_so_far
 from training.rlhf.layers import Batch, Hidden, final_norm, hidden_states, predicting
 from training.rlhf.models import LanguageModel, load_adapter, load_language_model, unfreeze
 from training.rlhf.precision import Precision
@@ -75,9 +75,8 @@ class ValueFunction(nn.Module):
             read = predicting(states[layer], batch) @ weight
             bias = bias + read.cumsum(1) / counts
         bias = bias + predicting(states[self.layers[-1]], batch) @ parts[-1]
-        share = (counts - 1) / self.reward.length_scale
-        length = weights[-LENGTH_FEATURES:]
-        total: Tensor = bias + share * length[0] + share.square() * length[1]
+        visible = visible_so_far(batch, self.reward.base.spelling)[:, :-1]
+        total: Tensor = bias + visible @ weights[-VISIBLE_FEATURES:-1]
         return total
 
 

@@ -5,6 +5,7 @@ import torch
 
 from training.rlhf.decoding import sample
 from training.rlhf.features import (
+    LENGTHS,
     FeatureRow,
     feature_count,
     features_from_rollout,
@@ -15,7 +16,6 @@ from training.rlhf.process import Control, Stopped
 from training.rlhf.randomness import generator, uniforms
 
 LAYERS = (1, 3)
-N = 40.0
 
 
 def ask(text):
@@ -41,21 +41,27 @@ def by_hand(lm, row):
         states = output.hidden_states[layer][0, len(prompt) :]
         parts.append(states.mean(0) if ids else torch.zeros(lm.width))
     last = output.hidden_states[LAYERS[-1]][0, -1]
-    length = len(ids) / N
-    return torch.cat([*parts, last, torch.tensor([length, length**2, float(row.finished)])])
+    words, letters = row.text.split(), "".join(row.text.split())
+    near = [place for place, knot in enumerate(LENGTHS) if knot >= len(words)][0]
+    below, above = LENGTHS[max(0, near - 1)], LENGTHS[near]
+    curve = [0.0] * len(LENGTHS)
+    curve[near] = 1.0 if above == below else (len(words) - below) / (above - below)
+    curve[near - 1] += 1 - curve[near] if near else 0.0
+    visible = [*curve, len(letters) / max(1, len(words)) / 5, float(row.finished)]
+    return torch.cat([*parts, last, torch.tensor(visible)])
 
 
 def test_they_are_what_pooling_by_hand_gives(tiny):
-    found = pooled_features(tiny, ROWS, LAYERS, length_scale=N)
-    assert found.shape == (4, feature_count(tiny, LAYERS)) == (4, 3 * 64 + 3)
+    found = pooled_features(tiny, ROWS, LAYERS)
+    assert found.shape == (4, feature_count(tiny, LAYERS)) == (4, 3 * 64 + 16)
     for row, features in zip(ROWS, found, strict=True):
         assert torch.allclose(features, by_hand(tiny, row), atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 40, 100_000])
 def test_batches_change_nothing(tiny, batch_tokens):
-    expected = pooled_features(tiny, ROWS, LAYERS, length_scale=N)
-    found = pooled_features(tiny, ROWS, LAYERS, length_scale=N, batch_tokens=batch_tokens)
+    expected = pooled_features(tiny, ROWS, LAYERS)
+    found = pooled_features(tiny, ROWS, LAYERS, batch_tokens=batch_tokens)
     assert torch.allclose(found, expected, atol=1e-5)
 
 
@@ -81,8 +87,8 @@ def test_a_rollout_gives_the_same_without_running_again(tiny):
         if encode_text(tiny, item.text, finished=item.finished) == rollout.completion(row)
     ]
     assert {bool(rollout.finished[row]) for row in same} == {True, False}
-    expected = pooled_features(tiny, rows, LAYERS, length_scale=N)
-    found = features_from_rollout(rollout, LAYERS, length_scale=N)
+    expected = pooled_features(tiny, rows, LAYERS)
+    found = features_from_rollout(rollout, LAYERS, tiny.spelling)
     assert torch.allclose(found[same], expected[same], atol=1e-5)
 
 
@@ -91,21 +97,21 @@ def test_they_are_the_bases_whatever_the_adapter(tiny):
     with torch.no_grad():
         for parameter in lm.adapter.parameters():
             parameter.add_(0.1)
-    expected = pooled_features(tiny, ROWS, LAYERS, length_scale=N)
-    assert torch.equal(pooled_features(lm, ROWS, LAYERS, length_scale=N), expected)
+    expected = pooled_features(tiny, ROWS, LAYERS)
+    assert torch.equal(pooled_features(lm, ROWS, LAYERS), expected)
 
 
 def test_a_long_completion_loses_its_end_and_is_not_finished(tiny):
     prompt = ask("p" * 10)
     long = FeatureRow(prompt, "abcdefgh" * 20, True)
-    found = pooled_features(tiny, [long], LAYERS, length_scale=N, max_tokens=50)[0]
+    found = pooled_features(tiny, [long], LAYERS, max_tokens=50)[0]
     short = FeatureRow(prompt, ("abcdefgh" * 20)[:50], False)
-    assert torch.allclose(found, pooled_features(tiny, [short], LAYERS, length_scale=N)[0])
+    assert torch.allclose(found, pooled_features(tiny, [short], LAYERS)[0])
 
 
 def test_a_long_prompt_loses_its_beginning(tiny):
     row = FeatureRow(ask("x" * 500), "abc", False)
-    found = pooled_features(tiny, [row], LAYERS, length_scale=N, max_tokens=60)
+    found = pooled_features(tiny, [row], LAYERS, max_tokens=60)
     assert torch.isfinite(found).all()
 
 
@@ -115,7 +121,6 @@ def test_progress_is_told_and_a_stop_obeyed(tiny):
         tiny,
         ROWS,
         LAYERS,
-        length_scale=N,
         batch_tokens=1,
         progress=lambda done, total: told.append((done, total)),
     )
@@ -124,8 +129,8 @@ def test_progress_is_told_and_a_stop_obeyed(tiny):
     control = Control()
     control.stop()
     with pytest.raises(Stopped):
-        pooled_features(tiny, ROWS, LAYERS, length_scale=N, control=control)
+        pooled_features(tiny, ROWS, LAYERS, control=control)
 
 
 def test_no_rows_are_no_features(tiny):
-    assert pooled_features(tiny, [], LAYERS, length_scale=N).shape == (0, 195)
+    assert pooled_features(tiny, [], LAYERS).shape == (0, 208)

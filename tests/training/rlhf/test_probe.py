@@ -158,3 +158,19 @@ class TestCalibration:
         scale, loss = calibration(torch.tensor([0.0, 1.0]), rankings)
         assert scale == 0.0
         assert loss == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_a_freer_feature_is_one_with_a_smaller_ridge():
+    features, rankings, _ = planted(prompts=30, features=6, noise=0.5)
+    freedom = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 3.0])
+    probe = fit_probe(
+        features, rankings, {"all": range(6)}, folds=3, seed=0, ridges=[0.7], freedom=freedom
+    )
+    x = features.numpy()
+    centred = np.concatenate([x[r] - x[r].mean(0) for r in rankings.rows])
+    scale = np.sqrt((centred**2).mean(0))
+    targets = np.concatenate([(np.array(r).mean() - np.array(r)) / 2 for r in rankings.ranks])
+    used = centred / scale
+    gram = used.T @ used / 120 + np.diag([0.7] * 5 + [0.7 / 9])
+    expected = np.linalg.solve(gram, used.T @ targets / 120) / scale
+    assert np.abs(probe.weight.numpy() - expected).max() < 1e-8
