@@ -62,8 +62,8 @@ class Plan:
     """Share of pairs on which two of them agree."""
     k: int = 4
     max_new_tokens: int = 40
-    first_rankings: int = 400
-    more_rankings: int = 200
+    first_rankings: int = 480
+    more_rankings: int = 240
     evaluation_prompts: int = 200
     model: str = ""
     length_ratio: float = 3.0

@@ -258,7 +258,7 @@ class PpoConfig(RunConfig):
     adapter: str | None = None
     """Folder of the policy to start from; None: the base. The KL reference is always the base."""
     advantage: Advantage = "rloo"
-    episodes: int = 640
+    episodes: int = 768
     prompts_per_batch: int = 16
     samples_per_prompt: int = 4
     epochs: int = 2
@@ -276,10 +276,13 @@ class PpoConfig(RunConfig):
     value_coefficient: float = 0.1
     gamma: float = 1.0
     gae_lambda: float = 0.95
-    kl_coefficient: float = 0.1
+    kl_coefficient: float = 0.05
     """β at the start, on the normalised reward's scale, per nat."""
     kl_target: float | None = 8.0
     """Nats a completion that the controller holds, before averaging; None: β is fixed."""
+    kl_step: float | None = 5.0
+    """Nats a completion that one run may go beyond the policy it starts from, where that is less
+    than the target: the reward model has seen no text further out. None: no such limit."""
     kl_limit: float = 10.0
     """No checkpoint above this many nats a completion is picked."""
     missing_eos: Literal["subtract", "replace"] = "subtract"
@@ -324,6 +327,9 @@ class PpoConfig(RunConfig):
         )
         problems.unless(
             self.kl_target is None or self.kl_target > 0, "kl_target: above 0, or null to fix β"
+        )
+        problems.unless(
+            self.kl_step is None or self.kl_step > 0, "kl_step: above 0, or null for no limit"
         )
         problems.unless(
             self.ema is None or 0 < self.ema < 1, f"ema: between 0 and 1, or null, is {self.ema}"

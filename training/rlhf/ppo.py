@@ -140,7 +140,7 @@ class PpoRun:
         self.episodes_per_batch = config.prompts_per_batch * config.samples_per_prompt
         self.batches = -(-config.episodes // self.episodes_per_batch)
         self.done = 0
-        self.controller = KlController(target=config.kl_target or 1.0, start=config.kl_coefficient)
+        self.controller = self._controller(started_at=0.0)
         self.averaged = policy.snapshot() if config.ema is not None else {}
         self.best = policy.snapshot()
         self.best_look: Look | None = None
@@ -155,6 +155,8 @@ class PpoRun:
         state = self.directory.load_state()
         if state is None:
             self._look(0)
+            if self.best_look is not None:
+                self.controller = self._controller(started_at=self.best_look.kl)
             return
         self.done = state.step
         self.update.optimiser.load(state.tensors, "update.")
@@ -201,6 +203,14 @@ class PpoRun:
             "entropy": look.entropy,
             "distinct2": look.distinct2,
         }
+
+    def _controller(self, *, started_at: float) -> KlController:
+        """Holds the target, or a step beyond the KL that the run started at, if that is less."""
+        config = self.config
+        target = 1.0 if config.kl_target is None else config.kl_target
+        if config.kl_step is not None:
+            target = min(target, max(0.0, started_at) + config.kl_step)
+        return KlController(target=target, start=config.kl_coefficient)
 
     def _time_to_look(self, done: int) -> bool:
         episodes, every = done * self.episodes_per_batch, self.config.evaluate_every
