@@ -42,7 +42,7 @@ def by_hand(lm, row):
         parts.append(states.mean(0) if ids else torch.zeros(lm.width))
     last = output.hidden_states[LAYERS[-1]][0, -1]
     words, letters = row.text.split(), "".join(row.text.split())
-    near = [place for place, knot in enumerate(LENGTHS) if knot >= len(words)][0]
+    near = next(place for place, knot in enumerate(LENGTHS) if knot >= len(words))
     below, above = LENGTHS[max(0, near - 1)], LENGTHS[near]
     curve = [0.0] * len(LENGTHS)
     curve[near] = 1.0 if above == below else (len(words) - below) / (above - below)
