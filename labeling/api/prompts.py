@@ -21,6 +21,8 @@ from labeling.models import READERS, Prompt, Split
 
 MOST_ROWS = 1000
 MOST_ERRORS = 100
+MOST_NAMES, NAME_LENGTH = 20, 60
+"""Of unused fields that an answer tells."""
 
 
 class MessageSerializer(serializers.Serializer[Any]):
@@ -70,6 +72,10 @@ class AddedSerializer(serializers.Serializer[Any]):
 
     added = serializers.IntegerField()
     duplicates = serializers.IntegerField(help_text="Were there already; nothing was changed.")
+    unused = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Names of fields of which nothing was made: perhaps misspelt.",
+    )
 
 
 class PromptFilter(django_filters.FilterSet):  # type: ignore[misc]  # untyped library
@@ -124,7 +130,11 @@ class PromptListView(ProjectView):
         if faults:
             return Response(_complaint(faults, len(rows)), status=status.HTTP_400_BAD_REQUEST)
         added = prompts.add_prompts(project=self.project, rows=checked, by=self.user)
-        body = {"added": added.added, "duplicates": added.duplicates}
+        body = {
+            "added": added.added,
+            "duplicates": added.duplicates,
+            "unused": _unused(rows),
+        }
         return Response(body, status=status.HTTP_201_CREATED)
 
 
@@ -138,6 +148,12 @@ def _checked(rows: Iterable[Any]) -> tuple[list[prompts.NewPrompt], list[dict[st
             where = {"field": refusal.field} if refusal.field else {}
             faults.append({"index": index, "code": refusal.code, "detail": refusal.message} | where)
     return checked, faults
+
+
+def _unused(rows: Iterable[Mapping[str, object]]) -> list[str]:
+    """The names of the fields that no row needed, each once."""
+    names = dict.fromkeys(name for row in rows for name in prompts.unused_in_prompt(row))
+    return [name[:NAME_LENGTH] for name in names][:MOST_NAMES]
 
 
 def _object(row: Any) -> Mapping[str, object]:

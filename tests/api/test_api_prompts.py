@@ -30,7 +30,7 @@ def test_one_row_is_added(client_, url):
     body = {"prompt": "Name a river.", "category": "open qa", "priority": 2}
     answer = client_.post(url, body, format="json")
     assert answer.status_code == 201
-    assert answer.json() == {"added": 1, "duplicates": 0}
+    assert answer.json() == {"added": 1, "duplicates": 0, "unused": []}
     prompt = Prompt.objects.get()
     assert prompt.messages == [{"role": "user", "content": "Name a river."}]
     assert (prompt.category, prompt.priority) == ("open qa", 2)
@@ -42,8 +42,15 @@ def test_a_list_is_added_and_what_is_known_is_counted(client_, url):
         {"messages": [{"role": "user", "content": "One?"}]},
         {"messages": [{"role": "system", "content": "Short."}, {"role": "user", "content": "2?"}]},
     ]
-    assert client_.post(url, rows, format="json").json() == {"added": 2, "duplicates": 1}
-    assert client_.post(url, rows, format="json").json() == {"added": 0, "duplicates": 3}
+    for added, known in ((2, 1), (0, 3)):
+        answer = client_.post(url, rows, format="json").json()
+        assert answer == {"added": added, "duplicates": known, "unused": []}
+
+
+def test_a_misspelt_field_is_told(client_, url):
+    rows = [{"prompt": "One?", "categry": "qa"}, {"prompt": "Two?", "categry": 1, "x" * 200: 0}]
+    answer = client_.post(url, rows, format="json").json()
+    assert answer == {"added": 2, "duplicates": 0, "unused": ["categry", "x" * 60]}
 
 
 def test_an_archived_project_takes_none(client_, url, project):
