@@ -254,8 +254,13 @@ def record_completions(*, request: SampleRequest, results: Sequence[NewCompletio
     return slate
 
 
-def fail_request(*, request: SampleRequest, code: str) -> None:
-    """Give a waiting request up, with the reason's code; its prompt is asked for again later."""
+def fail_request(
+    *, request: SampleRequest, code: str, values: Mapping[str, object] | None = None
+) -> None:
+    """Give a waiting request up, saying why; its prompt is asked for again later."""
     SampleRequest.objects.filter(Q(pk=request.pk), state=SampleRequest.State.WAITING).update(
-        state=SampleRequest.State.FAILED, error_code=code[:40], done_at=Now()
+        state=SampleRequest.State.FAILED,
+        error_code=code[:40],
+        error_values=dict(values or {}),
+        done_at=Now(),
     )

@@ -5,10 +5,23 @@ Knows nothing of where an error arose; a code it has never heard of still makes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
+
+from labeling.completions import storable
+
+
+def kept(values: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """An error's values as a JSON column can hold them: finite numbers, texts without NUL."""
+    return {
+        name: value
+        if isinstance(value, int | float) and math.isfinite(value)
+        else storable(str(value))
+        for name, value in values.items()
+    }
 
 
 def explain(code: str, values: Mapping[str, Any]) -> str:

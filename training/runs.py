@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.models import Project, User
 from labeling.refusals import Refusal
 from training import evaluations
-from training.errors import explain
+from training.errors import explain, kept
 from training.models import (
     Checkpoint,
     Dataset,
@@ -324,7 +324,7 @@ def fail(run: Run, *, code: str, values: Mapping[str, Any]) -> None:
             heartbeat_at=None,
             seconds_left=None,
             error_code=code,
-            error_values={name: _plain(value) for name, value in values.items()},
+            error_values=kept(values),
         )
         if not failed:
             raise ClaimLost
@@ -336,10 +336,6 @@ def _stop_rounds(rounds: Iterable[int | None]) -> None:
     Round.objects.filter(pk__in=[pk for pk in rounds if pk], state=Round.State.OPEN).update(
         state=Round.State.STOPPED
     )
-
-
-def _plain(value: object) -> str | int | float:
-    return value if isinstance(value, str | int | float) else str(value)
 
 
 def give_back(run: Run) -> None:

@@ -32,7 +32,7 @@ from training import deployments, devices, rounds, work
 from training.apart import apart
 from training.blinding import secret_order
 from training.database import TROUBLE, mend
-from training.errors import explain
+from training.errors import explain, kept
 from training.launcher import CannotLaunch, checkpoint_location
 from training.models import Checkpoint, Deployment
 from training.runs import claimable
@@ -291,7 +291,7 @@ class Filler:
             message = explain(error.code, error.values)
             logger.error("sampling for %s failed: %s", project.slug, message)  # noqa: TRY400  # said
             for request in batch:
-                fail_request(request=request, code=error.code)
+                fail_request(request=request, code=error.code, values=kept(error.values))
             return len(batch)
         _take_in(written, by_id, deployed)
         return len(batch)

@@ -223,6 +223,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('done', 'Done'), ('failed', 'Failed')], default='waiting', max_length=20)),
                 ('deadline', models.DateTimeField(blank=True, null=True)),
                 ('error_code', models.CharField(blank=True, max_length=40)),
+                ('error_values', models.JSONField(blank=True, default=dict)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('done_at', models.DateTimeField(blank=True, null=True)),
                 ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sample_requests', to='labeling.prompt')),

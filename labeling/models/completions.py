@@ -51,6 +51,8 @@ class SampleRequest(models.Model):
     deadline = models.DateTimeField(null=True, blank=True)
     """Somebody waits for it: such requests come first."""
     error_code = models.CharField(max_length=40, blank=True)
+    error_values = models.JSONField(default=dict, blank=True)
+    """What the sentence of that code names: a path, a message."""
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True, blank=True)
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.core.cache import cache
-from django.db.models import Count, Exists, Max, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from labeling.completions import RANKED_SPLITS, ready_slates, waiting_requests
@@ -67,7 +67,7 @@ class Loop:
     slates_ready: int
     requests_waiting: int
     requests_failed: int
-    request_error: str
+    failed_request: SampleRequest | None
     nothing_left: bool
     """No slate is ready or asked for, and none will be: the present policy has had all prompts."""
     in_hands: bool
@@ -192,11 +192,10 @@ def _requests(project: Project) -> dict[str, Any]:
         done_at__gt=timezone.now() - FAILED_LATELY,
         prompt__project=project,
     ).exclude(error_code="withdrawn")
-    counted = failed.aggregate(requests_failed=Count("pk"), request_error=Max("error_code"))
     return {
         "requests_waiting": waiting_requests(project).count(),
-        "requests_failed": counted["requests_failed"],
-        "request_error": counted["request_error"] or "",
+        "requests_failed": failed.count(),
+        "failed_request": failed.order_by("-done_at", "-pk").first(),
     }
 
 

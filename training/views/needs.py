@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from training.errors import explain
@@ -52,14 +51,10 @@ def needs(loop: Loop) -> list[Need]:
 def _need_to_sample(loop: Loop) -> list[Need]:
     if loop.requests_waiting and loop.sampling is Sampling.NOBODY:
         return [Need(sentence=no_sampler(), grave=True)]
-    if not loop.request_error:
+    failed = loop.failed_request
+    if failed is None:
         return []
-    # A failed request keeps its code only; what the sentence names is the project's.
-    values = {
-        "path": loop.project.base_model or settings.MODEL,
-        "message": _("the sampling process's log says more"),
-    }
-    count = {"n": loop.requests_failed, "why": explain(loop.request_error, values)}
+    count = {"n": loop.requests_failed, "why": explain(failed.error_code, failed.error_values)}
     sentence = _("Sampling failed for %(n)s prompts in the last days. %(why)s") % count
     return [Need(sentence=sentence, href=address_in("project-settings", loop), verb=_("Settings"))]
 

@@ -108,6 +108,6 @@ def test_the_trends_are_there_as_csv(seeded, manager):
 def test_a_model_that_is_not_there_is_named_by_its_path(db):
     project = make_project(base_model="some/nothing")
     request = make_prompt(project).sample_requests.create(k=4)
-    fail_request(request=request, code="model_not_found")
+    fail_request(request=request, code="model_not_found", values={"path": "some/nothing"})
     said = " ".join(need.sentence for need in needs(loop_of(project)))
     assert "There is no model at “some/nothing”." in said

@@ -55,7 +55,7 @@ def test_what_moves_is_looked_at_in_every_poll():
     fail_request(request=request, code="sampler_failed")
     found = loop_of(project, polled=True)
     assert (found.requests_waiting, found.requests_failed) == (0, 1)
-    assert found.request_error == "sampler_failed"
+    assert found.failed_request == request
 
 
 @pytest.mark.django_db
@@ -64,7 +64,7 @@ def test_requests_are_looked_up_by_their_state():
     with CaptureQueriesContext(connection) as caught:
         loop_of(project)
     asked = [q["sql"] for q in caught if 'FROM "labeling_samplerequest"' in q["sql"]]
-    assert len(asked) == 2
+    assert len(asked) == 3
     assert all(
         '"labeling_samplerequest"."state" = ' in sql.partition(" WHERE ")[2] for sql in asked
     )
@@ -77,4 +77,5 @@ def test_a_withdrawn_prompts_request_has_not_failed():
     prompt.sample_requests.create(k=4)
     withdraw_prompt(prompt=prompt)
     found = loop_of(project)
-    assert (found.requests_waiting, found.requests_failed, found.request_error) == (0, 0, "")
+    assert (found.requests_waiting, found.requests_failed) == (0, 0)
+    assert found.failed_request is None
