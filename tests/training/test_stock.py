@@ -154,6 +154,7 @@ def test_a_folder_that_is_no_model_fails_with_a_sentence(
     assert filler.fill(linger=0) == 1
     request = SampleRequest.objects.get()
     assert (request.state, request.error_code) == ("failed", "model_not_found")
+    assert str(tmp_path / "models" / "nothing") in request.error_values["path"]
 
 
 @pytest.mark.model
