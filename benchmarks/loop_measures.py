@@ -39,7 +39,8 @@ def texts_by_prompt(owner: Client) -> dict[str, list[str]]:
 
 def wait_for_samples(owner: Client, checkpoint: int, *, enough: int = 40) -> None:
     """Give a policy that was just deployed two minutes to write some completions for labelers."""
-    source = owner.get(f"projects/{PROJECT}/checkpoints/{checkpoint}/")["source"]
+    checkpoints = owner.pages(f"projects/{PROJECT}/checkpoints/")
+    source = next(row["source"] for row in checkpoints if row["id"] == checkpoint)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         written = owner.pages(f"projects/{PROJECT}/completions/")
