@@ -36,8 +36,10 @@ from labeling.models import Demonstration, Import, ImportProblem, Project, Promp
 from labeling.projects import refuse_archived
 from labeling.prompts import (
     BATCH,
+    FIELD_LENGTH,
     NewPrompt,
     PromptRefused,
+    field_name,
     new_prompt,
     store_batch,
     unused_in_prompt,
@@ -52,7 +54,6 @@ MAX_PROBLEMS = 100
 """So many are kept; then the reading stops."""
 MAX_UNUSED = 40
 """So many fields that were not used are named."""
-FIELD_LENGTH = 60
 ABANDONED_AFTER = timedelta(minutes=5)
 """An import gives a sign of life with each batch; silent for so long, it was interrupted."""
 
@@ -105,8 +106,7 @@ class _Job:
         """Keep the names of fields that were not used, as they can be stored."""
         for name in unused:
             if name and name not in self.unused and len(self.unused) < MAX_UNUSED:
-                shown = "".join(c if c.isprintable() else "�" for c in name[:FIELD_LENGTH])
-                self.unused.setdefault(shown, line)
+                self.unused.setdefault(field_name(name), line)
 
 
 def format_of(file_name: str) -> str:

@@ -35,6 +35,8 @@ ROLES = ("system", "user", "assistant")
 MAX_CHARACTERS = 200_000
 MAX_MESSAGES = 200
 BATCH = 500
+FIELD_LENGTH = 60
+"""Of a field's name, where a problem or an unused field is told."""
 SURROGATES = re.compile("[\ud800-\udfff]")
 SHARES = ((Split.EVALUATION, 16), (Split.RM_TEST, 6), (Split.JUDGE, 18), (Split.TRAIN, 60))
 """Percent of conversation roots (or groups) in each split."""
@@ -157,6 +159,11 @@ def unused_in_prompt(row: Mapping[str, object]) -> list[str]:
     """The fields of which `new_prompt` makes nothing."""
     turns = "prompt" if "prompt" in row else "messages"
     return [name for name in row if name not in (turns, "category", "group", "priority")]
+
+
+def field_name(name: str) -> str:
+    """A field's name out of foreign hands, as it can be stored and shown: cut, without controls."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in name[:FIELD_LENGTH])
 
 
 def _label(field: str, value: object, most: int) -> str:

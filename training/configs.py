@@ -241,6 +241,7 @@ class PpoConfig(RunConfig):
             "learning_rate": 9e-6,
             "kl_coefficient": 0.02,
             "kl_target": None,
+            "kl_step": None,
             "ptx_coefficient": 27.8,
             "ema": 0.992,
             "lora_rank": 0,
@@ -281,8 +282,8 @@ class PpoConfig(RunConfig):
     kl_target: float | None = 8.0
     """Nats a completion that the controller holds, before averaging; None: β is fixed."""
     kl_step: float | None = 5.0
-    """Nats a completion that one run may go beyond the policy it starts from, where that is less
-    than the target: the reward model has seen no text further out. None: no such limit."""
+    """The target is at most this many nats beyond the policy that the run starts from: the reward
+    model has seen no text further out. None: the target alone counts. Without a target: unused."""
     kl_limit: float = 10.0
     """No checkpoint above this many nats a completion is picked."""
     missing_eos: Literal["subtract", "replace"] = "subtract"

@@ -13,15 +13,19 @@ from django.utils.translation import gettext as _
 
 from labeling.completions import storable
 
+MOST_CHARACTERS = 4000
+"""Of a value: the end of a log is the longest that a sentence names."""
+
 
 def kept(values: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """An error's values as a JSON column can hold them: finite numbers, texts without NUL."""
-    return {
-        name: value
-        if isinstance(value, int | float) and math.isfinite(value)
-        else storable(str(value))
-        for name, value in values.items()
-    }
+    """An error's values as any database's JSON column can hold them, texts cut where too long."""
+    return {storable(str(name)): _kept(value) for name, value in values.items()}
+
+
+def _kept(value: object) -> str | int | float:
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return storable(str(value))[:MOST_CHARACTERS]
 
 
 def explain(code: str, values: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from labeling.models import READERS, Prompt, Split
 
 MOST_ROWS = 1000
 MOST_ERRORS = 100
-MOST_NAMES, NAME_LENGTH = 20, 60
+MOST_NAMES = 20
 """Of unused fields that an answer tells."""
 
 
@@ -152,8 +152,8 @@ def _checked(rows: Iterable[Any]) -> tuple[list[prompts.NewPrompt], list[dict[st
 
 def _unused(rows: Iterable[Mapping[str, object]]) -> list[str]:
     """The names of the fields that no row needed, each once."""
-    names = dict.fromkeys(name for row in rows for name in prompts.unused_in_prompt(row))
-    return [name[:NAME_LENGTH] for name in names][:MOST_NAMES]
+    unused = (name for row in rows for name in prompts.unused_in_prompt(row) if name)
+    return list(dict.fromkeys(map(prompts.field_name, unused)))[:MOST_NAMES]
 
 
 def _object(row: Any) -> Mapping[str, object]:

@@ -53,6 +53,14 @@ def test_a_misspelt_field_is_told(client_, url):
     assert answer == {"added": 2, "duplicates": 0, "unused": ["categry", "x" * 60]}
 
 
+def test_a_field_whose_name_is_no_text_is_told_harmlessly(client_, url):
+    body = '{"prompt": "One?", "\\ud800": 1, "": 2, "a\\u0000b": 3}'
+    answer = client_.post(url, body, content_type="application/json")
+    assert answer.status_code == 201
+    replaced = "\N{REPLACEMENT CHARACTER}"
+    assert answer.json() == {"added": 1, "duplicates": 0, "unused": [replaced, f"a{replaced}b"]}
+
+
 def test_an_archived_project_takes_none(client_, url, project):
     archive_project(project=project)
     answer = client_.post(url, {"prompt": "Too late?"}, format="json")

@@ -3,11 +3,18 @@
 import json
 import math
 
-from training.errors import explain, kept
+from training.errors import MOST_CHARACTERS, explain, kept
 
 
 def test_what_no_column_can_hold_is_replaced():
-    values = {"path": "a\x00b\ud800", "found": 3, "share": math.nan, "list": ["x"], "low": 0.5}
+    values = {
+        "path": "a\x00b\ud800",
+        "found": 3,
+        "share": math.nan,
+        "list": ["x"],
+        "low": 0.5,
+        "big": 10**400,
+    }
     stored = kept(values)
     assert stored == {
         "path": "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}",
@@ -15,8 +22,13 @@ def test_what_no_column_can_hold_is_replaced():
         "share": "nan",
         "list": "['x']",
         "low": 0.5,
+        "big": 10**400,
     }
     json.dumps(stored, allow_nan=False).encode()
+
+
+def test_a_text_without_end_is_cut():
+    assert len(kept({"message": "x" * 10**6})["message"]) == MOST_CHARACTERS
 
 
 def test_a_sentence_names_the_values():

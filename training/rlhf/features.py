@@ -1,4 +1,4 @@
-"""What a reward probe sees of a completion: pooled states of the frozen base, and its length.
+"""What a reward probe sees of a completion: pooled states of the frozen base, words and letters.
 
 Per completion: the mean over its tokens of the residual stream at each depth, its last token's
 state at the deepest, and what is seen without reading: where its number of words stands between
@@ -26,12 +26,12 @@ LENGTHS = (0, 4, 6, 9, 13, 20, 30, 45, 68, 100, 150, 225, 340, 500)
 """Knots of the length curve, words, each half as much again. A score of the length alone is a line
 from each to the next, so that any length may be the best: one straight line, fitted where nearly
 all completions are long, would say that the shortest is (docs/experiments.md)."""
-VISIBLE_FEATURES = len(LENGTHS) + 2
+VISIBLE_FEATURES = len(LENGTHS) + 1
 """The last columns of the features: the length curve, letters per word, ended by itself."""
 LETTERS = 5.0
 """Of a usual word: the unit of letters per word."""
 MOST_LETTERS = 4 * LETTERS
-"""Per word, at most: a line of 100 kB without a space is no word."""
+"""Of a word, at most; more are several words, as in a script without spaces."""
 
 
 @dataclass(frozen=True)
@@ -136,22 +136,21 @@ def visible_so_far(batch: Batch, spelling: Spelling) -> Tensor:
     """
     words = pad(spelling.words(batch.ids, batch.mask), (1, 0))
     letters = pad(spelling.letters_so_far(batch.ids, batch.mask), (1, 0))
-    per_word = (letters / words.clamp(min=1)).clamp(max=MOST_LETTERS) / LETTERS
+    words = torch.maximum(words, letters / MOST_LETTERS)
+    per_word = letters / words.clamp(min=1) / LETTERS
     return torch.cat([length_curve(words), per_word[..., None]], dim=-1)
 
 
 def length_curve(words: Tensor) -> Tensor:
-    """How near each number of words is to each of LENGTHS: 1 at the knot, 0 from the next one on.
+    """How much of the way from each of LENGTHS to the next a number of words has gone: 0 to 1.
 
-    Any shape, and a last dimension for the knots, which adds up to 1; float32. Weighted by a value
-    at each knot it is that value, interpolated; the ends go on as they are.
+    Any shape, and a last dimension for the steps between knots; float32. Weighted by what each step
+    is worth this is a line from knot to knot. Beyond the lengths that were ranked it stays level:
+    a step that no ranking knows is worth nothing.
     """
     knots = torch.tensor(LENGTHS, dtype=torch.float32, device=words.device)
-    place = words.float().clamp(knots[0], knots[-1])[..., None]
-    above = torch.searchsorted(knots, place).clamp(min=1)
-    share = (place - knots[above - 1]) / (knots[above] - knots[above - 1])
-    curve = torch.zeros(*words.shape, len(knots), device=words.device)
-    return curve.scatter_(-1, above, share).scatter_(-1, above - 1, 1 - share)
+    gone = (words.float()[..., None] - knots[:-1]) / (knots[1:] - knots[:-1])
+    return gone.clamp(0, 1)
 
 
 def _group(lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int) -> list[_Group]:

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,12 +65,9 @@ class LanguageModel:
     device: torch.device
     dtype: torch.dtype
     """Of frozen matrices; the residual stream and LoRA are float32."""
+    spelling: Spelling
+    """What stands in each token's text."""
     adapter: Adapter | None = None
-
-    @cached_property
-    def spelling(self) -> Spelling:
-        """What stands in each token's text; read from the tokenizer the first time."""
-        return spelling_of(self.tokenizer, len(self.head))
 
     @property
     def layers(self) -> int:
@@ -144,6 +140,7 @@ def load_language_model(
         path=str(path),
         device=torch.device(device),
         dtype=dtype,
+        spelling=spelling_of(tokenizer, len(model.lm_head.weight)),
     )
     if adapter is None:
         return language_model

@@ -28,7 +28,7 @@ from training.rlhf.randomness import uniforms
 from training.rlhf.reward_model import load_reward_model
 from training.rlhf.rollouts import Episodes, collect
 from training.rlhf.rundir import ResultMetrics, RunDirectory
-from training.rlhf.schedules import KlController, warmed_up
+from training.rlhf.schedules import KlController, kl_target_from, warmed_up
 from training.rlhf.values import ValueFunction
 
 logger = logging.getLogger(__name__)
@@ -205,11 +205,9 @@ class PpoRun:
         }
 
     def _controller(self, *, started_at: float) -> KlController:
-        """Holds the target, or a step beyond the KL that the run started at, if that is less."""
+        """Without a target it only measures: β is fixed."""
         config = self.config
-        target = 1.0 if config.kl_target is None else config.kl_target
-        if config.kl_step is not None:
-            target = min(target, max(0.0, started_at) + config.kl_step)
+        target = kl_target_from(started_at, target=config.kl_target or 1.0, step=config.kl_step)
         return KlController(target=target, start=config.kl_coefficient)
 
     def _time_to_look(self, done: int) -> bool:

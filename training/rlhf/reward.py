@@ -47,7 +47,7 @@ CHUNK_ROWS = 128
 FEATURE_SAVES = 20
 """States saved while features are computed, at most: each holds all of them so far."""
 VISIBLE_FREEDOM = 5.0
-"""Of length and letters (`fit_probe`): a λ that holds 2,304 states back would flatten the curve."""
+"""Of what is visible (`fit_probe`): a λ that holds 2,304 states back would flatten the curve."""
 FEWEST_SAMPLES = 8
 """Of the base's samples that a scale can be measured on; with fewer, all completions count."""
 
@@ -270,7 +270,7 @@ def probe_columns(width: int, layers: Sequence[int]) -> dict[str, list[int]]:
     """
     states = (len(layers) + 1) * width
     visible = list(range(states, states + VISIBLE_FEATURES))
-    columns = {"length": visible}
+    columns = {"visible": visible}
     for index, layer in enumerate(layers):
         columns[f"layer {layer}"] = [*range(index * width, (index + 1) * width), *visible]
     if len(layers) > 1:

@@ -22,7 +22,12 @@ from torch import Tensor
 from training.rlhf.adapters import SETTINGS
 from training.rlhf.decoding import Rollout
 from training.rlhf.encoding import encoded_batches
-from training.rlhf.features import FeatureRow, features_from_rollout, pooled_features
+from training.rlhf.features import (
+    FeatureRow,
+    feature_count,
+    features_from_rollout,
+    pooled_features,
+)
 from training.rlhf.layers import Batch, Hidden, final_norm, hidden_states, run_layers
 from training.rlhf.masks import last_index
 from training.rlhf.models import (
@@ -181,7 +186,14 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
         ) from error
     if expected != base.sha256:
         raise RunError("checkpoint_mismatch", path=str(path), expected=expected, found=base.sha256)
-    lm, head = base, tensors.get("head")
+    lm, head, probe = base, tensors.get("head"), tensors.get("probe")
+    if probe is not None and len(probe) != feature_count(base, layers):
+        raise RunError(
+            "checkpoint_corrupt",
+            path=str(path),
+            expected=f"weights for {feature_count(base, layers)} features",
+            found=f"weights for {len(probe)}",
+        )
     if head is not None and (path / SETTINGS).is_file():
         lm = base.with_adapter(load_adapter(base, path))
     elif head is not None:
@@ -191,7 +203,7 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
         lm=lm,
         base=base,
         layers=layers,
-        probe=tensors.get("probe"),
+        probe=probe,
         head=None if head is None else head.to(base.device),
         max_tokens=max_tokens,
         **numbers,

@@ -30,6 +30,11 @@ def cosine(step: int, *, total: int, warmup: int = 0, floor: float = 0.1) -> flo
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
 
 
+def kl_target_from(start: float, *, target: float, step: float | None) -> float:
+    """What a run aims at, nats: its target, or `step` beyond the KL that it starts at."""
+    return target if step is None else min(target, max(0.0, start) + step)
+
+
 @dataclass(frozen=True, kw_only=True)
 class KlController:
     """Holds the policy's KL to its reference near a target by moving β, looking ahead.

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Spelling:
     opens: Tensor
     """bool: its first character is no white space, so it goes on with a word or begins one."""
     closes: Tensor
-    """bool: its last character is white space, so that the next token begins a word."""
+    """bool: its last character is white space, so that the next one with a text begins a word."""
 
     def words(self, ids: Tensor, mask: Tensor) -> Tensor:
         """How many words the first token, the first two, … of each row hold: (n, t) float32.
@@ -37,8 +38,12 @@ class Spelling:
         ids: (n, t) int64. mask: (n, t) bool, False behind a row's end.
         """
         own = ids.cpu()
-        after_space = self.closes[own].roll(1, dims=1)
-        after_space[:, :1] = True
+        if not own.numel():
+            return torch.zeros(own.shape, device=mask.device)
+        spelled = (self.letters[own] > 0) | self.closes[own]
+        last = torch.where(spelled, torch.arange(own.shape[1]), -1).cummax(1).values
+        before = pad(last, (1, -1), value=-1)
+        after_space = (before < 0) | self.closes[own].gather(1, before.clamp(min=0))
         begun = self.inside[own] + (self.opens[own] & after_space)
         return (begun.to(mask.device) * mask).cumsum(1)
 
@@ -53,14 +58,17 @@ def spelling_of(tokenizer: Any, vocabulary: int) -> Spelling:
     vocabulary: rows of the model's output matrix, which may be more than the tokenizer knows. Each
     token is decoded behind another: some tokenizers drop the space at a text's very beginning.
     """
+
+    def read(rows: list[list[int]]) -> list[str]:
+        texts: list[str] = tokenizer.batch_decode(
+            rows, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return texts
+
     anchor = tokenizer.encode("a", add_special_tokens=False)[-1:]
-    ahead = len(tokenizer.decode(anchor))
-    decoded = tokenizer.batch_decode(
-        [[*anchor, token] for token in range(min(vocabulary, len(tokenizer)))],
-        skip_special_tokens=True,
-        clean_up_tokenization_spaces=False,
-    )
-    texts = [text[ahead:] for text in decoded]
+    known = min(vocabulary, 1 + max(tokenizer.get_vocab().values()))
+    ahead = len(read([anchor])[0])
+    texts = [text[ahead:] for text in read([[*anchor, token] for token in range(known)])]
     texts += [""] * (vocabulary - len(texts))
     return Spelling(
         letters=torch.tensor([float(sum(not char.isspace() for char in text)) for text in texts]),

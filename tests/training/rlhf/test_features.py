@@ -1,5 +1,7 @@
 """Pooled features: the same from texts and from a rollout, and what hand-made pooling gives."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -42,18 +44,16 @@ def by_hand(lm, row):
         parts.append(states.mean(0) if ids else torch.zeros(lm.width))
     last = output.hidden_states[LAYERS[-1]][0, -1]
     words, letters = row.text.split(), "".join(row.text.split())
-    near = next(place for place, knot in enumerate(LENGTHS) if knot >= len(words))
-    below, above = LENGTHS[max(0, near - 1)], LENGTHS[near]
-    curve = [0.0] * len(LENGTHS)
-    curve[near] = 1.0 if above == below else (len(words) - below) / (above - below)
-    curve[near - 1] += 1 - curve[near] if near else 0.0
-    visible = [*curve, len(letters) / max(1, len(words)) / 5, float(row.finished)]
+    steps = [
+        min(1.0, max(0.0, (len(words) - low) / (high - low))) for low, high in pairwise(LENGTHS)
+    ]
+    visible = [*steps, len(letters) / max(1, len(words)) / 5, float(row.finished)]
     return torch.cat([*parts, last, torch.tensor(visible)])
 
 
 def test_they_are_what_pooling_by_hand_gives(tiny):
     found = pooled_features(tiny, ROWS, LAYERS)
-    assert found.shape == (4, feature_count(tiny, LAYERS)) == (4, 3 * 64 + 16)
+    assert found.shape == (4, feature_count(tiny, LAYERS)) == (4, 3 * 64 + 15)
     for row, features in zip(ROWS, found, strict=True):
         assert torch.allclose(features, by_hand(tiny, row), atol=1e-5)
 
@@ -132,5 +132,11 @@ def test_progress_is_told_and_a_stop_obeyed(tiny):
         pooled_features(tiny, ROWS, LAYERS, control=control)
 
 
+def test_a_script_without_spaces_still_has_a_length(tiny):
+    rows = [FeatureRow(ask("one"), "x" * count, True) for count in (100, 300)]
+    short, long = pooled_features(tiny, rows, LAYERS)[:, -15:-2].sum(1)
+    assert short < long
+
+
 def test_no_rows_are_no_features(tiny):
-    assert pooled_features(tiny, [], LAYERS).shape == (0, 208)
+    assert pooled_features(tiny, [], LAYERS).shape == (0, 207)

@@ -12,7 +12,7 @@ from training.rlhf.decoding import sample
 from training.rlhf.models import decode, encode_chat
 from training.rlhf.policies import load_policy
 from training.rlhf.randomness import uniforms
-from training.rlhf.rundir import RunError
+from training.rlhf.rundir import RunDirectory, RunError
 
 pytestmark = pytest.mark.model
 
@@ -48,6 +48,15 @@ def train(tiny_folder, trained, tmp_path):
         return run_here(ppo.main, folder), folder
 
     return run
+
+
+def target_of(folder):
+    """The KL that a run aimed at, as its last state has it."""
+    directory = RunDirectory.open(folder)
+    try:
+        return directory.load_state().values["controller"]["target"]
+    finally:
+        directory.close()
 
 
 def taste_of(tiny, checkpoint, count=40):
@@ -99,6 +108,12 @@ class TestLearning:
         free, _ = train(kl_coefficient=0.01, kl_target=None, kl_limit=100.0, episodes=128)
         held, _ = train(kl_coefficient=2.0, kl_target=None, kl_limit=100.0, episodes=128)
         assert held["kl"] < 0.5 * free["kl"]
+
+    def test_a_run_aims_a_step_beyond_the_policy_that_it_starts_from(self, train):
+        first, folder = train(episodes=128, kl_step=0.5)
+        assert target_of(folder) == pytest.approx(0.5, abs=0.05)
+        _, folder = train(episodes=32, kl_step=0.5, adapter=str(folder / "checkpoint"))
+        assert target_of(folder) == pytest.approx(first["kl"] + 0.5, abs=0.05)
 
 
 class TestNumbers:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from training.rlhf.schedules import KlController, cosine, warmed_up
+from training.rlhf.schedules import KlController, cosine, kl_target_from, warmed_up
 
 
 def test_the_warm_up_starts_at_a_tenth_and_ends_at_the_peak():
@@ -100,3 +100,10 @@ def test_where_the_penalty_keeps_it_from_its_target_beta_falls():
 def test_above_the_target_beta_rises_at_once():
     controller = KlController(target=6.0, start=0.1, smoothing=1.0, arrived=True, root=2.4)
     assert controller.measured(12.0, episodes=64).beta > 0.3
+
+
+def test_a_run_aims_at_a_step_beyond_where_it_starts_and_never_beyond_the_target():
+    for start, step, expected in ((0.0, 5.0, 5.0), (2.5, 5.0, 7.5), (6.0, 5.0, 8.0)):
+        assert kl_target_from(start, target=8.0, step=step) == expected
+    assert kl_target_from(-0.1, target=8.0, step=5.0) == 5.0
+    assert kl_target_from(0.0, target=8.0, step=None) == 8.0

@@ -1,11 +1,17 @@
 """Words and letters counted from token ids, against Python's own counting in the text."""
 
+from itertools import pairwise
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from training.rlhf.features import LENGTHS, length_curve
 from training.rlhf.models import decode, encode_text
+from training.rlhf.probe import Rankings, fit_probe
+from training.rlhf.spelling import spelling_of
 
 TEXTS = [
     "Two words",
@@ -53,9 +59,52 @@ def test_padding_counts_nothing(tiny):
     assert tiny.spelling.words(ids, mask)[0, 1:].unique().numel() == 1
 
 
+def test_a_token_without_a_text_is_passed_over(tiny):
+    special = tiny.tokenizer.convert_tokens_to_ids("<|im_start|>")
+    one, two = encode_text(tiny, "ab "), encode_text(tiny, "cd")
+    for ids in ([special, *one, special, *two], [*one, special, special, *two, special]):
+        row = torch.tensor([ids])
+        assert float(tiny.spelling.words(row, row >= 0)[0, -1]) == 2
+
+
+def test_rows_of_a_model_that_no_token_names_have_no_text(tiny):
+    more = spelling_of(tiny.tokenizer, len(tiny.tokenizer) + 5)
+    row = torch.tensor([[*encode_text(tiny, "ab"), len(tiny.tokenizer) + 4]])
+    assert float(more.words(row, row >= 0)[0, -1]) == 1
+    assert float(more.letters_so_far(row, row >= 0)[0, -1]) == 2
+
+
+def test_spaces_that_a_tokenizer_keeps_as_a_sign_count_as_spaces():
+    alphabet = sorted({"\u2581", *"abcdefgh", "\u2581ab", "<unk>"})
+    tokens = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(alphabet)}, merges=[]))
+    tokens.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokens.decoder = decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, unk_token="<unk>")
+    spelling = spelling_of(tokenizer, len(alphabet))
+    row = torch.tensor([tokenizer.convert_tokens_to_ids(["\u2581ab", "c", "\u2581", "d", "e"])])
+    assert spelling.words(row, row >= 0)[0].tolist() == [1, 1, 1, 2, 2]
+    assert float(spelling.letters_so_far(row, row >= 0)[0, -1]) == 5
+
+
 def test_a_curve_is_a_line_from_knot_to_knot():
-    found = length_curve(torch.tensor([0.0, 13.0, 16.5, 20.0, 9_000.0]))
-    value = torch.tensor([float(knot) for knot in LENGTHS])
-    assert torch.allclose(found.sum(1), torch.ones(5))
-    assert torch.allclose(found @ value, torch.tensor([0.0, 13.0, 16.5, 20.0, 500.0]))
-    assert int((found > 0).sum(1).max()) == 2
+    gone = length_curve(torch.tensor([0.0, 4.0, 16.5, 9_000.0]))
+    assert gone.shape == (4, len(LENGTHS) - 1)
+    widths = torch.tensor([float(high - low) for low, high in pairwise(LENGTHS)])
+    assert torch.allclose(gone @ widths, torch.tensor([0.0, 4.0, 16.5, 500.0]))
+
+
+def test_a_length_that_nobody_ranked_scores_as_the_nearest_that_somebody_did():
+    generator = torch.Generator().manual_seed(0)
+    words = torch.randint(14, 37, (200, 4), generator=generator).float()
+    rankings = Rankings(
+        rows=[list(range(4 * i, 4 * i + 4)) for i in range(200)],
+        ranks=[[1 + sum(b > a for b in row) for a in row] for row in words.tolist()],
+        prompts=[str(i) for i in range(200)],
+        weights=[1.0] * 200,
+    )
+    curve = length_curve(words.flatten())
+    probe = fit_probe(curve, rankings, {"all": range(curve.shape[1])}, folds=5, seed=0)
+    tried = torch.tensor([0.0, 13.0, 14.0, 20.0, 30.0, 36.0, 45.0, 68.0, 500.0])
+    scores = (length_curve(tried).double() @ probe.weight).tolist()
+    assert scores[0] == scores[1] <= scores[2] < scores[3] < scores[4] < scores[5] <= scores[6]
+    assert scores[6] == scores[7] == scores[8]
