@@ -277,7 +277,7 @@ class PpoConfig(RunConfig):
     value_coefficient: float = 0.1
     gamma: float = 1.0
     gae_lambda: float = 0.95
-    kl_coefficient: float = 0.05
+    kl_coefficient: float = 0.1
     """β at the start, on the normalised reward's scale, per nat."""
     kl_target: float | None = 8.0
     """Nats a completion that the controller holds, before averaging; None: β is fixed."""
@@ -298,7 +298,7 @@ class PpoConfig(RunConfig):
     ptx_texts_per_episode: float = 8.0
     ema: float | None = 0.7
     """Decay of the averaged weights, per batch, which are what a run results in; None: the last."""
-    evaluate_every: int = 256
+    evaluate_every: int = 192
     """Episodes between looks by the judge on development prompts."""
     development_samples: int = 64
     distinct_share: float = 0.85
