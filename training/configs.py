@@ -262,7 +262,7 @@ class PpoConfig(RunConfig):
     episodes: int = 768
     prompts_per_batch: int = 16
     samples_per_prompt: int = 4
-    epochs: int = 2
+    epochs: int = 4
     minibatches: int = 2
     max_new_tokens: int = 40
     temperature: float = 1.0
