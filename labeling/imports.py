@@ -37,6 +37,7 @@ from labeling.projects import refuse_archived
 from labeling.prompts import (
     BATCH,
     FIELD_LENGTH,
+    MAX_UNUSED,
     NewPrompt,
     PromptRefused,
     field_name,
@@ -52,8 +53,6 @@ SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv",
 MAX_BYTES = 4 * 2**30
 MAX_PROBLEMS = 100
 """So many are kept; then the reading stops."""
-MAX_UNUSED = 40
-"""So many fields that were not used are named."""
 ABANDONED_AFTER = timedelta(minutes=5)
 """An import gives a sign of life with each batch; silent for so long, it was interrupted."""
 

@@ -35,6 +35,8 @@ ROLES = ("system", "user", "assistant")
 MAX_CHARACTERS = 200_000
 MAX_MESSAGES = 200
 BATCH = 500
+MAX_UNUSED = 40
+"""So many fields that were not used are named."""
 FIELD_LENGTH = 60
 """Of a field's name, where a problem or an unused field is told."""
 SURROGATES = re.compile("[\ud800-\udfff]")

@@ -302,7 +302,8 @@ class PpoConfig(RunConfig):
     """Episodes between looks by the judge on development prompts."""
     development_samples: int = 64
     distinct_share: float = 0.85
-    """No checkpoint with less than this share of the base's distinct-2 is picked."""
+    """No checkpoint is picked that would have less than this share of the base's distinct-2 in an
+    evaluation; a look, with fewer texts, holds it to a stricter one."""
     save_every: int = 1
     """Batches between training states."""
     max_prompt_tokens: int = 512

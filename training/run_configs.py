@@ -39,9 +39,6 @@ PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed", "deploye
 """Config fields that hold a folder; filled in from the run's relations."""
 JUDGE_SEED = 1_000_003
 """Added to a round's seed, so that judge and reward model never share one."""
-SEEN_IN_A_LOOK = 0.7
-"""How much of what an evaluation will find lost in distinct-2 a PPO run's looks see of it: fewer
-texts repeat each other less (docs/experiments.md). So their limit is stricter than the plan's."""
 MOST_BEST_OF_PROMPTS = 48
 """Each costs nine samples of the base; the check need only tell a reward model from chance."""
 
@@ -177,7 +174,7 @@ def _from_project(plan: Plan, project: Project, kind: str) -> dict[str, Any]:
             "max_new_tokens": project.max_new_tokens,
             "temperature": project.temperature,
             "kl_limit": plan.kl_limit,
-            "distinct_share": 1 - SEEN_IN_A_LOOK * (1 - plan.distinct_share),
+            "distinct_share": plan.distinct_share,
             "ptx_coefficient": 0.0,  # projects hold no pretraining texts yet
         }
     if kind in (Run.Kind.EVALUATE, Run.Kind.BEST_OF):

@@ -21,8 +21,6 @@ from labeling.models import READERS, Prompt, Split
 
 MOST_ROWS = 1000
 MOST_ERRORS = 100
-MOST_NAMES = 20
-"""Of unused fields that an answer tells."""
 
 
 class MessageSerializer(serializers.Serializer[Any]):
@@ -153,7 +151,7 @@ def _checked(rows: Iterable[Any]) -> tuple[list[prompts.NewPrompt], list[dict[st
 def _unused(rows: Iterable[Mapping[str, object]]) -> list[str]:
     """The names of the fields that no row needed, each once."""
     unused = (name for row in rows for name in prompts.unused_in_prompt(row) if name)
-    return list(dict.fromkeys(map(prompts.field_name, unused)))[:MOST_NAMES]
+    return list(dict.fromkeys(map(prompts.field_name, unused)))[: prompts.MAX_UNUSED]
 
 
 def _object(row: Any) -> Mapping[str, object]:

@@ -17,6 +17,9 @@ from training.rlhf.prompts import Prompt
 from training.rlhf.reward_model import RewardModel
 from training.rlhf.texts import distinct
 
+SEEN_IN_A_LOOK = 0.7
+"""How much a look sees of what an evaluation will find lost in distinct-2: its fewer texts repeat
+each other less (docs/experiments.md)."""
 BASE_SAMPLES = 2
 """Of the base, for each of the policy's: they are drawn once, and make looks less noisy."""
 
@@ -43,7 +46,8 @@ class Look:
 
     def within(self, config: PpoConfig) -> bool:
         """Whether a checkpoint from here may become the run's result."""
-        return self.kl <= config.kl_limit and self.distinct_share >= config.distinct_share
+        most_lost = SEEN_IN_A_LOOK * (1 - config.distinct_share)
+        return self.kl <= config.kl_limit and 1 - self.distinct_share <= most_lost
 
     def better_than(self, other: Look, config: PpoConfig) -> bool:
         """The judge's choice among those within the limits; without a judge, the later one."""

@@ -65,9 +65,12 @@ class LanguageModel:
     device: torch.device
     dtype: torch.dtype
     """Of frozen matrices; the residual stream and LoRA are float32."""
-    spelling: Spelling
-    """What stands in each token's text."""
     adapter: Adapter | None = None
+
+    @property
+    def spelling(self) -> Spelling:
+        """What stands in each token's text: a reward probe's business, so not read at loading."""
+        return spelling_of(self.tokenizer, len(self.head))
 
     @property
     def layers(self) -> int:
@@ -140,7 +143,6 @@ def load_language_model(
         path=str(path),
         device=torch.device(device),
         dtype=dtype,
-        spelling=spelling_of(tokenizer, len(model.lm_head.weight)),
     )
     if adapter is None:
         return language_model

@@ -7,6 +7,7 @@ models or rewards.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -52,8 +53,9 @@ class Spelling:
         return (self.letters[ids.cpu()].to(mask.device) * mask).cumsum(1)
 
 
+@lru_cache(maxsize=2)
 def spelling_of(tokenizer: Any, vocabulary: int) -> Spelling:
-    """Read the text of every token as it stands within a text.
+    """Read the text of every token as it stands within a text; once for each tokenizer in use.
 
     vocabulary: rows of the model's output matrix, which may be more than the tokenizer knows. Each
     token is decoded behind another: some tokenizers drop the space at a text's very beginning.
