@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from training.errors import explain
@@ -13,6 +14,9 @@ from training.runs import describe_error
 from training.views.loop import Loop
 from training.views.sampling_state import Sampling
 from training.views.stages import address_in, no_sampler, why_nothing_is_ready
+
+MOST_CHARACTERS = 400
+"""Of a need that tells what a sampling process said last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,8 @@ def _need_to_sample(loop: Loop) -> list[Need]:
     if failed is None:
         return []
     count = {"n": loop.requests_failed, "why": explain(failed.error_code, failed.error_values)}
-    sentence = _("Sampling failed for %(n)s prompts in the last days. %(why)s") % count
+    said = _("Sampling failed for %(n)s prompts in the last days. %(why)s") % count
+    sentence = Truncator(said).chars(MOST_CHARACTERS)
     return [Need(sentence=sentence, href=address_in("project-settings", loop), verb=_("Settings"))]
 
 
