@@ -10,18 +10,18 @@ CONFIG = PpoConfig(base="b", reward="r", kl_limit=10.0, distinct_share=0.85)
 
 def look(**values):
     """A look within all limits, but for `values`."""
-    usual = dict(
-        episodes=64,
-        score=1.0,
-        kl=5.0,
-        length=20.0,
-        finished_share=0.5,
-        entropy=3.0,
-        distinct2=0.9,
-        distinct_share=1.0,
-        win_rate=0.7,
-        preference=0.7,
-    )
+    usual = {
+        "episodes": 64,
+        "score": 1.0,
+        "kl": 5.0,
+        "length": 20.0,
+        "finished_share": 0.5,
+        "entropy": 3.0,
+        "distinct2": 0.9,
+        "distinct_share": 1.0,
+        "win_rate": 0.7,
+        "preference": 0.7,
+    }
     return Look(**{**usual, **values})
 
 
