@@ -208,12 +208,11 @@ def test_a_correction_stands_in_the_place_of_the_ranking_which_is_kept(client, p
     make_slate(project)
     ranking = make_ranking(project, labeler)
     where = reverse("ranking", args=[project.slug, ranking.pk])
-    completions = shown(ranking.assignment)
-    fields = {f"rank-{c.pk}": r for c, r in zip(completions, (4, 3, 2, 1), strict=True)}
-    page = client.post(where, fields, follow=True)
+    turned = {completion: 5 - rank for completion, rank in ranks_of(ranking).items()}
+    page = client.post(where, {f"rank-{pk}": rank for pk, rank in turned.items()}, follow=True)
     fresh = Ranking.objects.current().get()
     assert fresh.replaces == ranking
-    assert [ranks_of(fresh)[c.pk] for c in completions] == [4, 3, 2, 1]
+    assert ranks_of(fresh) == turned
     assert "stands now" in page.content.decode()
     assert "You corrected this one later" in client.get(where).content.decode()
 
