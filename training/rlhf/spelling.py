@@ -20,8 +20,9 @@ from torch.nn.functional import pad
 class Spelling:
     """For each token of a vocabulary what stands in its text; (vocabulary,) each, on the CPU.
 
-    A word is a run of anything but white space. A token without a text (EOS) has none of it. A
-    character whose bytes are spread over tokens counts as a letter in each of them.
+    A word is a run of anything but white space. A token without a text (EOS, and NUL, which no
+    stored text keeps) has none of it. A character whose bytes are spread over tokens counts as a
+    letter in each of them.
     """
 
     letters: Tensor
@@ -65,7 +66,7 @@ def spelling_of(tokenizer: Any, vocabulary: int) -> Spelling:
         texts: list[str] = tokenizer.batch_decode(
             rows, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return texts
+        return [text.replace("\0", "") for text in texts]
 
     anchor = tokenizer.encode("a", add_special_tokens=False)[-1:]
     known = min(vocabulary, 1 + max(tokenizer.get_vocab().values()))

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -20,6 +20,7 @@ TEXTS = [
     "   \n ",
     "one",
     "<b>no tags</b> 'quoted' #hash-tag don't",
+    "control\x1fcharacters \x7f",
 ]
 
 
@@ -40,6 +41,8 @@ def test_they_are_what_python_counts(tiny):
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=60))
+@example("\0")
+@example("one \0 two")
 def test_so_they_are_for_any_plain_text(tiny, text):
     read = decode(tiny, encode_text(tiny, text))
     assert counted(tiny, text, finished=False)[0] == len(read.split())
