@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_type_hints
 
 Preset = Literal["small", "paper"]
 Advantage = Literal["rloo", "gae"]
+Critic = Literal["ridge", "network"]
 Finetune = Literal["never", "if_better", "always"]
 
 PRESETS: tuple[str, ...] = get_args(Preset)
@@ -232,7 +233,8 @@ class PpoConfig(RunConfig):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {},
         "paper": {
-            "advantage": "gae",
+            "critic": "network",
+            "gae_lambda": 0.95,
             "episodes": 256_000,
             "prompts_per_batch": 512,
             "samples_per_prompt": 1,
@@ -258,7 +260,11 @@ class PpoConfig(RunConfig):
     """Folder of the judge's checkpoint; it picks the checkpoint along the run."""
     adapter: str | None = None
     """Folder of the policy to start from; None: the base. The KL reference is always the base."""
-    advantage: Advantage = "rloo"
+    advantage: Advantage = "gae"
+    """Per token from a critic (gae), or a whole completion's against the prompt's others (rloo)."""
+    critic: Critic = "ridge"
+    """For gae: a regression of the returns of the batches so far on a few plain numbers, or a
+    network that starts from the reward model and learns along with the policy, as in the paper."""
     episodes: int = 768
     prompts_per_batch: int = 16
     samples_per_prompt: int = 4
@@ -276,7 +282,7 @@ class PpoConfig(RunConfig):
     value_clip: float = 0.2
     value_coefficient: float = 0.1
     gamma: float = 1.0
-    gae_lambda: float = 0.95
+    gae_lambda: float = 0.8
     kl_coefficient: float = 0.1
     """β at the start, on the normalised reward's scale, per nat."""
     kl_target: float | None = 8.0
@@ -312,6 +318,7 @@ class PpoConfig(RunConfig):
         super().check(problems)
         problems.unless(bool(self.reward), "reward: must name a reward model's checkpoint folder")
         problems.one_of(self, "advantage", get_args(Advantage))
+        problems.one_of(self, "critic", get_args(Critic))
         problems.one_of(self, "missing_eos", ("subtract", "replace"))
         problems.positive(
             self,

@@ -36,6 +36,11 @@ def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, beta: float) -> T
     return rewards.scatter_add(1, last_index(mask).unsqueeze(1), scores.to(kl.dtype).unsqueeze(1))
 
 
+def still_to_come(rewards: Tensor) -> Tensor:
+    """The sum of the rewards from each token on, undiscounted. (rows, T)."""
+    return rewards.flip(1).cumsum(1).flip(1)
+
+
 def generalised_advantages(
     rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, lam: float
 ) -> tuple[Tensor, Tensor]:

@@ -99,6 +99,16 @@ def run_layers(lm: LanguageModel, batch: Batch, hidden: Hidden, first: int, last
     return hidden
 
 
+def states_after(lm: LanguageModel, batch: Batch, hidden: Hidden | None, first: int) -> Hidden:
+    """The residual stream after the last layer, going on from that after `first` layers.
+
+    hidden: None: computed from the tokens.
+    """
+    if hidden is None:
+        return hidden_states(lm, batch, [lm.layers])[lm.layers]
+    return run_layers(lm, batch, hidden, first, lm.layers)
+
+
 def hidden_states(lm: LanguageModel, batch: Batch, layers: Collection[int]) -> dict[int, Hidden]:
     """The residual stream after each of `layers` (0: embeddings); runs no further than the last."""
     states: dict[int, Hidden] = {}

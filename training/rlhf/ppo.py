@@ -25,7 +25,8 @@ from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control, run_recipe
 from training.rlhf.prompts import in_turn, read_prompt_set, read_texts
 from training.rlhf.randomness import uniforms
-from training.rlhf.reward_model import load_reward_model
+from training.rlhf.reward_model import RewardModel, load_reward_model
+from training.rlhf.ridge_critic import RidgeCritic
 from training.rlhf.rollouts import Episodes, collect
 from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import KlController, kl_target_from, warmed_up
@@ -41,13 +42,13 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         raise TypeError(type(config).__name__)
     compute = choose_compute(directory)
 
-    # 1. Base, reward model, judge; the policy and, for GAE, its critic, which starts as the RM.
+    # 1. Base, reward model, judge; the policy and, for GAE, its critic.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
     reward = load_reward_model(config.reward, base)
     judge = None if config.judge is None else load_reward_model(config.judge, base)
     policy = start_policy(config, base)
-    critic = ValueFunction(reward, config.reward) if config.advantage == "gae" else None
-    update = Update(config, policy, critic)
+    critic = start_critic(config, reward)
+    update = Update(config, policy, critic if isinstance(critic, ValueFunction) else None)
 
     # 2. The prompts, those to roll out and those for looks; texts for PPO-ptx.
     prompts = read_prompt_set(
@@ -69,6 +70,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         config=config,
         policy=policy,
         update=update,
+        critic=critic if isinstance(critic, RidgeCritic) else None,
         development=development,
     )
     run.resume_or_look()
@@ -88,6 +90,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
                 config.seed, number, places, config.samples_per_prompt, config.max_new_tokens
             ),
             control=control,
+            so_far=isinstance(critic, RidgeCritic),
         )
         # 5. Rewards and advantages: the score, less for a missing end, less β·KL.
         scores = episodes.scores[0]
@@ -122,6 +125,17 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     return run.publish()
 
 
+def start_critic(config: PpoConfig, reward: RewardModel) -> ValueFunction | RidgeCritic | None:
+    """What GAE takes its values from: a network that starts as the reward model, or a ridge fit."""
+    if config.advantage != "gae":
+        return None
+    if config.critic == "network":
+        return ValueFunction(reward, config.reward)
+    return RidgeCritic(
+        reward.base.spelling, samples=config.samples_per_prompt, longest=config.max_new_tokens
+    )
+
+
 class PpoRun:
     """What a PPO run remembers from batch to batch: β, averaged weights, the best look so far."""
 
@@ -133,10 +147,12 @@ class PpoRun:
         config: PpoConfig,
         policy: Policy,
         update: Update,
+        critic: RidgeCritic | None,
         development: Development,
     ) -> None:
         self.directory, self.control, self.config = directory, control, config
         self.policy, self.update, self.development = policy, update, development
+        self.critic = critic
         self.episodes_per_batch = config.prompts_per_batch * config.samples_per_prompt
         self.batches = -(-config.episodes // self.episodes_per_batch)
         self.done = 0
@@ -160,6 +176,8 @@ class PpoRun:
             return
         self.done = state.step
         self.update.optimiser.load(state.tensors, "update.")
+        if self.critic is not None:
+            self.critic.load(state.tensors, "critic.")
         self.best = _part(state.tensors, "best.", like=self.best)
         self.averaged = _part(state.tensors, "averaged.", like=self.averaged)
         self.controller = KlController(**state.values["controller"])
@@ -238,6 +256,7 @@ class PpoRun:
     def _save(self, done: int) -> None:
         tensors = {
             **self.update.optimiser.tensors("update."),
+            **({} if self.critic is None else self.critic.tensors("critic.")),
             **{f"best.{name}": value for name, value in self.best.items()},
             **{f"averaged.{name}": value for name, value in self.averaged.items()},
         }

@@ -18,6 +18,7 @@ from training.rlhf.advantages import (
     generalised_advantages,
     leave_one_out,
     scale_to_unit,
+    still_to_come,
     token_rewards,
     whiten,
 )
@@ -27,6 +28,7 @@ from training.rlhf.optimiser import Optimiser
 from training.rlhf.policies import Policy
 from training.rlhf.process import Control
 from training.rlhf.randomness import shuffled
+from training.rlhf.ridge_critic import RidgeCritic
 from training.rlhf.rollouts import Episodes, logprobs_from, micro_batches, narrow
 from training.rlhf.values import ValueFunction
 
@@ -57,12 +59,13 @@ def make_targets(
     episodes: Episodes,
     scores: Tensor,
     beta: float,
-    critic: ValueFunction | None,
+    critic: ValueFunction | RidgeCritic | None,
 ) -> Targets:
     """Advantages of a batch. scores: (n,), after the penalty for a missing end.
 
     rloo: score − β·KL of a whole completion, less the mean of its prompt's other samples, over the
-    batch's standard deviation. gae: per token, from a critic, whitened over the batch's tokens.
+    batch's standard deviation. gae: per token, from a critic, whitened over the batch's tokens. A
+    ridge critic learns here; a network by the update's value loss.
     """
     mask = episodes.batch.mask
     scores = scores.to(mask.device)
@@ -71,15 +74,26 @@ def make_targets(
         groups = leave_one_out(whole.view(-1, config.samples_per_prompt))
         return Targets(scale_to_unit(groups).view(-1, 1) * mask)
     rewards = token_rewards(scores, episodes.kl, mask, beta=beta)
-    with torch.no_grad():
-        values = torch.zeros_like(rewards)
-        for rows in micro_batches(episodes.batch, torch.arange(len(mask), device=mask.device)):
-            part, _ = narrow(episodes.batch, None, rows)
-            values[rows, : part.ids.shape[1]] = critic(part)
+    if isinstance(critic, RidgeCritic):
+        if episodes.so_far is None:
+            raise ValueError("a ridge critic needs the scores so far")
+        values = critic.values(episodes.batch, episodes.so_far, still_to_come(rewards))
+    else:
+        values = _read(critic, episodes.batch)
     advantages, returns = generalised_advantages(
         rewards, values, mask, gamma=config.gamma, lam=config.gae_lambda
     )
     return Targets(whiten(advantages, mask), returns, values)
+
+
+def _read(critic: ValueFunction, batch: Batch) -> Tensor:
+    """The network's values of a whole batch, (n, t)."""
+    values = torch.zeros(batch.ids.shape, device=batch.ids.device)
+    with torch.no_grad():
+        for rows in micro_batches(batch, torch.arange(len(batch.ids), device=batch.ids.device)):
+            part, _ = narrow(batch, None, rows)
+            values[rows, : part.ids.shape[1]] = critic(part)
+    return values
 
 
 class Update:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,21 @@ from training.rlhf.adapters import SETTINGS
 from training.rlhf.decoding import Rollout
 from training.rlhf.encoding import encoded_batches
 from training.rlhf.features import (
+    VISIBLE_FEATURES,
     FeatureRow,
     feature_count,
     features_from_rollout,
     pooled_features,
+    visible_so_far,
 )
-from training.rlhf.layers import Batch, Hidden, final_norm, hidden_states, run_layers
+from training.rlhf.layers import (
+    Batch,
+    Hidden,
+    final_norm,
+    hidden_states,
+    predicting,
+    states_after,
+)
 from training.rlhf.masks import last_index
 from training.rlhf.models import (
     LanguageModel,
@@ -134,6 +143,44 @@ class RewardModel:
                 raw += last_scores(self.lm, self.head, batch, start, first).double().cpu()
         return self.scaled(raw)
 
+    def scores_so_far(self, rollout: Rollout) -> Tensor:
+        """Scores of what there is before each token, (n, t) float32 on the base's device.
+
+        `rollout.hidden`: as for `score_rollout`.
+        """
+        batch, hidden = rollout.batch, dict(rollout.hidden)
+        with torch.no_grad():
+            if not set(self.shared_layers) <= hidden.keys():
+                hidden = hidden_states(self.base.with_adapter(None), batch, self.shared_layers)
+            raw = self.probe_so_far(hidden, batch)
+            if self.head is not None:
+                first = self.lm.adapter.first if self.lm.adapter else 0
+                start = hidden.get(first) if self.lm.adapter else None
+                after = states_after(self.lm, batch, start, first)
+                ahead = final_norm(self.lm, predicting(after, batch)).float()
+                raw = raw + ahead @ self.head.to(ahead.device)
+        return self.scaled(raw)
+
+    def probe_so_far(self, states: Mapping[int, Hidden], batch: Batch) -> Tensor:
+        """The probe on what there is before each token, (n, t) log-odds; without one the bias.
+
+        states: of the frozen base after each of `layers`.
+        """
+        raw = torch.full(batch.ids.shape, self.bias, device=batch.ids.device)
+        if self.probe is None:
+            return raw
+        weights = self.probe.float().to(raw.device)
+        width = self.base.width
+        counts = torch.arange(1, batch.ids.shape[1] + 1, device=raw.device)
+        parts = torch.split(weights[: width * (len(self.layers) + 1)], width)
+        for layer, weight in zip(self.layers, parts, strict=False):
+            read = predicting(states[layer], batch) @ weight
+            raw = raw + read.cumsum(1) / counts
+        raw = raw + predicting(states[self.layers[-1]], batch) @ parts[-1]
+        visible = visible_so_far(batch, self.base.spelling)[:, :-1]
+        total: Tensor = raw + visible @ weights[-VISIBLE_FEATURES:-1]
+        return total
+
     def save(self, folder: Path) -> None:
         """Write the checkpoint: reward.json, head.safetensors, an adapter or a whole model.
 
@@ -221,10 +268,7 @@ def last_scores(
 
     head: (d,). hidden: the residual stream after `first` layers; None: computed from the tokens.
     """
-    if hidden is None:
-        after = hidden_states(lm, batch, [lm.layers])[lm.layers]
-    else:
-        after = run_layers(lm, batch, hidden, first, lm.layers)
+    after = states_after(lm, batch, hidden, first)
     rows = torch.arange(len(batch.ids), device=batch.ids.device)
     last = after.completion[rows, last_index(batch.mask)]
     return final_norm(lm, last).float() @ head

@@ -17,8 +17,7 @@ from training.rlhf.layers import (
     Hidden,
     Logprobs,
     completion_logprobs,
-    hidden_states,
-    run_layers,
+    states_after,
 )
 from training.rlhf.losses import kl_k1
 from training.rlhf.models import LanguageModel, decode
@@ -46,6 +45,8 @@ class Episodes:
     """(n,) bool: ended by itself."""
     scores: Tensor
     """(models, n) float32: the reward models' scores, in their order."""
+    so_far: Tensor | None
+    """(n, t) the first model's score of the text before each token; None where nobody asked."""
     sampler: Tensor
     """log π of each token as the sampler computed it."""
     old: Tensor
@@ -78,8 +79,12 @@ def collect(
     temperature: float,
     uniforms: Tensor,
     control: Control,
+    so_far: bool = False,
 ) -> Episodes:
-    """Sample `samples` completions for each prompt and score them with every reward model."""
+    """Sample `samples` completions for each prompt and score them with every reward model.
+
+    so_far: also what the first of them says before each token.
+    """
     first = shared_layers(policy, reference)
     keep = sorted({*kept_layers(models, first), *([first] if first > 0 else [])})
     rollout = sample(
@@ -93,6 +98,7 @@ def collect(
         control=control,
     )
     scores = [model.score_rollout(rollout) for model in models]
+    before = next(iter(models)).scores_so_far(rollout) if so_far else None
     start = rollout.hidden.get(first)
     with torch.no_grad():
         old, ref = _two_passes(
@@ -111,6 +117,7 @@ def collect(
         first=first,
         finished=rollout.finished,
         scores=torch.stack(scores) if scores else torch.zeros(0, len(rows)),
+        so_far=before,
         sampler=rollout.logprobs,
         old=old.logprobs,
         reference=ref.logprobs,
@@ -151,10 +158,7 @@ def logprobs_from(
     lm: LanguageModel, batch: Batch, hidden: Hidden | None, first: int, temperature: float
 ) -> Logprobs:
     """Log-probabilities of a batch's tokens, going on from the states after `first` layers."""
-    if hidden is None:
-        after = hidden_states(lm, batch, [lm.layers])[lm.layers]
-    else:
-        after = run_layers(lm, batch, hidden, first, lm.layers)
+    after = states_after(lm, batch, hidden, first)
     return completion_logprobs(lm, batch, after, temperature)
 
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.rlhf.features import VISIBLE_FEATURES, visible_so_far
-from training.rlhf.layers import Batch, Hidden, final_norm, hidden_states, predicting
+from training.rlhf.layers import Batch, final_norm, hidden_states, predicting
 from training.rlhf.models import LanguageModel, load_adapter, load_language_model, unfreeze
 from training.rlhf.precision import Precision
 from training.rlhf.reward_model import RewardModel
@@ -50,7 +49,7 @@ class ValueFunction(nn.Module):
         with torch.no_grad():
             wanted = self.layers or (self.reward.base.layers,)
             states = hidden_states(self.reward.base.with_adapter(None), batch, wanted)
-            raw = self._probed(states, batch)
+            raw = self.reward.probe_so_far(states, batch)
             last = predicting(states[wanted[-1]], batch)
             steady = F.layer_norm(last, last.shape[-1:])
         values = (raw - self.reward.mean) / self.reward.std
@@ -61,23 +60,6 @@ class ValueFunction(nn.Module):
             values = values + states_ahead @ self.head / self.reward.std
         masked: Tensor = values * batch.mask
         return masked
-
-    def _probed(self, states: dict[int, Hidden], batch: Batch) -> Tensor:
-        """The probe on every prefix, (n, t) log-odds; the bias alone without a probe."""
-        bias = torch.full(batch.ids.shape, self.reward.bias, device=batch.ids.device)
-        if self.reward.probe is None:
-            return bias
-        weights = self.reward.probe.float().to(bias.device)
-        width = self.reward.base.width
-        counts = torch.arange(1, batch.ids.shape[1] + 1, device=bias.device)
-        parts = torch.split(weights[: width * (len(self.layers) + 1)], width)
-        for layer, weight in zip(self.layers, parts, strict=False):
-            read = predicting(states[layer], batch) @ weight
-            bias = bias + read.cumsum(1) / counts
-        bias = bias + predicting(states[self.layers[-1]], batch) @ parts[-1]
-        visible = visible_so_far(batch, self.reward.base.spelling)[:, :-1]
-        total: Tensor = bias + visible @ weights[-VISIBLE_FEATURES:-1]
-        return total
 
 
 def _own_copy(reward: RewardModel, folder: str) -> LanguageModel:

@@ -76,9 +76,13 @@ def taste_of(tiny, checkpoint, count=40):
 
 
 class TestLearning:
-    @pytest.mark.parametrize("advantage", ["rloo", "gae"])
-    def test_it_finds_the_planted_reward(self, train, tiny, advantage):
-        metrics, folder = train(advantage=advantage)
+    @pytest.mark.parametrize(
+        "how",
+        [{"advantage": "rloo"}, {"critic": "ridge"}, {"critic": "network", "gae_lambda": 0.95}],
+        ids=["rloo", "ridge", "network"],
+    )
+    def test_it_finds_the_planted_reward(self, train, tiny, how):
+        metrics, folder = train(**how)
         assert metrics["judge_win_rate"] > 0.65
         assert metrics["reward"] > 0.5
         assert taste_of(tiny, folder / "checkpoint") > taste_of(tiny, None) + 0.1
@@ -124,12 +128,17 @@ class TestNumbers:
             assert row["sampler_gap"] < 1e-4
 
     def test_every_batch_has_its_curves(self, train):
-        _, folder = train(episodes=96, advantage="gae")
+        _, folder = train(episodes=96, critic="network")
         rows = log(folder)
         assert [row["step"] for row in rows] == [1, 2, 3]
         curves = "reward score kl beta entropy length clip_share finished_share gradient_norm"
         for name in [*curves.split(), "policy_loss", "value_loss", "explained_variance"]:
             assert all(isinstance(row[name], float) for row in rows), name
+
+    def test_the_ridge_critic_says_what_is_still_to_come(self, train):
+        _, folder = train()
+        explained = [row["explained_variance"] for row in log(folder)]
+        assert sum(explained[1:]) / len(explained[1:]) > 0.2
 
     def test_it_leaves_texts_to_read(self, train):
         _, folder = train(episodes=128)

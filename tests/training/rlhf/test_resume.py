@@ -106,7 +106,6 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
                 evaluate_every=64,
                 save_every=2,
                 ema=0.9,
-                advantage="gae",
                 **FIXED,
             ),
             {"prompts": prompts},
