@@ -282,7 +282,7 @@ class PpoConfig(RunConfig):
     value_clip: float = 0.2
     value_coefficient: float = 0.1
     gamma: float = 1.0
-    gae_lambda: float = 0.8
+    gae_lambda: float = 0.6
     kl_coefficient: float = 0.1
     """β at the start, on the normalised reward's scale, per nat."""
     kl_target: float | None = 8.0
