@@ -265,10 +265,10 @@ class PpoConfig(RunConfig):
     critic: Critic = "ridge"
     """For gae: a regression of the returns of the batches so far on a few plain numbers, or a
     network that starts from the reward model and learns along with the policy, as in the paper."""
-    episodes: int = 768
+    episodes: int = 1024
     prompts_per_batch: int = 16
     samples_per_prompt: int = 4
-    epochs: int = 4
+    epochs: int = 2
     minibatches: int = 2
     max_new_tokens: int = 40
     temperature: float = 1.0
@@ -304,7 +304,7 @@ class PpoConfig(RunConfig):
     ptx_texts_per_episode: float = 8.0
     ema: float | None = 0.7
     """Decay of the averaged weights, per batch, which are what a run results in; None: the last."""
-    evaluate_every: int = 192
+    evaluate_every: int = 256
     """Episodes between looks by the judge on development prompts."""
     development_samples: int = 64
     distinct_share: float = 0.85

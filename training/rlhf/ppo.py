@@ -92,7 +92,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             control=control,
             so_far=isinstance(critic, RidgeCritic),
         )
-        # 5. Rewards and advantages: the score, less for a missing end, less β·KL.
+        # 5. Rewards and advantages: the score, less for a missing end, less β·KL; β by the KL seen.
+        run.measure(episodes)
         scores = episodes.scores[0]
         if development.ends_by_itself(control):
             scores = penalise_missing_end(
@@ -112,14 +113,14 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             texts=text_batches(config, base, texts, number),
             control=control,
         )
-        # 7. β for the next batch, averaged weights, numbers, now and then a look, the state.
+        # 7. Averaged weights, numbers, now and then a look, the state.
         numbers = {
             **batch_numbers(episodes, scores, run.beta),
             **stats._asdict(),
             "seconds_sampling": round(sampled - started, 2),
             "seconds_train": round(time.monotonic() - sampled, 2),
         }
-        run.finish_batch(number + 1, numbers, kl=float(episodes.kl.sum(1).mean()))
+        run.finish_batch(number + 1, numbers)
 
     # 8. The weights that the judge liked best, within the limits, are the result.
     return run.publish()
@@ -183,9 +184,16 @@ class PpoRun:
         self.controller = KlController(**state.values["controller"])
         self.best_look = Look(**state.values["best_look"])
 
-    def finish_batch(self, done: int, numbers: Mapping[str, float | None], *, kl: float) -> None:
-        """Take note of a batch, the `done`-th; look and save where it is time; stop if asked to."""
+    def measure(self, episodes: Episodes) -> None:
+        """Set β by the KL of the batch at hand, before it is learned from.
+
+        A batch later the policy may have gone twice as far: that delay alone makes KL swing.
+        """
+        kl = float(episodes.kl.sum(1).mean())
         self.controller = self.controller.measured(kl, episodes=self.episodes_per_batch)
+
+    def finish_batch(self, done: int, numbers: Mapping[str, float | None]) -> None:
+        """Take note of a batch, the `done`-th; look and save where it is time; stop if asked to."""
         if self.config.ema is not None:
             average(self.averaged, self.policy.lm.trainable(), self.config.ema)
         looked = {}

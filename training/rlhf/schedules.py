@@ -55,7 +55,7 @@ class KlController:
     """Nats a completion."""
     start: float
     """β₀, on the normalised reward's scale, per nat."""
-    proportional: float = 2.0
+    proportional: float = 1.0
     rate: float = 0.1
     bound: float = 0.7
     lead: float = 2.0

