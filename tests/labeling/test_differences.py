@@ -1,0 +1,50 @@
+"""Two texts beside each other: which words are marked, and that they are harmless."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labeling.differences import MOST_WORDS, side_by_side
+
+
+def marked(html: str) -> list[str]:
+    return re.findall(r"<mark[^>]*>(.*?)</mark>", html, re.DOTALL)
+
+
+def test_words_that_only_one_has_are_marked_on_its_side():
+    sides = side_by_side("The cat sat on the mat.", "The dog sat on a mat.")
+    assert marked(sides.left) == ["cat", "the"]
+    assert marked(sides.right) == ["dog", "a"]
+
+
+def test_words_of_scripts_without_spaces_are_compared_sign_by_sign():
+    sides = side_by_side("今天天气很好", "今天天气不好")
+    assert (marked(sides.left), marked(sides.right)) == (["很"], ["不"])
+
+
+def test_equal_texts_have_no_marks():
+    sides = side_by_side("one\n two", "one\n two")
+    assert sides.left == sides.right == "one\n two"
+
+
+def test_html_is_text():
+    sides = side_by_side("<b>x</b>", "<i>x</i>")
+    assert "<b>" not in sides.left + sides.right
+
+
+def test_very_long_texts_are_shown_without_marks():
+    sides = side_by_side("a " * MOST_WORDS, "b")
+    assert not sides.marked
+    assert marked(sides.left) == []
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_nothing_is_lost_but_the_marks(left, right):
+    from labeling.rendering import written
+
+    sides = side_by_side(left, right)
+    assert re.sub(r"</?mark[^>]*>", "", sides.left) == written(left)
+    assert re.sub(r"</?mark[^>]*>", "", sides.right) == written(right)
