@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from labeling.models import Demonstration, Import, Project, Prompt, User
 from labeling.prompts import (
@@ -20,6 +23,7 @@ from labeling.prompts import (
     store_batch,
     unused_in_prompt,
 )
+from labeling.refusals import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +83,89 @@ def add_demonstration(*, prompt: Prompt, text: str, labeler: User | None = None)
             defaults={"text": checked, "labeler": labeler},
         )
         if not created and demonstration.imported is not None:
-            hidden = Demonstration.objects.filter(pk=demonstration.pk, imported__committed_at=None)
-            hidden.update(imported=None, labeler=labeler)
-            demonstration.refresh_from_db()
+            _adopt(demonstration, labeler=labeler)
     return demonstration
+
+
+def propose_demonstration(
+    *, prompt: Prompt, text: str, labeler: User, edited_from: int | None = None
+) -> Demonstration:
+    """What a labeler wrote: it waits for a reviewer's yes. The same text again is the same row.
+
+    edited_from: the id of the completion that it was made of. Raises PromptRefused.
+    """
+    checked = checked_text("completion", text)
+    said = {
+        "labeler": labeler,
+        "state": Demonstration.State.WAITING,
+        "edited_from_id": edited_from,
+    }
+    with transaction.atomic():
+        demonstration, created = Demonstration.objects.get_or_create(
+            prompt=prompt, text_hash=text_hash(checked), defaults={"text": checked, **said}
+        )
+        if not created and demonstration.imported is not None:
+            _adopt(demonstration, **said)
+    return demonstration
+
+
+def _adopt(demonstration: Demonstration, **said: object) -> None:
+    """Take a row out of an import that is not committed, and may be undone, as it was said here."""
+    hidden = Demonstration.objects.filter(pk=demonstration.pk, imported__committed_at=None)
+    hidden.update(imported=None, **said)
+    demonstration.refresh_from_db()
+
+
+class ReviewedBefore(Refusal):
+    """One review a demonstration."""
+
+    code = "reviewed_before"
+    sentence = _lazy("Somebody has reviewed this one meanwhile.")
+
+
+def accept_demonstration(
+    *, demonstration: Demonstration, by: User, text: str | None = None
+) -> Demonstration:
+    """A reviewer's yes: it is trained on from the next round. The row that is.
+
+    text: a better form, as another row; what was proposed is kept beside it. Raises ReviewedBefore,
+    also where that form was reviewed otherwise before; PromptRefused.
+    """
+    state = Demonstration.State
+    better = None if text is None else checked_text("completion", text.replace("\r\n", "\n"))
+    if better is None or better.strip() == demonstration.text.strip():
+        _review(demonstration, by, state.ACCEPTED)
+        return demonstration
+    with transaction.atomic():
+        _review(demonstration, by, state.EDITED)
+        fresh, created = Demonstration.objects.get_or_create(
+            prompt=demonstration.prompt,
+            text_hash=text_hash(better),
+            defaults={
+                "text": better,
+                "labeler": by,
+                "state": state.ACCEPTED,
+                "reviewed_by": by,
+                "reviewed_at": timezone.now(),
+                "reviewed_from": demonstration,
+            },
+        )
+        if not created and fresh.state != state.ACCEPTED:
+            _review(fresh, by, state.ACCEPTED)
+    return fresh
+
+
+def refuse_demonstration(*, demonstration: Demonstration, by: User) -> None:
+    """A reviewer's no: it is kept, and never trained on. Raises ReviewedBefore."""
+    _review(demonstration, by, Demonstration.State.REFUSED)
+
+
+def _review(demonstration: Demonstration, by: User, state: Demonstration.State) -> None:
+    """Once, and only of one that waits."""
+    waiting = Demonstration.objects.filter(pk=demonstration.pk, state=Demonstration.State.WAITING)
+    if not waiting.update(state=state, reviewed_by=by, reviewed_at=Now()):
+        raise ReviewedBefore
+    demonstration.refresh_from_db()
 
 
 def store_demonstrations(
@@ -119,5 +202,7 @@ def store_demonstrations(
 
 
 def live_demonstrations(project: Project) -> QuerySet[Demonstration]:
-    """Demonstrations of `project` that count: committed, of prompts that were not withdrawn."""
-    return Demonstration.objects.live().filter(prompt__project=project)
+    """Demonstrations of `project` that count: accepted, committed, of prompts not withdrawn."""
+    return Demonstration.objects.live().filter(
+        prompt__project=project, state=Demonstration.State.ACCEPTED
+    )

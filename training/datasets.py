@@ -16,8 +16,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from labeling.demonstrations import live_demonstrations
 from labeling.models import (
     Demonstration,
     Project,
@@ -25,7 +26,6 @@ from labeling.models import (
     Purpose,
     RankedCompletion,
     Ranking,
-    SlateCompletion,
     Split,
     User,
 )
@@ -59,7 +59,7 @@ def training_rankings(project: Project) -> QuerySet[Ranking]:
 
 def training_demonstrations(project: Project) -> QuerySet[Demonstration]:
     """Demonstrations of training prompts: other splits must not leak into a policy."""
-    return Demonstration.objects.live().filter(prompt__project=project, prompt__split=Split.TRAIN)
+    return live_demonstrations(project).filter(prompt__split=Split.TRAIN)
 
 
 def freeze_rankings(*, project: Project, by: User | None = None) -> Dataset:
@@ -181,20 +181,17 @@ def _with_category(row: Any, prompt: Prompt) -> Any:
 
 def _ranking_rows(ids: Sequence[int]) -> Iterator[RankingRow]:
     rankings = Ranking.objects.filter(pk__in=ids).select_related("slate__prompt", "labeler")
-    ranks: dict[int, dict[int, int]] = defaultdict(dict)
-    for ranking_id, completion, rank in RankedCompletion.objects.filter(
-        ranking__in=ids
-    ).values_list("ranking", "completion", "rank"):
-        ranks[ranking_id][completion] = rank
+    ranked: dict[int, list[RankedCompletion]] = defaultdict(list)
+    rows = RankedCompletion.objects.filter(ranking__in=ids).select_related("completion__source")
+    refused = _refused_edits(ids)
+    for one in rows.order_by("ranking", "completion"):
+        if one.completion_id not in refused:
+            ranked[one.ranking_id].append(one)
     by_pk = {ranking.pk: ranking for ranking in rankings}
-    slates: dict[int, list[SlateCompletion]] = defaultdict(list)
-    items = SlateCompletion.objects.filter(slate__in={one.slate_id for one in by_pk.values()})
-    for item in items.select_related("completion__source").order_by("slate", "position"):
-        slates[item.slate_id].append(item)
     for pk in ids:
         ranking = by_pk[pk]
         prompt = ranking.slate.prompt
-        completions = [item.completion for item in slates[ranking.slate_id]]
+        completions = [one.completion for one in ranked[pk]]
         row: RankingRow = {
             "id": str(pk),
             "split": prompt.split,  # type: ignore[typeddict-item]  # the column's choices are these
@@ -205,11 +202,34 @@ def _ranking_rows(ids: Sequence[int]) -> Iterator[RankingRow]:
                 )
                 for one in completions
             ],
-            "ranks": [ranks[pk][one.pk] for one in completions],
+            "ranks": _dense([one.rank for one in ranked[pk]]),
             "labeler": ranking.labeler.pseudonym,
             "weight": 1.0,
         }
+        grades = [one.likert for one in ranked[pk]]
+        if None not in grades:
+            row["likert"] = grades  # type: ignore[typeddict-item]  # none of them is None
         yield _with_category(row, prompt)
+
+
+def _refused_edits(rankings: Sequence[int]) -> set[int]:
+    """Better versions that labelers wrote, ranked there, whose demonstrations were refused."""
+    refused = Demonstration.objects.filter(
+        state=Demonstration.State.REFUSED,
+        prompt=OuterRef("completion__prompt"),
+        edited_from=OuterRef("completion__edited_from"),
+        text=OuterRef("completion__text"),
+    )
+    edits = RankedCompletion.objects.filter(
+        Exists(refused), ranking__in=rankings, completion__edited_from__isnull=False
+    )
+    return set(edits.values_list("completion_id", flat=True))
+
+
+def _dense(ranks: Sequence[int]) -> list[int]:
+    """Ranks with gaps closed."""
+    places = {rank: place for place, rank in enumerate(sorted(set(ranks)), 1)}
+    return [places[rank] for rank in ranks]
 
 
 def _demonstration_rows(ids: Sequence[int]) -> Iterator[DemonstrationRow]:

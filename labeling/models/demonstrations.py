@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
-from labeling.models.people import User
-from labeling.models.prompts import Import, Prompt
+from labeling.models.completions import Completion
+from labeling.models.people import Role, User
+from labeling.models.prompts import Import, Project, Prompt
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
 
 
 class DemonstrationQuerySet(models.QuerySet["Demonstration"]):
     """The vocabulary of demonstrations."""
+
+    def visible_to(self, user: User | AnonymousUser, *roles: Role | str) -> DemonstrationQuerySet:
+        """Demonstrations for prompts that `user` sees."""
+        return self.live().filter(prompt__project__in=Project.objects.visible_to(user, *roles))
 
     def live(self) -> DemonstrationQuerySet:
         """Of live prompts, and not part of an import that is not committed."""
@@ -21,6 +32,12 @@ class DemonstrationQuerySet(models.QuerySet["Demonstration"]):
 class Demonstration(models.Model):
     """A completion that a person wrote as the right answer."""
 
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waits for a review")
+        ACCEPTED = "accepted", _("Accepted")
+        EDITED = "edited", _("Accepted in another form")
+        REFUSED = "refused", _("Refused")
+
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="demonstrations")
     text = models.TextField()
     text_hash = models.CharField(max_length=64)
@@ -30,6 +47,20 @@ class Demonstration(models.Model):
     imported = models.ForeignKey(
         Import, on_delete=models.PROTECT, null=True, blank=True, related_name="demonstrations"
     )
+    state = models.CharField(max_length=20, choices=State.choices, default=State.ACCEPTED)
+    """Only accepted ones are trained on. What comes from a file is accepted."""
+    reviewed_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    edited_from = models.ForeignKey(
+        Completion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    """The completion that a labeler made it of while ranking."""
+    reviewed_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="reviewed_forms"
+    )
+    """What a reviewer made it of."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = DemonstrationQuerySet.as_manager()

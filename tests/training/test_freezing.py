@@ -7,8 +7,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from labeling.models import Project, Prompt, Purpose, Split
-from labeling.rankings import correct_ranking
+from labeling.demonstrations import refuse_demonstration
+from labeling.judgements import Judgement
+from labeling.models import Demonstration, Project, Prompt, Purpose, Split
+from labeling.rankings import correct_ranking, ranks_of
 from labeling.slates import withdraw_slate
 from tests import factories
 from training import artifacts, datasets
@@ -62,7 +64,7 @@ def test_only_what_stands_is_trained_on(project: Project) -> None:
     correction = correct_ranking(
         ranking=ranking,
         labeler=labeler,
-        ranks=dict(zip(ids, [4, 3, 2, 1], strict=True)),
+        judgement=Judgement(ranks=dict(zip(ids, [4, 3, 2, 1], strict=True))),
         seconds=3.0,
     )
     (row,) = rows(datasets.freeze_rankings(project=project))
@@ -122,3 +124,17 @@ def test_rankings_of_a_withdrawn_slate_are_left_out(project: Project) -> None:
     kept, gone = factories.make_ranking(project), factories.make_ranking(project)
     withdraw_slate(slate=gone.slate)
     assert [row["id"] for row in rows(datasets.freeze_rankings(project=project))] == [str(kept.pk)]
+
+
+def test_a_better_version_that_was_refused_is_not_trained_on(project: Project) -> None:
+    labeler = factories.make_labeler(project)
+    ranking = factories.make_ranking(project, labeler, ranks=[1, 2, 3, 4])
+    ranks = ranks_of(ranking)
+    said = Judgement(ranks=ranks, edits={min(ranks): "Better."})
+    correct_ranking(ranking=ranking, labeler=labeler, judgement=said, seconds=1.0)
+    (row,) = rows(datasets.freeze_rankings(project=project))
+    assert sorted(row["ranks"]) == [1, 2, 3, 4, 5]
+    refuse_demonstration(demonstration=Demonstration.objects.get(), by=labeler)
+    (row,) = rows(datasets.freeze_rankings(project=project))
+    assert sorted(row["ranks"]) == [1, 2, 3, 4]
+    assert "Better." not in [one["text"] for one in row["completions"]]
