@@ -1,0 +1,95 @@
+"""axe finds nothing to complain of on any page, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from labeling.guidelines import publish
+from labeling.projects import update_project
+from tests.browser.test_ranking_page import address, press
+from tests.config.test_every_url_has_a_rule import ROUTES, RULES, Who, build_world
+from tests.factories import make_labeler, make_project, make_slate
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+NewPage = Callable[..., Page]
+NO_PAGES = {"health", "ahead", "api-docs", "dataset-file", "run-live", "run-points", "undo"}
+PAGES = [
+    name
+    for name, rule in RULES.items()
+    if rule.get and name in ROUTES and name not in NO_PAGES and not name.endswith(".csv")
+    if not name.startswith("api-")
+]
+LOOKS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+RICH = [
+    '# Title\n\n```python\ndef f(x):\n    return "a" + 1  # why\n```',
+    "| a | b |\n|---|---|\n| 1 | 2 |\n\n> $x^2$ and [a link](https://example.org)",
+    "1. one\n2. two\n\nשלום",
+    "plain \u202e text",
+]
+
+
+def complaints(page: Page) -> list[str]:
+    """What axe finds on the page as it is, a line each."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['html'][:120]}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
+
+
+def test_every_page_is_reachable_and_labelled(new_page: NewPage, transactional_db: None) -> None:
+    world = build_world()
+    found: dict[str, list[str]] = {}
+    pages: dict[Who, Page] = {}
+    for name in PAGES:
+        served = RULES[name].get
+        who = next(one for one in (Who.MANAGER, Who.LABELER, Who.ANONYMOUS) if one in served)
+        if who not in pages:
+            pages[who] = new_page(world.people[who], allow=("Failed to load",))
+        page = pages[who]
+        page.goto(world.address(name))
+        for width, scheme in LOOKS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
+            wrong = complaints(page)
+            too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            if too_wide:
+                wrong.append("wider than the window")
+            if wrong:
+                found[f"{name} {width} {scheme}"] = wrong
+    assert not found, "\n".join(
+        f"{where}: {line}" for where, lines in found.items() for line in lines
+    )
+
+
+def test_so_is_the_ranking_page_with_all_that_can_open(
+    new_page: NewPage, transactional_db: None
+) -> None:
+    project = make_project(name="Rain", guidelines="Be *kind*.")
+    labeler = make_labeler(project)
+    update_project(project=project, asks_likert=True)
+    make_slate(project, RICH)
+    page = new_page(labeler)
+    page.goto(f"/projects/{project.slug}/guidelines/")
+    assert complaints(page) == []
+    publish(project=project, text="Be brief.")
+    page.get_by_role("button", name="to work").click()
+    page.get_by_role("button", name="to work").click()  # the version that came meanwhile
+    press(page, "a = b c p Space Escape t Escape w Escape g s")
+    for width, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
+        assert complaints(page) == [], (width, scheme)
+    page.locator("h1").focus()
+    for key in ("?", "v"):
+        press(page, key)
+        page.wait_for_timeout(200)
+        assert complaints(page) == [], key
+        press(page, "Escape")
+    assert page.url.endswith(address(project))
