@@ -125,6 +125,8 @@ SQLITE = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": DATA_DIR / "rankloop.sqlite3",
     "CONN_MAX_AGE": None,
+    # A file as well: one in memory would be one connection for all threads of a test's server.
+    "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
     "OPTIONS": {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",

@@ -2,7 +2,8 @@
 
 A lease is one conditional UPDATE by the database's clock. A labeler holds at most one open slot of
 a project, and the same one comes back, with the same order and token, until it is done or skipped:
-in a second tab, after a reload, and after the lease has lapsed if nobody else took the slot.
+in a second tab, after a reload, and after the lease has lapsed if nobody else took the slot. Beside
+it one more may be held ahead, so that the next prompt is there at once.
 
 A token is a keyed hash of the slot and the labeler: whoever brings the right one was given the slot
 once, even if somebody else has it now. Without it a slot is neither shown nor written to.
@@ -29,6 +30,7 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
@@ -63,6 +65,7 @@ class LeaseExpired(Refusal):
 class NotGiven(LeaseExpired):
     """The slot was never this labeler's: nothing is shown, nothing is kept."""
 
+    code = "not_given"
     sentence = _("This one was not given to you. Take the next one.")
 
 
@@ -71,6 +74,15 @@ class AlreadyDone(Refusal):
 
     code = "already_done"
     sentence = _("You ranked this one already.")
+
+
+class BreakTaken(Refusal):
+    """One break a slot: else nobody else would ever get it."""
+
+    code = "break_taken"
+    sentence = _(
+        "You had your break on this prompt. Submit it or skip it; the next one has a break again."
+    )
 
 
 def lease_next(*, project: Project, labeler: User) -> Assignment | None:
@@ -82,14 +94,32 @@ def lease_next(*, project: Project, labeler: User) -> Assignment | None:
     """
     if project.archived_at is not None:
         return None
+    return _lease(project, labeler, ahead=False)
+
+
+def lease_ahead(*, project: Project, labeler: User) -> Assignment | None:
+    """What the labeler will get after the open slot, held for a short time; None: nothing more.
+
+    Only beside an open one. `lease_next` gives it out once that is done.
+    """
+    open_one = Assignment.objects.filter(
+        project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=False
+    )
+    if project.archived_at is not None or not open_one.exists():
+        return None
+    return _lease(project, labeler, ahead=True)
+
+
+def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None:
+    """The labeler's slot of this kind, else the next free one."""
     mine = Assignment.objects.filter(
-        project=project, labeler=labeler, state=Assignment.State.OPEN
-    ).select_related("slate__prompt", "project")
+        project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=ahead
+    ).select_related("slate__prompt", "project__guidelines")
     blind = _judges_blind(project, labeler)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
-                if _take_next(project, labeler, blind=blind):
+                if _take_next(project, labeler, blind=blind, ahead=ahead):
                     return _with_token(mine.get(), labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
@@ -122,10 +152,11 @@ def _judges_blind(project: Project, user: User) -> bool:
     return user.pk in labelers or not labelers
 
 
-def _take_next(project: Project, labeler: User, *, blind: bool) -> int:
+def _take_next(project: Project, labeler: User, *, blind: bool, ahead: bool) -> int:
     """The one conditional UPDATE; how many rows it changed (0 or 1)."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
-    held = Q(labeler=labeler)
+    held = Q(labeler=labeler, ahead=True) if ahead else Q(labeler=labeler)
+    own = slots.filter(held).order_by("ahead").values("pk")
     next_free = (
         slots.filter(free() & untouched_by(labeler))
         .order_by("-priority", "pk")
@@ -134,12 +165,13 @@ def _take_next(project: Project, labeler: User, *, blind: bool) -> int:
     if not blind:
         judged = Slate.objects.filter(pk=OuterRef("slate"), purpose=Purpose.EVALUATION)
         next_free = next_free.exclude(Exists(judged))
-    chosen = Coalesce(
-        Subquery(slots.filter(held).values("pk")), Subquery(next_free.values("pk")[:1])
-    )
+    chosen = Coalesce(Subquery(own[:1]), Subquery(next_free.values("pk")[:1]))
+    resting = held & Q(break_ends_at__gt=Now())
     return slots.filter(held | free(), pk=chosen).update(
-        opened_at=Case(When(held, then=F("opened_at")), default=Now()),
-        lease_expires_at=lease_end(),
+        opened_at=Case(When(held & Q(ahead=ahead), then=F("opened_at")), default=Now()),
+        break_ends_at=Case(When(held, then=F("break_ends_at"))),
+        lease_expires_at=Case(When(resting, then=F("lease_expires_at")), default=lease_end()),
+        ahead=ahead,
         labeler=labeler,
     )
 
@@ -189,12 +221,55 @@ def renew(*, assignment: Assignment, labeler: User, token: uuid.UUID) -> datetim
     A lapsed lease revives if nobody else took the slot. Raises LeaseExpired, AlreadyDone.
     """
     held = Assignment.objects.filter(pk=assignment.pk, labeler=labeler, lease_token=token)
-    if not held.exclude(state=Assignment.State.DONE).update(lease_expires_at=lease_end()):
+    ahead = Assignment.objects.filter(project=assignment.project_id, labeler=labeler, ahead=True)
+    ahead.filter(state=Assignment.State.OPEN).update(lease_expires_at=lease_end())
+    undone = held.exclude(state=Assignment.State.DONE)
+    resting = Q(break_ends_at__gt=Now())  # whose lease ends with the break
+    until = Case(When(resting, then=F("lease_expires_at")), default=lease_end())
+    if not undone.update(lease_expires_at=until):
         raise AlreadyDone if held.exists() else LeaseExpired
     assignment.refresh_from_db(fields=["lease_expires_at"])
     if assignment.lease_expires_at is None:
         raise LeaseExpired
     return assignment.lease_expires_at
+
+
+def begin_break(*, assignment: Assignment, labeler: User, token: uuid.UUID | None) -> datetime:
+    """Hold the slot for as long as a break may last in this project; when it ends.
+
+    Once a slot: asked again, the same break goes on. Raises BreakTaken after its end; AlreadyDone,
+    LeaseExpired.
+    """
+    held = Assignment.objects.filter(
+        pk=assignment.pk, labeler=labeler, lease_token=token, state=Assignment.State.OPEN
+    )
+    until = ExpressionWrapper(
+        Now() + Value(timedelta(minutes=assignment.project.break_minutes)),
+        output_field=models.DateTimeField(),
+    )
+    begun = held.filter(break_ends_at=None).update(break_ends_at=until, lease_expires_at=until)
+    assignment.refresh_from_db(fields=["break_ends_at", "lease_expires_at", "state", "labeler"])
+    ends = assignment.break_ends_at
+    if ends is not None and (begun or (held.exists() and on_break(assignment))):
+        return ends
+    if assignment.labeler_id == labeler.pk:
+        raise AlreadyDone if assignment.state == Assignment.State.DONE else BreakTaken
+    raise LeaseExpired
+
+
+def end_break(*, assignment: Assignment, labeler: User) -> None:
+    """Back at work: the break is over, and the lease is the usual one. Without a break, nothing."""
+    Assignment.objects.filter(
+        pk=assignment.pk,
+        labeler=labeler,
+        state=Assignment.State.OPEN,
+        break_ends_at__gt=Now(),
+    ).update(break_ends_at=F("opened_at"), lease_expires_at=lease_end())
+
+
+def on_break(assignment: Assignment) -> bool:
+    """Whether its labeler is away, and it is kept for them."""
+    return assignment.break_ends_at is not None and assignment.break_ends_at > timezone.now()
 
 
 def skip(

@@ -54,6 +54,8 @@ class NewCompletion:
     finished: bool = True
     tokens: int | None = None
     sampling: Mapping[str, object] = field(default_factory=dict)
+    edited_from: int | None = None
+    """The id of the completion that a labeler made it of."""
 
 
 def source_for(*, project: Project, kind: Source.Kind | str, name: str) -> Source:
@@ -89,6 +91,7 @@ def add_completions(
             tokens=item.tokens,
             sampling=dict(item.sampling),
             labeler=by,
+            edited_from_id=item.edited_from,
         )
         for item in new
     ]

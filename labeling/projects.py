@@ -10,19 +10,26 @@ from django.db.models.functions import Now
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from labeling.guidelines import publish
 from labeling.model_names import fault_in
-from labeling.models import Membership, Project, Role, User
+from labeling.models import CompletionFlag, Membership, Project, Role, User
 from labeling.refusals import Refusal
 
 EDITABLE = (
     "name",
-    "guidelines",
     "k",
     "overlap",
     "base_model",
     "max_new_tokens",
     "temperature",
     "slates_ahead",
+    "completion_flags",
+    "asks_likert",
+    "asks_prompt_flags",
+    "asks_comment",
+    "allows_edits",
+    "correction_hours",
+    "break_minutes",
 )
 SLUG_TRIES = 20
 
@@ -46,10 +53,12 @@ class ProjectArchived(Refusal):
     sentence = _("This project is archived. Restore it to go on working in it.")
 
 
-def create_project(*, by: User | None, name: str, slug: str = "", **settings: Any) -> Project:
+def create_project(
+    *, by: User | None, name: str, slug: str = "", guidelines: str = "", **settings: Any
+) -> Project:
     """A new project; `by` becomes its manager. The slug is made from the name, unique.
 
-    settings: any of EDITABLE. Raises ProjectRefused.
+    guidelines: their first version, in Markdown. settings: any of EDITABLE. Raises ProjectRefused.
     """
     project = Project(created_by=by)
     _apply(project, {"name": name, **settings})
@@ -61,6 +70,7 @@ def create_project(*, by: User | None, name: str, slug: str = "", **settings: An
                 project.save(force_insert=True)
                 if by is not None:
                     Membership.objects.create(project=project, user=by, role=Role.MANAGER)
+                publish(project=project, text=guidelines, by=by)
         except IntegrityError:
             if not Project.objects.filter(slug=project.slug).exists():
                 raise
@@ -78,13 +88,20 @@ def _numbered(base: str, number: int) -> str:
     return f"{base}-{number}"
 
 
-def update_project(*, project: Project, **changes: Any) -> Project:
+def update_project(
+    *, project: Project, by: User | None = None, guidelines: str | None = None, **changes: Any
+) -> Project:
     """Change settings; slates that exist keep the K and overlap they were made with.
 
-    changes: any of EDITABLE. Raises ProjectRefused.
+    guidelines: the text of a new version (None: as they are). changes: any of EDITABLE. Raises
+    ProjectRefused.
     """
     _apply(project, changes)
-    project.save(update_fields=list(changes) or None)
+    with transaction.atomic():
+        if changes:
+            project.save(update_fields=list(changes))
+        if guidelines is not None:
+            publish(project=project, text=guidelines, by=by)
     return project
 
 
@@ -97,9 +114,13 @@ def _apply(project: Project, changes: dict[str, Any]) -> None:
     for field, value in changes.items():
         setattr(project, field, value.strip() if isinstance(value, str) else value)
     try:
-        project.clean_fields(exclude=["slug", "created_by"])
+        project.clean_fields(exclude=["slug", "created_by", "guidelines"])
     except ValidationError as error:
         raise ProjectRefused(error.message_dict) from error
+    unknown = set(project.completion_flags.split()) - set(CompletionFlag.values)
+    if unknown:
+        fault = _("There is no flag “%(flag)s”.") % {"flag": min(unknown)[:40]}
+        raise ProjectRefused({"completion_flags": [fault]})
     if fault := fault_in(project.base_model) if "base_model" in changes else "":
         raise ProjectRefused({"base_model": [fault]})
 

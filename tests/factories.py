@@ -12,6 +12,7 @@ from labeling.completions import (
     add_completions,
     source_for,
 )
+from labeling.judgements import Judgement
 from labeling.models import (
     Assignment,
     Completion,
@@ -151,8 +152,12 @@ def make_ranking(
     *,
     assignment: Assignment | None = None,
     seconds: float = 12.5,
+    **said: Any,
 ) -> Ranking:
-    """A submitted ranking: `ranks` in the slate's canonical order (1, 2, 3 … where None)."""
+    """A submitted ranking: `ranks` in the slate's canonical order (1, 2, 3 … where None).
+
+    said: what else the judgement holds.
+    """
     labeler = labeler or make_labeler(project)
     assignment = assignment or make_assignment(project, labeler)
     ids = list(assignment.slate.items.values_list("completion_id", flat=True))
@@ -164,7 +169,7 @@ def make_ranking(
         assignment=assignment,
         labeler=labeler,
         token=assignment.lease_token,
-        ranks=ranks,
+        judgement=Judgement(ranks=ranks, **said),
         seconds=seconds,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -26,7 +27,15 @@ from labeling.models import Project, Role
 
 
 class ProjectSerializer(serializers.ModelSerializer[Project]):
-    """A project and how it samples."""
+    """A project, how it samples, and what it asks labelers beside the ranks."""
+
+    guidelines = serializers.CharField(
+        source="guidelines_text",
+        required=False,
+        allow_blank=True,
+        max_length=100_000,
+        help_text="Markdown. A change makes a new version, which labelers read before they go on.",
+    )
 
     class Meta:
         model = Project
@@ -40,10 +49,22 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "max_new_tokens",
             "temperature",
             "slates_ahead",
+            "completion_flags",
+            "asks_likert",
+            "asks_prompt_flags",
+            "asks_comment",
+            "allows_edits",
+            "correction_hours",
+            "break_minutes",
             "created_at",
             "archived_at",
         ]
         read_only_fields = ["slug", "created_at", "archived_at"]
+
+
+def _settings(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent, by the names that the verbs know."""
+    return {"guidelines" if name == "guidelines_text" else name: sent[name] for name in sent}
 
 
 class ProjectListView(RuledView):
@@ -69,7 +90,7 @@ class ProjectListView(RuledView):
             raise PermissionDenied(_("Only managers may create projects."), "role_missing")
         body = self.get_serializer(data=request.data)
         body.is_valid(raise_exception=True)
-        project = projects.create_project(by=self.user, **body.validated_data)
+        project = projects.create_project(by=self.user, **_settings(body.validated_data))
         return Response(self.get_serializer(project).data, status=status.HTTP_201_CREATED)
 
 
@@ -93,6 +114,6 @@ class ProjectDetailView(ProjectView):
         """Change what you name; the rest stays."""
         body = self.get_serializer(self.project, data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        changes: dict[str, Any] = body.validated_data
-        project = projects.update_project(project=self.project, **changes)
+        changes = _settings(body.validated_data)
+        project = projects.update_project(project=self.project, by=self.user, **changes)
         return Response(self.get_serializer(project).data)

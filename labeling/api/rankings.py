@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import django_filters
 from django.db.models import QuerySet
@@ -16,8 +17,19 @@ from rest_framework.response import Response
 from labeling import rankings
 from labeling.api.pagination import OldestFirst
 from labeling.api.permissions import EVERYONE, ProjectView, Rule, Scope
-from labeling.models import RANKERS, Assignment, Purpose, Ranking, Role
+from labeling.judgements import LONGEST_COMMENT, LONGEST_EDIT, Judgement
+from labeling.models import (
+    RANKERS,
+    Assignment,
+    CompletionFlag,
+    PromptFlag,
+    Purpose,
+    Ranking,
+    Role,
+)
 from labeling.whole_numbers import small_int
+
+T = TypeVar("T")
 
 
 class RankingSerializer(serializers.ModelSerializer[Ranking]):
@@ -27,6 +39,17 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
     purpose = serializers.ChoiceField(choices=Purpose.choices, source="slate.purpose")
     prompt = serializers.IntegerField(source="slate.prompt_id")
     ranks = serializers.SerializerMethodField(help_text="Rank by completion id.")
+    likert = serializers.SerializerMethodField(
+        help_text="Overall quality by completion id, 1 (worst) to 7, where it was given."
+    )
+    flags = serializers.SerializerMethodField(help_text="Flags by completion id.")
+    prompt_flags = serializers.SerializerMethodField(help_text="Flags on the prompt.")
+    guidelines = serializers.IntegerField(
+        source="guidelines.version",
+        default=None,
+        allow_null=True,
+        help_text="The version in force when it was submitted.",
+    )
 
     class Meta:
         model = Ranking
@@ -37,6 +60,12 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
             "purpose",
             "labeler",
             "ranks",
+            "likert",
+            "flags",
+            "prompt_flags",
+            "none_good",
+            "comment",
+            "guidelines",
             "seconds",
             "replaces",
             "created_at",
@@ -46,6 +75,25 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
     def get_ranks(self, ranking: Ranking) -> dict[str, int]:
         """Rank by completion id, which JSON wants as text."""
         return {str(row.completion_id): row.rank for row in ranking.ranks.all()}
+
+    def get_likert(self, ranking: Ranking) -> dict[str, int]:
+        """Grade by completion id."""
+        return {
+            str(row.completion_id): row.likert
+            for row in ranking.ranks.all()
+            if row.likert is not None
+        }
+
+    def get_flags(self, ranking: Ranking) -> dict[str, list[str]]:
+        """Flags by completion id; completions without one are left out."""
+        found: dict[str, list[str]] = {}
+        for row in ranking.completion_flags.all():
+            found.setdefault(str(row.completion_id), []).append(row.flag)
+        return found
+
+    def get_prompt_flags(self, ranking: Ranking) -> list[str]:
+        """What was noted of the prompt."""
+        return [row.flag for row in ranking.prompt_flags.all()]
 
 
 class SubmissionSerializer(serializers.Serializer[Any]):
@@ -58,15 +106,54 @@ class SubmissionSerializer(serializers.Serializer[Any]):
         help_text="Rank by completion id: 1 is best, equal ranks are ties.",
     )
     seconds = serializers.FloatField(min_value=0, default=0.0, help_text="Active seconds it took.")
+    likert = serializers.DictField(
+        child=serializers.IntegerField(min_value=1, max_value=7),
+        default=dict,
+        help_text="Overall quality by completion id: 1 is worst, 7 is best.",
+    )
+    flags = serializers.DictField(
+        child=serializers.ListField(child=serializers.ChoiceField(choices=CompletionFlag.choices)),
+        default=dict,
+        help_text="Flags by completion id.",
+    )
+    prompt_flags = serializers.ListField(
+        child=serializers.ChoiceField(choices=PromptFlag.choices), default=list
+    )
+    edits = serializers.DictField(
+        child=serializers.CharField(trim_whitespace=False, max_length=LONGEST_EDIT),
+        default=dict,
+        help_text="A better version by the id of the completion that it is made of; ranks first.",
+    )
+    none_good = serializers.BooleanField(default=False)
+    comment = serializers.CharField(
+        required=False, allow_blank=True, max_length=LONGEST_COMMENT, default=""
+    )
 
     def validate_ranks(self, ranks: dict[str, int]) -> dict[int, int]:
         """Completion ids as numbers."""
-        numbered = {small_int(key): rank for key, rank in ranks.items()}
-        found = {pk: rank for pk, rank in numbered.items() if pk is not None}
-        if len(found) < len(ranks):
-            message = _('Name each completion once, by its id, like {"12": 1, "15": 2}.')
-            raise serializers.ValidationError(message, code="bad_completion")
-        return found
+        return by_completion(ranks)
+
+    def validate_likert(self, grades: dict[str, int]) -> dict[int, int]:
+        """Completion ids as numbers."""
+        return by_completion(grades)
+
+    def validate_flags(self, flags: dict[str, list[str]]) -> dict[int, list[str]]:
+        """Completion ids as numbers."""
+        return by_completion(flags)
+
+    def validate_edits(self, edits: dict[str, str]) -> dict[int, str]:
+        """Completion ids as numbers."""
+        return by_completion(edits)
+
+
+def by_completion(sent: Mapping[str, T]) -> dict[int, T]:
+    """`sent` with its keys, completion ids, as numbers."""
+    numbered = {small_int(key): value for key, value in sent.items()}
+    found = {pk: value for pk, value in numbered.items() if pk is not None}
+    if len(found) < len(sent):
+        message = _('Name each completion once, by its id, like {"12": 1, "15": 2}.')
+        raise serializers.ValidationError(message, code="bad_completion")
+    return found
 
 
 class RankingFilter(django_filters.FilterSet):  # type: ignore[misc]  # untyped library
@@ -93,7 +180,9 @@ class RankingListView(ProjectView):
         rows = Ranking.objects.visible_to(self.user).current().filter(slate__project=self.project)
         if self.role == Role.LABELER:
             rows = rows.filter(labeler=self.user)
-        return rows.select_related("slate", "labeler").prefetch_related("ranks")
+        return rows.select_related("slate", "labeler", "guidelines").prefetch_related(
+            "ranks", "completion_flags", "prompt_flags"
+        )
 
     @extend_schema(operation_id="rankings_list", responses=RankingSerializer(many=True))
     def get(self, request: Request, slug: str) -> Response:
@@ -112,6 +201,7 @@ class RankingListView(ProjectView):
         body.is_valid(raise_exception=True)
         sent = body.validated_data
         rows = Assignment.objects.visible_to(self.user).filter(project=self.project)
+        rows = rows.select_related("slate__prompt", "project")
         assignment = get_object_or_404(rows, pk=sent["assignment"])
         mine = Ranking.objects.filter(slate=assignment.slate_id, labeler=self.user)
         again = mine.exists()
@@ -119,7 +209,15 @@ class RankingListView(ProjectView):
             assignment=assignment,
             labeler=self.user,
             token=sent["lease"],
-            ranks=sent["ranks"],
+            judgement=Judgement(
+                ranks=sent["ranks"],
+                likert=sent["likert"],
+                flags={pk: frozenset(flags) for pk, flags in sent["flags"].items()},
+                edits=sent["edits"],
+                prompt_flags=frozenset(sent["prompt_flags"]),
+                none_good=sent["none_good"],
+                comment=sent["comment"],
+            ),
             seconds=sent["seconds"],
         )
         stored = self.get_queryset().get(pk=ranking.pk)

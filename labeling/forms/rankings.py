@@ -1,4 +1,4 @@
-"""A ranking as a form sends it, and why a prompt is passed on."""
+"""A judgement as a form sends it, and why a prompt is passed on."""
 
 from __future__ import annotations
 
@@ -7,24 +7,53 @@ import math
 from collections.abc import Mapping
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from labeling.completions import storable
+from labeling.judgements import BEST_LIKERT, Judgement
+from labeling.models import CompletionFlag, PromptFlag
 from labeling.whole_numbers import small_int
 
-PREFIX = "rank-"
-MOST_COMPLETIONS = 9
+MOST_RANKS = 9
+MOST_ENTRIES = 400
+"""Fields of a form with nine completions, each with every flag."""
 
 
-def ranks_in(data: Mapping[str, object]) -> dict[int, int]:
-    """The ranks by completion id of the fields `rank-<id>` that hold a whole number.
+def judgement_in(data: QueryDict) -> Judgement:
+    """The fields of a ranking form: rank-<id>, likert-<id>, flag-<id>, edit-<id> and the slate's.
 
-    A field that holds something else counts as rank 0, and one whose name no completion can have as
-    completion 0: no ranking accepts these.
+    A rank or a grade that is no whole number counts as 0, and a name that no completion can have as
+    completion 0: no judgement with these is accepted. An empty field says nothing.
     """
+    ranks = _by_completion(data, "rank-")
+    grades = _by_completion(data, "likert-")
+    return Judgement(
+        ranks={pk: small_int(value, most=999) or 0 for pk, value in ranks.items()},
+        likert={pk: small_int(value, most=999) or 0 for pk, value in grades.items()},
+        flags={
+            small_int(name.removeprefix("flag-")) or 0: frozenset(data.getlist(name))
+            for name in data
+            if name.startswith("flag-")
+        },
+        edits={pk: _typed(text) for pk, text in _by_completion(data, "edit-").items()},
+        prompt_flags=frozenset(data.getlist("prompt_flag")),
+        none_good=bool(data.get("none_good")),
+        comment=_typed(data.get("comment", "")),
+    )
+
+
+def _typed(text: str) -> str:
+    """What a person typed, with plain line ends and nothing in it that can't be stored."""
+    return storable(text.replace("\r\n", "\n"))
+
+
+def _by_completion(data: QueryDict, prefix: str) -> dict[int, str]:
+    """The fields that begin with `prefix` and are not empty, by completion id."""
     return {
-        small_int(name.removeprefix(PREFIX)) or 0: small_int(value, most=999) or 0
-        for name, value in data.items()
-        if name.startswith(PREFIX) and value != ""
+        small_int(name.removeprefix(prefix)) or 0: str(data[name])
+        for name in data
+        if name.startswith(prefix) and data[name] != ""
     }
 
 
@@ -38,28 +67,34 @@ def seconds_in(data: Mapping[str, object], otherwise: float) -> float:
 
 
 class DraftForm(forms.Form):
-    """A ranking under way, as the page's script sends it."""
+    """A judgement under way, as the page's script sends it: the form's fields as [name, value]."""
 
     sequence = forms.IntegerField(min_value=0, max_value=2**62)
-    content = forms.CharField(max_length=10_000)
+    based_on = forms.IntegerField(min_value=0, max_value=2**62, required=False)
+    content = forms.CharField(max_length=1_000_000, strip=False)
 
-    def clean_content(self) -> dict[str, object]:
-        """{"ranks": {"17": 1, …}, "seconds": 12.5}; what else is in it is left out."""
+    def clean_content(self) -> tuple[Judgement, float]:
+        """What the fields say, and the active seconds so far; other fields are left out."""
         try:
             given = json.loads(self.cleaned_data["content"])
         except (ValueError, RecursionError) as error:
             raise forms.ValidationError(_("must be JSON")) from error
-        ranks = given.get("ranks") if isinstance(given, dict) else None
-        if not isinstance(ranks, dict) or len(ranks) > MOST_COMPLETIONS:
-            raise forms.ValidationError(_("must hold ranks by completion"))
-        if not all(pk.isdecimal() and _is_rank(rank) for pk, rank in ranks.items()):
+        if not isinstance(given, list) or len(given) > MOST_ENTRIES:
+            raise forms.ValidationError(_("must be a list of fields"))
+        fields = QueryDict(mutable=True)
+        for entry in given:
+            if not (isinstance(entry, list) and [type(part) for part in entry] == [str, str]):
+                raise forms.ValidationError(_("must be a list of fields"))
+            fields.appendlist(*entry)
+        judgement = judgement_in(fields)
+        if any(not 1 <= rank <= MOST_RANKS for rank in judgement.ranks.values()):
             raise forms.ValidationError(_("must hold whole ranks from 1 to 9"))
-        return {"ranks": ranks, "seconds": seconds_in(given, otherwise=0.0)}
-
-
-def _is_rank(value: object) -> bool:
-    """A whole number from 1 to 9."""
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_COMPLETIONS
+        if any(not 1 <= grade <= BEST_LIKERT for grade in judgement.likert.values()):
+            raise forms.ValidationError(_("must hold grades from 1 to 7"))
+        flags = {flag for some in judgement.flags.values() for flag in some}
+        if flags - set(CompletionFlag.values) or judgement.prompt_flags - set(PromptFlag.values):
+            raise forms.ValidationError(_("must hold known flags"))
+        return judgement, seconds_in(fields, otherwise=0.0)
 
 
 class SkipForm(forms.Form):
@@ -70,8 +105,8 @@ class SkipForm(forms.Form):
         required=False,
         choices=[
             ("", _("No reason given")),
+            *PromptFlag.choices,
             ("cannot judge", _("I can't judge this")),
-            ("unclear prompt", _("The prompt makes no sense")),
             ("harmful", _("It is harmful or upsetting")),
             ("broken", _("The completions are broken")),
         ],

@@ -3,6 +3,8 @@
 from labeling.models.assignments import Assignment, Skip
 from labeling.models.completions import Completion, SampleRequest, Source
 from labeling.models.demonstrations import Demonstration
+from labeling.models.flags import CompletionFlag, PromptFlag
+from labeling.models.guidelines import Guidelines, GuidelinesRead
 from labeling.models.people import (
     RANKERS,
     READERS,
@@ -14,7 +16,13 @@ from labeling.models.people import (
     User,
 )
 from labeling.models.prompts import Import, ImportProblem, Project, Prompt, Split
-from labeling.models.rankings import Draft, RankedCompletion, Ranking
+from labeling.models.rankings import (
+    Draft,
+    FlaggedCompletion,
+    FlaggedPrompt,
+    RankedCompletion,
+    Ranking,
+)
 from labeling.models.slates import Purpose, Slate, SlateCompletion
 
 __all__ = [
@@ -22,14 +30,20 @@ __all__ = [
     "READERS",
     "Assignment",
     "Completion",
+    "CompletionFlag",
     "Demonstration",
     "Draft",
+    "FlaggedCompletion",
+    "FlaggedPrompt",
+    "Guidelines",
+    "GuidelinesRead",
     "Import",
     "ImportProblem",
     "Invitation",
     "Membership",
     "Project",
     "Prompt",
+    "PromptFlag",
     "Purpose",
     "RankedCompletion",
     "Ranking",

@@ -44,11 +44,15 @@ class Assignment(models.Model):
     """Who holds it, held it last (the lease lapsed and nobody else took it), or did it."""
     lease_token = models.UUIDField(null=True, blank=True, unique=True)
     """Names the last lease. Who gave the slot back can still submit by it, if nobody took it."""
+    ahead = models.BooleanField(default=False)
+    """Given out with the one before, so that it is there at once; for a short time."""
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     order = models.CharField(max_length=9)
     """Canonical positions in the order shown in this slot, for example "2031"; shuffled once."""
     opened_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
+    break_ends_at = models.DateTimeField(null=True, blank=True)
+    """A break is taken once a slot; the lease holds until then."""
 
     objects = AssignmentQuerySet.as_manager()
 
@@ -62,8 +66,13 @@ class Assignment(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["project", "labeler"],
-                condition=Q(state="open", labeler__isnull=False),
+                condition=Q(state="open", labeler__isnull=False, ahead=False),
                 name="one_open_lease",
+            ),
+            models.UniqueConstraint(
+                fields=["project", "labeler"],
+                condition=Q(state="open", labeler__isnull=False, ahead=True),
+                name="one_lease_ahead",
             ),
         ]
         indexes = [

@@ -91,6 +91,10 @@ class Completion(models.Model):
     labeler = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    edited_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="edits"
+    )
+    """The completion that a labeler made a better one of."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = CompletionQuerySet.as_manager()

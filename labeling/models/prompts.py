@@ -9,10 +9,16 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
+from labeling.models.flags import CompletionFlag
+from labeling.models.guidelines import Guidelines
 from labeling.models.people import Membership, Role, User
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
+
+
+FIRST_FLAGS = "fails-task hallucination not-for-customers harmful-advice"
+"""Of `CompletionFlag`, what a new project offers: few enough to be read at a glance."""
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -39,7 +45,10 @@ class Project(models.Model):
 
     name = models.CharField(_("name"), max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
-    guidelines = models.TextField(_("guidelines"), blank=True)
+    guidelines = models.ForeignKey(
+        Guidelines, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    """The version in force; None before the first."""
     k = models.PositiveSmallIntegerField(
         _("completions per prompt"),
         default=4,
@@ -72,6 +81,24 @@ class Project(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(10_000)],
         help_text=_("Completions are sampled ahead of the labelers up to this many prompts."),
     )
+    completion_flags = models.CharField(
+        _("flags on a completion"), max_length=400, blank=True, default=FIRST_FLAGS
+    )
+    """Those of `CompletionFlag` that labelers are offered, separated by spaces."""
+    asks_likert = models.BooleanField(_("a grade from 1 to 7 for each completion"), default=False)
+    asks_prompt_flags = models.BooleanField(_("flags on the prompt"), default=True)
+    asks_comment = models.BooleanField(_("a comment"), default=True)
+    allows_edits = models.BooleanField(_("a better version of a completion"), default=True)
+    correction_hours = models.PositiveSmallIntegerField(
+        _("hours in which a ranking can be corrected"),
+        default=24,
+        validators=[MaxValueValidator(24 * 365)],
+    )
+    break_minutes = models.PositiveSmallIntegerField(
+        _("longest break, in minutes"),
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(480)],
+    )
     created_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -89,6 +116,17 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def offered_flags(self) -> list[CompletionFlag]:
+        """What labelers can flag a completion with, in the order of the choices."""
+        names = self.completion_flags.split()
+        return [flag for flag in CompletionFlag if flag in names]
+
+    @property
+    def guidelines_text(self) -> str:
+        """The guidelines in force, in Markdown; empty where there are none."""
+        return self.guidelines.text if self.guidelines else ""
 
 
 class Import(models.Model):

@@ -9,6 +9,8 @@ from django.db.models import Q
 
 from labeling.models.assignments import Assignment
 from labeling.models.completions import Completion
+from labeling.models.flags import CompletionFlag, PromptFlag
+from labeling.models.guidelines import Guidelines
 from labeling.models.people import Role, User
 from labeling.models.prompts import Project
 from labeling.models.slates import Slate
@@ -41,6 +43,13 @@ class Ranking(models.Model):
     is_current = models.BooleanField(default=True)
     seconds = models.FloatField()
     """Active seconds from the first look to the submission."""
+    guidelines = models.ForeignKey(
+        Guidelines, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    """The version in force when it was submitted."""
+    none_good = models.BooleanField(default=False)
+    """The labeler found none of the completions good enough."""
+    comment = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = RankingQuerySet.as_manager()
@@ -65,16 +74,54 @@ class RankedCompletion(models.Model):
     ranking = models.ForeignKey(Ranking, on_delete=models.CASCADE, related_name="ranks")
     completion = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="ranks")
     rank = models.PositiveSmallIntegerField()
+    likert = models.PositiveSmallIntegerField(null=True, blank=True)
+    """Overall quality: 1 is worst, 7 is best."""
 
     class Meta:
         ordering = ["rank", "pk"]
         constraints = [
             models.UniqueConstraint(fields=["ranking", "completion"], name="ranked_once"),
             models.CheckConstraint(condition=Q(rank__gte=1), name="rank_from_one"),
+            models.CheckConstraint(
+                condition=Q(likert=None) | Q(likert__gte=1, likert__lte=7), name="likert_is_1_to_7"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.rank}: {self.completion_id}"
+
+
+class FlaggedCompletion(models.Model):
+    """What a labeler noted of one completion."""
+
+    ranking = models.ForeignKey(Ranking, on_delete=models.CASCADE, related_name="completion_flags")
+    completion = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="flags")
+    flag = models.CharField(max_length=40, choices=CompletionFlag.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ranking", "completion", "flag"], name="completion_flagged_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flag}: {self.completion_id}"
+
+
+class FlaggedPrompt(models.Model):
+    """What a labeler noted of the prompt."""
+
+    ranking = models.ForeignKey(Ranking, on_delete=models.CASCADE, related_name="prompt_flags")
+    flag = models.CharField(max_length=40, choices=PromptFlag.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["ranking", "flag"], name="prompt_flagged_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flag}: {self.ranking_id}"
 
 
 class Draft(models.Model):

@@ -27,6 +27,7 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
         ("rank", _("Rank"), RANKERS),
         ("my-rankings", _("My rankings"), RANKERS),
         ("prompt-list", _("Prompts"), READERS),
+        ("demonstration-list", _("Demonstrations"), READERS),
     ),
     (
         ("round-list", _("Rounds"), READERS),

@@ -3,63 +3,64 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 
-from django.http import HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
-from labeling import assignments, rankings
+from labeling import assignments, guidelines, rankings
 from labeling.completions import waiting_requests
+from labeling.differences import side_by_side
 from labeling.forms.rankings import SkipForm
+from labeling.judgements import Judgement
 from labeling.models import RANKERS, Assignment, Project, Ranking
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
-
-LETTERS = "ABCDEFGHI"
-SHOWN_TURNS = 3
-"""Earlier turns of a conversation are folded."""
+from labeling.views.desks import desk_of, lettered
 
 
-def desk(
+def desk_page(
     request: SignedIn,
     project: Project,
     assignment: Assignment | None,
     *,
     status: int = 200,
-    chosen: Mapping[int, int] | None = None,
+    said: Judgement | None = None,
     notice: str = "",
     done: str = "",
     stopped: str = "",
 ) -> HttpResponse:
     """The ranking page, or only its part that changes where htmx asks.
 
-    chosen: ranks by completion id, of a form that comes back. notice: what is wrong with it.
-    done: what was just done, said before the next prompt. stopped: why the last one can't go on.
+    said: of a form that comes back. notice: what is wrong with it. done: what was just done, said
+    before the next prompt. stopped: why the last one can't go on.
     """
     page = _page(request, project)
-    page.update(notice=notice, done=done, stopped=stopped, skip_form=SkipForm())
+    page.update(notice=notice, done=done, stopped=stopped, assignment=assignment)
     if assignment is not None:
-        page.update(_assignment(request, assignment, chosen or {}))
+        page["desk"] = desk_of(assignment, request.user, said=said)
+        page["on_break"] = assignments.on_break(assignment)
     template = "labeling/rank.html"
     if request.htmx:
         template += "#assignment"
     return render(request, template, page, status=status)
 
 
-def _page(request: SignedIn, project: Project) -> dict[str, object]:
+def _page(request: SignedIn, project: Project, *, ahead: int = 0) -> dict[str, object]:
     """How the labeler is doing, and whether more is coming."""
     mine = Ranking.objects.current().filter(labeler=request.user, slate__project=project)
     today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "project": project,
-        "assignment": None,
-        "today": mine.filter(created_at__gte=today).count(),
+        "today": mine.filter(created_at__gte=today).count() + ahead,
         "total": mine.count(),
         "waiting": _waiting(project),
+        "last": rankings.latest_of(project=project.pk, labeler=request.user),
     }
 
 
@@ -68,32 +69,11 @@ def _waiting(project: Project) -> int:
     return waiting_requests(project).count()
 
 
-def _assignment(
-    request: SignedIn, assignment: Assignment, chosen: Mapping[int, int]
-) -> dict[str, object]:
-    """The prompt and the completions in this slot's order."""
-    completions = assignments.shown(assignment)
-    messages = assignment.slate.prompt.messages
-    draft = rankings.draft_of(slate=assignment.slate, labeler=request.user)
-    return {
-        "assignment": assignment,
-        "lease": assignments.token_for(assignment, request.user),
-        "earlier": messages[:-SHOWN_TURNS],
-        "turns": messages[-SHOWN_TURNS:],
-        "items": [
-            {"letter": letter, "completion": completion, "rank": chosen.get(completion.pk)}
-            for letter, completion in zip(LETTERS, completions, strict=False)
-        ],
-        "places": range(1, len(completions) + 1),
-        "draft": {"sequence": draft.sequence, "content": draft.content} if draft else None,
-    }
-
-
 def assignment_for(request: SignedIn, slug: str, pk: int) -> Assignment:
     """A slot of a project in which the person ranks. Raises Http404."""
     visible = Assignment.objects.visible_to(request.user, *RANKERS)
     return get_object_or_404(
-        visible.select_related("slate__prompt", "project"), pk=pk, project__slug=slug
+        visible.select_related("slate__prompt", "project__guidelines"), pk=pk, project__slug=slug
     )
 
 
@@ -101,13 +81,22 @@ def next_page(request: SignedIn, project: Project, *, done: str) -> HttpResponse
     """On to the next prompt: at once for htmx, by a redirect for a plain form."""
     if not request.htmx:
         return redirect("rank", project.slug)
+    if guidelines.to_be_read(project=project, user=request.user):
+        return guidelines_first(request, project)
     following = assignments.lease_next(project=project, labeler=request.user)
-    return desk(request, project, following, done=done)
+    return desk_page(request, project, following, done=done)
+
+
+def guidelines_first(request: SignedIn, project: Project) -> HttpResponse:
+    """To the guidelines, of which the person has not read the version in force."""
+    if request.htmx:
+        return HttpResponseClientRedirect(reverse("guidelines", args=[project.slug]))
+    return redirect("guidelines", project.slug)
 
 
 def stopped_page(request: SignedIn, project: Project, refusal: Refusal) -> HttpResponse:
     """Why this prompt can't go on, and the way to the next one."""
-    return desk(request, project, None, stopped=refusal.message, status=refusal.status)
+    return desk_page(request, project, None, stopped=refusal.message, status=refusal.status)
 
 
 def lease_token(request: SignedIn) -> uuid.UUID | None:
@@ -127,11 +116,33 @@ def rank(request: SignedIn, slug: str) -> HttpResponse:
     A page that waits asks again with `waiting`, the number it shows: 204 while nothing changed.
     """
     project = project_for(request, slug, *RANKERS)
+    if guidelines.to_be_read(project=project, user=request.user):
+        return guidelines_first(request, project)
     following = assignments.lease_next(project=project, labeler=request.user)
     asked = request.GET.get("waiting")
     if request.htmx and following is None and asked == str(_waiting(project)):
         return HttpResponse(status=204)
-    return desk(request, project, following)
+    return desk_page(request, project, following)
+
+
+@signed_in
+@never_cache
+@require_GET
+def ahead(request: SignedIn, slug: str) -> HttpResponse:
+    """The prompt after the open one, for a page that shows it once that is submitted; 204: none.
+
+    It looks as it will look then: one more was submitted, and can be undone.
+    """
+    project = project_for(request, slug, *RANKERS)
+    if guidelines.to_be_read(project=project, user=request.user):
+        return HttpResponse(status=204)
+    following = assignments.lease_ahead(project=project, labeler=request.user)
+    if following is None:
+        return HttpResponse(status=204)
+    page = _page(request, project, ahead=1)
+    page.update(assignment=following, desk=desk_of(following, request.user), done=_("Submitted."))
+    page["last"] = project.correction_hours > 0
+    return render(request, "labeling/rank.html#assignment", page)
 
 
 @signed_in
@@ -149,6 +160,57 @@ def renew(request: SignedIn, slug: str, pk: int) -> JsonResponse:
             {"code": refusal.code, "message": refusal.message}, status=refusal.status
         )
     return JsonResponse({"until": until})
+
+
+@signed_in
+@require_POST
+def take_break(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """Keep the slot for as long as a break may last; the page says until when."""
+    assignment = assignment_for(request, slug, pk)
+    try:
+        assignments.begin_break(
+            assignment=assignment, labeler=request.user, token=lease_token(request)
+        )
+    except Refusal as refusal:
+        return stopped_page(request, assignment.project, refusal)
+    if not request.htmx:
+        return redirect("rank", slug)
+    return desk_page(request, assignment.project, assignment)
+
+
+@signed_in
+@require_POST
+def end_break(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """Back at work, with the usual lease."""
+    assignment = assignment_for(request, slug, pk)
+    assignments.end_break(assignment=assignment, labeler=request.user)
+    return redirect("rank", slug)
+
+
+@signed_in
+@require_GET
+def compare(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """Two of a slot's completions beside each other, the words that differ marked."""
+    assignment = assignment_for(request, slug, pk)
+    if assignment.labeler_id != request.user.pk:
+        raise Http404
+    of = dict(lettered(assignment))
+    left = request.GET.get("left", "A")
+    right = request.GET.get("right", "B")
+    if left not in of or right not in of:
+        raise Http404
+    page = {
+        "project": assignment.project,
+        "letters": list(of),
+        "left": left,
+        "right": right,
+        "sides": side_by_side(of[left].text, of[right].text),
+        "compare_url": request.path,
+    }
+    template = "labeling/compare.html"
+    if request.htmx:
+        template += "#two"
+    return render(request, template, page)
 
 
 @signed_in

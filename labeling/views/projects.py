@@ -56,7 +56,7 @@ def project_settings(request: SignedIn, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
         try:
-            projects.update_project(project=found, **changes)
+            projects.update_project(project=found, by=request.user, **changes)
         except projects.ProjectRefused as refusal:
             _tell(form, refusal)
         else:
@@ -78,15 +78,6 @@ def project_archive(request: SignedIn, slug: str) -> HttpResponse:
         projects.restore_project(project=found)
         messages.success(request, _("The project goes on."))
     return redirect("project-settings", slug)
-
-
-@signed_in
-@require_GET
-def guidelines(request: SignedIn, slug: str) -> HttpResponse:
-    """What makes one completion better than another, for everyone in the project."""
-    found = project_for(request, slug)
-    may_edit = role_in(found, request.user) == Role.MANAGER
-    return render(request, "labeling/guidelines.html", {"project": found, "may_edit": may_edit})
 
 
 def _tell(form: ProjectForm, refusal: projects.ProjectRefused) -> None:

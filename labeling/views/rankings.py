@@ -13,21 +13,25 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling import assignments, rankings
-from labeling.forms.rankings import DraftForm, ranks_in, seconds_in
-from labeling.models import RANKERS, Assignment, Draft, Ranking
+from labeling import assignments, drafts, rankings
+from labeling.forms.rankings import DraftForm, judgement_in, seconds_in
+from labeling.judgements import BadJudgement, Judgement
+from labeling.models import RANKERS, Assignment, Draft, Guidelines, Ranking, Slate
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.assignments import (
-    LETTERS,
     assignment_for,
-    desk,
+    desk_page,
     lease_token,
     next_page,
     stopped_page,
 )
+from labeling.views.desks import LETTERS, correction_of
+from labeling.whole_numbers import small_int
 
 PAGE = 25
+EDITED = "✎"
+"""In the place of a letter: what the labeler wrote."""
 MOST_SECONDS_UNSEEN = 600.0
 """Without scripts nobody counts activity: the time since the prompt was opened, but no more."""
 
@@ -35,29 +39,78 @@ MOST_SECONDS_UNSEEN = 600.0
 @signed_in
 @require_POST
 def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
-    """Store the ranking and go on to the next prompt."""
+    """Store the ranking and go on to the next prompt.
+
+    A script that shows the next one already asks for JSON, see `_answer`.
+    """
     assignment = assignment_for(request, slug, pk)
-    ranks = ranks_in(request.POST)
+    by_script = request.headers.get("Accept") == "application/json"
+    if by_script and request.POST.get("labeler", str(request.user.pk)) != str(request.user.pk):
+        return HttpResponse(status=401)  # somebody else has signed in in this browser meanwhile
+    said = judgement_in(request.POST)
+    seconds = seconds_in(request.POST, _seconds_since_opened(assignment))
     try:
         rankings.submit_ranking(
             assignment=assignment,
             labeler=request.user,
             token=lease_token(request),
-            ranks=ranks,
-            seconds=seconds_in(request.POST, _seconds_since_opened(assignment)),
+            judgement=said,
+            seconds=seconds,
+            guidelines=_guidelines_shown(request, assignment),
         )
-    except rankings.BadRanks as refusal:
-        return desk(
+    except Refusal as refusal:
+        if by_script:
+            return _answer(request, assignment, refusal, said=said, seconds=seconds)
+        if not isinstance(refusal, BadJudgement):
+            return stopped_page(request, assignment.project, refusal)
+        return desk_page(
             request,
             assignment.project,
             assignment,
-            chosen=ranks,
+            said=said,
             notice=refusal.message,
             status=refusal.status,
         )
-    except Refusal as refusal:
-        return stopped_page(request, assignment.project, refusal)
+    if by_script:
+        return _answer(request, assignment)
     return next_page(request, assignment.project, done=_("Submitted."))
+
+
+def _answer(
+    request: SignedIn,
+    assignment: Assignment,
+    refusal: Refusal | None = None,
+    *,
+    said: Judgement | None = None,
+    seconds: float = 0.0,
+) -> JsonResponse:
+    """What became of a submission, and which slot is open now.
+
+    {"open": id or null}; where it was refused also why, and whether it is kept as a draft: its page
+    is gone already.
+    """
+    kept = isinstance(refusal, (assignments.LeaseExpired, rankings.AlreadyRanked))
+    kept = kept and not isinstance(refusal, assignments.NotGiven)
+    if refusal is not None and said is not None and refusal.code != assignments.NotGiven.code:
+        if not kept:
+            drafts.keep_draft(
+                slate=assignment.slate_id, labeler=request.user, judgement=said, seconds=seconds
+            )
+        kept = True
+    following = assignments.lease_next(project=assignment.project, labeler=request.user)
+    answer: dict[str, object] = {"open": following.pk if following else None}
+    if refusal is None:
+        return JsonResponse(answer)
+    answer |= {"code": refusal.code, "message": refusal.message, "kept": kept}
+    return JsonResponse(answer, status=refusal.status)
+
+
+def _guidelines_shown(request: SignedIn, assignment: Assignment) -> Guidelines | None:
+    """The version that the form was shown with; None where it doesn't say."""
+    version = small_int(request.POST.get("guidelines", ""), most=10**6)
+    if version is None:
+        return None
+    return assignment.project.guideline_versions.filter(version=version).first()
 
 
 def _seconds_since_opened(assignment: Assignment) -> float:
@@ -73,21 +126,46 @@ def _seconds_since_opened(assignment: Assignment) -> float:
 def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep a ranking under way. {"saved": false}: a newer one is there, or it was submitted."""
     assignment = assignment_for(request, slug, pk)
-    token = lease_token(request)
+    try:
+        assignments.refuse_strangers(assignment, request.user, lease_token(request))
+    except Refusal as refusal:
+        return _refused(refusal)
+    return _kept(request, assignment.slate)
+
+
+@signed_in
+@require_POST
+def correction_draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
+    """Keep a correction under way. {"saved": false}: a newer one is there, or it was corrected."""
+    found = _own(request, slug, pk)
+    return _kept(request, found.slate, correcting=found)
+
+
+def _kept(request: SignedIn, slate: Slate, correcting: Ranking | None = None) -> JsonResponse:
+    """Store the draft that the form holds."""
     form = DraftForm(request.POST)
     if not form.is_valid():
-        message = _("A draft needs a whole number `sequence` and `content` with its ranks.")
+        message = _("A draft needs a whole number `sequence` and `content` with its fields.")
         return JsonResponse({"code": "bad_draft", "message": message}, status=400)
+    judgement, seconds = form.cleaned_data["content"]
     try:
-        assignments.refuse_strangers(assignment, request.user, token)
-        saved = rankings.save_draft(
-            slate=assignment.slate, labeler=request.user, **form.cleaned_data
+        saved = drafts.save_draft(
+            slate=slate,
+            labeler=request.user,
+            sequence=form.cleaned_data["sequence"],
+            based_on=form.cleaned_data["based_on"],
+            judgement=judgement,
+            seconds=seconds,
+            correcting=correcting,
         )
     except Refusal as refusal:
-        return JsonResponse(
-            {"code": refusal.code, "message": refusal.message}, status=refusal.status
-        )
+        return _refused(refusal)
     return JsonResponse({"saved": saved})
+
+
+def _refused(refusal: Refusal) -> JsonResponse:
+    """A refusal for the page's script."""
+    return JsonResponse({"code": refusal.code, "message": refusal.message}, status=refusal.status)
 
 
 @signed_in
@@ -104,15 +182,17 @@ def my_rankings(request: SignedIn, slug: str) -> HttpResponse:
     )
     page = Paginator(mine, PAGE).get_page(request.GET.get("page"))
     rows = [{"ranking": ranking, "order": order_of(ranking)} for ranking in page]
-    drafts = rankings.too_late(project=project, labeler=request.user)[:PAGE]
-    late = [{"draft": draft, "texts": _by_rank(draft)} for draft in drafts]
+    kept = drafts.too_late(project=project, labeler=request.user)[:PAGE]
+    late = [
+        {"draft": draft, "texts": _by_rank(draft), "said": drafts.drafted(draft)} for draft in kept
+    ]
     shown = {"project": project, "page": page, "rows": rows, "late": late}
     return render(request, "labeling/my_rankings.html", shown)
 
 
 def _by_rank(draft: Draft) -> list[dict[str, object]]:
     """The completions that a draft had placed, best first."""
-    ranks = rankings.drafted_ranks(draft)
+    ranks = drafts.drafted(draft).ranks
     texts = [
         {"rank": ranks[item.completion_id], "text": item.completion.text}
         for item in draft.slate.items.all()
@@ -126,7 +206,8 @@ def order_of(ranking: Ranking) -> str:
     letter_of = _letters(ranking)
     places: dict[int, list[str]] = {}
     for ranked in ranking.ranks.all():
-        places.setdefault(ranked.rank, []).append(letter_of[ranked.completion_id])
+        letter = letter_of.get(ranked.completion_id, EDITED)
+        places.setdefault(ranked.rank, []).append(letter)
     return " > ".join(" = ".join(sorted(places[rank])) for rank in sorted(places))
 
 
@@ -138,38 +219,55 @@ def _letters(ranking: Ranking) -> dict[int, str]:
 
 
 @signed_in
+@require_GET
+def undo(request: SignedIn, slug: str) -> HttpResponse:
+    """The last submission once more, as long as it can be corrected."""
+    project = project_for(request, slug, *RANKERS)
+    last = rankings.latest_of(project=project.pk, labeler=request.user)
+    if last is None:
+        messages.info(request, _("There is no submission that can still be corrected."))
+        return redirect("rank", slug)
+    return redirect("ranking", slug, last.pk)
+
+
+@signed_in
 @never_cache
 @require_http_methods(["GET", "POST"])
 def ranking(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """One of the person's own rankings; a POST puts a corrected one in its place."""
-    project = project_for(request, slug, *RANKERS)
-    own = Ranking.objects.filter(slate__project=project, labeler=request.user)
-    found = get_object_or_404(own.select_related("slate__prompt", "assignment"), pk=pk)
-    unsaved = rankings.unsaved_ranks(found) if found.is_current else {}
-    chosen = unsaved or rankings.ranks_of(found)
+    found = _own(request, slug, pk)
+    said, problem, status = None, "", 200
     if request.method == "POST":
-        chosen = ranks_in(request.POST)
-    problem = ""
-    if request.method == "POST":
+        said = judgement_in(request.POST)
         try:
-            fresh = rankings.correct_ranking(
-                ranking=found, labeler=request.user, ranks=chosen, seconds=found.seconds
+            rankings.correct_ranking(
+                ranking=found,
+                labeler=request.user,
+                judgement=said,
+                seconds=found.seconds + seconds_in(request.POST, 0.0),
             )
         except Refusal as refusal:
             problem, status = refusal.message, refusal.status
         else:
             messages.success(request, _("The ranking as you corrected it stands now."))
-            return redirect("ranking", slug, fresh.pk)
-    completions = assignments.shown(found.assignment)
+            return redirect("rank", slug)
+    desk = correction_of(found, request.user, said=said)
     page = {
-        "project": project,
+        "project": found.assignment.project,
         "ranking": found,
         "problem": problem,
-        "unsaved": bool(unsaved) and request.method == "GET",
-        "items": [
-            {"letter": letter, "completion": completion, "rank": chosen.get(completion.pk)}
-            for letter, completion in zip(LETTERS, completions, strict=False)
-        ],
-        "places": range(1, len(completions) + 1),
+        "unsaved": desk.sequence > 0 and said is None,
+        "until": rankings.correctable_until(found),
+        "may_correct": rankings.can_be_corrected(found),
+        "desk": desk,
     }
-    return render(request, "labeling/ranking.html", page, status=status if problem else 200)
+    return render(request, "labeling/ranking.html", page, status=status)
+
+
+def _own(request: SignedIn, slug: str, pk: int) -> Ranking:
+    """A ranking that the person submitted. Raises Http404."""
+    project = project_for(request, slug, *RANKERS)
+    own = Ranking.objects.filter(slate__project=project, labeler=request.user)
+    return get_object_or_404(
+        own.select_related("slate__prompt", "assignment__project__guidelines"), pk=pk
+    )

@@ -136,11 +136,14 @@ def test_only_what_stands_and_serves_for_training(project, export):
 
 
 def test_a_correction_takes_the_place_of_what_it_corrects(project, export):
+    from labeling.judgements import Judgement
     from labeling.rankings import correct_ranking, ranks_of
 
     ranking = make_ranking(project, ranks=[1, 2, 3])
     turned = {pk: 4 - rank for pk, rank in ranks_of(ranking).items()}
-    corrected = correct_ranking(ranking=ranking, labeler=ranking.labeler, ranks=turned, seconds=1.0)
+    corrected = correct_ranking(
+        ranking=ranking, labeler=ranking.labeler, judgement=Judgement(ranks=turned), seconds=1.0
+    )
     (row,) = export(form="rankings")
     assert (row["id"], row["ranks"]) == (str(corrected.pk), [3, 2, 1])
 

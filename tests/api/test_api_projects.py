@@ -24,7 +24,7 @@ def test_a_manager_makes_a_project_and_manages_it(api):
     answer = api(manager).post(PROJECTS, body, format="json")
     assert answer.status_code == 201
     project = Project.objects.get(slug=answer.json()["slug"])
-    assert (project.name, project.k, project.guidelines) == ("Grüße & more", 5, "Be kind.")
+    assert (project.name, project.k, project.guidelines_text) == ("Grüße & more", 5, "Be kind.")
     assert Membership.objects.get(project=project).user == manager
 
 
@@ -51,7 +51,7 @@ def test_a_change_leaves_the_rest(api):
     answer = client.patch(f"{PROJECTS}{project.slug}/", {"slates_ahead": 3}, format="json")
     assert answer.status_code == 200
     project.refresh_from_db()
-    assert (project.slates_ahead, project.guidelines) == (3, "Old.")
+    assert (project.slates_ahead, project.guidelines_text) == (3, "Old.")
 
 
 def test_only_managers_change(api):

@@ -11,6 +11,7 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 from pytest_django.live_server_helper import LiveServer
 
+from labeling.guidelines import mark_read
 from labeling.models import Project, User
 from tests.factories import make_labeler, make_project
 
@@ -30,6 +31,9 @@ def new_page(browser: Browser, live_server: LiveServer) -> Iterator[NewPage]:
     contexts: list[BrowserContext] = []
     waiting: set[Request] = set()
     complaints: list[str] = []
+    over: list[
+        bool
+    ] = []  # what a page says when its network is taken away to close it is our doing
     allowed: list[str] = []
 
     def opened(
@@ -58,12 +62,15 @@ def new_page(browser: Browser, live_server: LiveServer) -> Iterator[NewPage]:
         page.on(
             "console",
             lambda message: (
-                complaints.append(message.text) if message.type in {"error", "warning"} else None
+                complaints.append(message.text)
+                if message.type in {"error", "warning"} and not over
+                else None
             ),
         )
         return page
 
     yield opened
+    over.append(True)
     for context in contexts:
         let_go(context, waiting)
     unexpected = [text for text in complaints if not any(part in text for part in allowed)]
@@ -113,5 +120,7 @@ def project(transactional_db: None) -> Project:
 
 @pytest.fixture
 def labeler(project: Project) -> User:
-    """Its labeler."""
-    return make_labeler(project, "lin")
+    """Its labeler, who has read the guidelines."""
+    user = make_labeler(project, "lin")
+    mark_read(guidelines=project.guidelines, user=user)
+    return user

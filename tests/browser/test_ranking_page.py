@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -28,6 +29,14 @@ def address(project: Project) -> str:
 def press(page: Page, keys: str) -> None:
     for key in keys.split():
         page.keyboard.press(key)
+
+
+def sent(page: Page) -> None:
+    """Wait until the server has taken all that was submitted."""
+    deadline = time.monotonic() + 20
+    while page.evaluate("Object.keys(localStorage).some((key) => key.includes(':outbox:'))"):
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
 
 
 def shown_ids(page: Page) -> dict[str, int]:
@@ -58,6 +67,7 @@ def test_four_completions_are_ranked_by_keys_alone(
     first = page.locator("#assignment").get_attribute("data-slate") or ""
     press(page, "Enter")
     expect(page.locator("#assignment")).not_to_have_attribute("data-slate", first)
+    sent(page)
     assert ranks_by_letter(ids) == {"B": 1, "A": 2, "D": 2, "C": 3}
     expect(page.get_by_role("heading", name=HEADING)).to_be_focused()
     expect(page.locator("#announcer")).to_contain_text("Submitted. Next:")
@@ -376,7 +386,7 @@ def test_hostile_completions_are_shown_as_text(
     page = new_page(labeler, javascript=javascript, width=390, height=844)
     page.goto(address(project))
     expect(page).to_have_title(re.compile("^Rank ·"))
-    shown = page.locator(".completion .text")
+    shown = page.locator(".completion .text:not(.rendered)")
     expect(shown).to_have_count(4)
     texts = "\n".join(shown.all_text_contents())
     assert "<script>document.title = 'owned'</script><img src=x onerror" in texts

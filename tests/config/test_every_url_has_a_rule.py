@@ -19,6 +19,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from labeling.demonstrations import propose_demonstration
 from labeling.models import Import, Project, Role, User
 from labeling.people import invite, issue_token
 from labeling.sign_in_links import issue_sign_in_link
@@ -55,6 +56,7 @@ MEMBERS = SIGNED_IN - {Who.OUTSIDER}
 RANKERS = MEMBERS - {Who.RESEARCHER}
 READERS = MEMBERS - {Who.LABELER}
 MANAGERS = frozenset({Who.MANAGER, Who.SUPERUSER})
+REVIEWERS = MANAGERS | {Who.REVIEWER}
 MANAGING_ANY = MANAGERS | {Who.OUTSIDER}
 
 
@@ -85,6 +87,7 @@ RULES: dict[str, Rule] = {
     "project-create": Rule(MANAGING_ANY, MANAGING_ANY),
     "project": Rule(MEMBERS),
     "guidelines": Rule(MEMBERS),
+    "guidelines-read": Rule(NOBODY, RANKERS),
     "project-settings": Rule(MANAGERS, MANAGERS),
     "project-archive": Rule(NOBODY, MANAGERS),
     "project-people": Rule(MANAGERS, MANAGERS),
@@ -98,14 +101,24 @@ RULES: dict[str, Rule] = {
     "prompt-withdraw": Rule(NOBODY, MANAGERS, pk="prompt"),
     "prompt-import": Rule(MANAGERS, MANAGERS),
     "import": Rule(READERS, pk="import"),
+    # Demonstrations.
+    "demonstration-list": Rule(READERS),
+    "demonstration": Rule(READERS, pk="demonstration"),
+    "demonstration-review": Rule(NOBODY, REVIEWERS, pk="demonstration"),
     # Ranking.
     "rank": Rule(RANKERS),
     "submission": Rule(NOBODY, RANKERS, pk="assignment"),
     "draft": Rule(NOBODY, RANKERS, pk="assignment"),
     "renew": Rule(NOBODY, RANKERS, pk="assignment"),
     "skip": Rule(NOBODY, RANKERS, pk="assignment"),
+    "ahead": Rule(RANKERS),
+    "break": Rule(NOBODY, RANKERS, pk="assignment"),
+    "end-break": Rule(NOBODY, RANKERS, pk="assignment"),
+    "compare": Rule(frozenset({Who.LABELER}), pk="assignment"),
     "my-rankings": Rule(RANKERS),
+    "undo": Rule(RANKERS),
     "ranking": Rule(frozenset({Who.LABELER}), frozenset({Who.LABELER}), pk="ranking"),
+    "correction-draft": Rule(NOBODY, frozenset({Who.LABELER}), pk="ranking"),
     # Training.
     "overview": Rule(READERS),
     "trends.csv": Rule(READERS),
@@ -226,6 +239,11 @@ class World:
 
 @pytest.fixture
 def world(db: None) -> World:
+    return build_world()
+
+
+def build_world() -> World:
+    """Made anew."""
     cache.clear()
     seeded = seed_loop(rounds=1, rankings=2, steps=3)
     project, other = seeded.project, make_project()
@@ -254,6 +272,9 @@ def world(db: None) -> World:
             "membership": labeler.memberships.get().pk,
             "invitation": invitation.pk,
             "prompt": ranking.slate.prompt_id,
+            "demonstration": propose_demonstration(
+                prompt=ranking.slate.prompt, text="Proposed.", labeler=labeler
+            ).pk,
             "import": file.pk,
             "assignment": assignment.pk,
             "ranking": ranking.pk,

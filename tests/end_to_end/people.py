@@ -194,7 +194,7 @@ class Manager(Person):
 
 def text_of(card: Locator) -> str:
     """A completion's text on the ranking page or on its prompt's page; empty where it is."""
-    text = card.locator(".text")
+    text = card.locator(".text:not(.rendered)")
     return (text.text_content() or "") if text.count() else ""
 
 

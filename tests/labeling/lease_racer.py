@@ -1,8 +1,8 @@
 """A labeler in a process of its own: `python -m tests.labeling.lease_racer MODE …`.
 
-prepare SLATES LABELERS: fill an empty database. rank NAME: lease and submit until nothing is
-left, one line a lease: the slot and whether the submission stored something new. Waits for a line
-on stdin before it begins, so that all racers begin together.
+prepare SLATES LABELERS: fill an empty database. rank NAME: lease (every other time one ahead as
+well) and submit until nothing is left, one line a lease: the slot and whether the submission stored
+something new. Waits for a line on stdin before it begins, so that all racers begin together.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def prepare(slates: int, labelers: int) -> None:
 
 
 def rank(name: str) -> None:
-    from labeling.assignments import lease_next
+    from labeling.assignments import lease_ahead, lease_next
+    from labeling.judgements import Judgement
     from labeling.models import Project, User
     from labeling.rankings import submit_ranking
 
@@ -40,16 +41,18 @@ def rank(name: str) -> None:
     labeler = User.objects.get(username=name)
     print("ready", flush=True)
     sys.stdin.readline()
-    for _ in count():
+    for turn in count():
         assignment = lease_next(project=project, labeler=labeler)
         if assignment is None:
             return
+        if turn % 2:
+            lease_ahead(project=project, labeler=labeler)
         ids = assignment.slate.items.values_list("completion_id", flat=True)
         ranking = submit_ranking(
             assignment=assignment,
             labeler=labeler,
             token=assignment.lease_token,
-            ranks={pk: place for place, pk in enumerate(ids, 1)},
+            judgement=Judgement(ranks={pk: place for place, pk in enumerate(ids, 1)}),
             seconds=1,
         )
         print(assignment.pk, ranking.pk, flush=True)

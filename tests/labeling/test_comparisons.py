@@ -10,6 +10,7 @@ import pytest
 
 from labeling.comparisons import exportable, pairs, ranked_slates
 from labeling.formats.preferences import pair_lines, ranking_lines
+from labeling.judgements import Judgement
 from labeling.models import Project, Ranking
 from labeling.prompts import withdraw_prompt
 from labeling.rankings import correct_ranking, ranks_of
@@ -90,7 +91,9 @@ def test_only_what_stands_comes_out():
     project = make_project()
     first = rank(project, [1, 2, 3, 4])
     turned = {completion: 5 - rank for completion, rank in ranks_of(first).items()}
-    second = correct_ranking(ranking=first, labeler=first.labeler, ranks=turned, seconds=1)
+    second = correct_ranking(
+        ranking=first, labeler=first.labeler, judgement=Judgement(ranks=turned), seconds=1
+    )
     withdraw_prompt(prompt=rank(project, [1, 2, 3, 4]).slate.prompt)
     rank(make_project(), [1, 2, 3, 4])
     assert [slate.id for slate in ranked_slates(exportable(project=project))] == [second.pk]

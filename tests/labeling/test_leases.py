@@ -12,6 +12,7 @@ from labeling.assignments import (
     AlreadyDone,
     LeaseExpired,
     NotGiven,
+    lease_ahead,
     lease_next,
     refuse_strangers,
     renew,
@@ -243,3 +244,49 @@ def test_a_lease_takes_the_same_few_queries_however_many_slates_there_are(
         make_slate(project, prompt=make_prompt(project))
     with django_assert_max_num_queries(6):
         lease_next(project=project, labeler=ann)
+
+
+class TestAhead:
+    def test_one_more_is_held_beside_the_open_one(self, project, ann):
+        for _ in range(3):
+            make_slate(project)
+        first = lease_next(project=project, labeler=ann)
+        second = lease_ahead(project=project, labeler=ann)
+        assert second != first
+        assert lease_ahead(project=project, labeler=ann) == second
+        assert lease_next(project=project, labeler=ann) == first
+        assert Assignment.objects.filter(labeler=ann).count() == 2
+
+    def test_it_comes_next_and_others_dont_get_it(self, project, ann, ben):
+        for _ in range(2):
+            make_slate(project)
+        first = lease_next(project=project, labeler=ann)
+        second = lease_ahead(project=project, labeler=ann)
+        assert lease_next(project=project, labeler=ben) is None
+        make_ranking(project, ann, assignment=first)
+        following = lease_next(project=project, labeler=ann)
+        assert (following, following.ahead) == (second, False)
+
+    def test_there_is_none_without_an_open_one(self, project, ann):
+        make_slate(project)
+        assert lease_ahead(project=project, labeler=ann) is None
+
+    def test_a_lapsed_one_goes_to_others(self, project, ann, ben):
+        for _ in range(2):
+            make_slate(project)
+        lease_next(project=project, labeler=ann)
+        second = lease_ahead(project=project, labeler=ann)
+        Assignment.objects.filter(pk=second.pk).update(lease_expires_at=timezone.now())
+        taken = lease_next(project=project, labeler=ben)
+        assert (taken, taken.ahead) == (second, False)
+
+    def test_it_is_renewed_with_the_open_one(self, project, ann):
+        for _ in range(2):
+            make_slate(project)
+        first = lease_next(project=project, labeler=ann)
+        second = lease_ahead(project=project, labeler=ann)
+        soon = timezone.now() + timedelta(seconds=5)
+        Assignment.objects.update(lease_expires_at=soon)
+        renew(assignment=first, labeler=ann, token=first.lease_token)
+        second.refresh_from_db()
+        assert second.lease_expires_at > soon

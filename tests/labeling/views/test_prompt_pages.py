@@ -141,6 +141,8 @@ def test_a_manager_makes_a_project_and_is_led_to_its_prompts(boss):
         "max_new_tokens": 40,
         "temperature": "0.8",
         "slates_ahead": 12,
+        "correction_hours": 24,
+        "break_minutes": 30,
         "guidelines": "",
         "base_model": "",
     }
@@ -165,12 +167,14 @@ def test_settings_change_only_what_was_changed(boss, project):
         "max_new_tokens": project.max_new_tokens,
         "temperature": project.temperature,
         "slates_ahead": project.slates_ahead,
+        "correction_hours": 24,
+        "break_minutes": 30,
         "guidelines": "Be kind.",
         "base_model": "",
     }
     assert boss.post(address, fields).status_code == 302
     project.refresh_from_db()
-    assert (project.overlap, project.guidelines, project.slug) == (3, "Be kind.", "rain")
+    assert (project.overlap, project.guidelines_text, project.slug) == (3, "Be kind.", "rain")
 
 
 def test_an_archived_project_says_so_where_one_would_rank(boss, project):

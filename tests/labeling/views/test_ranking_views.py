@@ -15,10 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labeling.assignments import lease_next, shown
+from labeling.drafts import drafted
+from labeling.judgements import Judgement
 from labeling.models import Assignment, Draft, Ranking
 from labeling.prompts import withdraw_prompt
 from labeling.rankings import ranks_of
-from labeling.templatetags.texts import visible_text
+from labeling.rendering import written
 from tests.factories import (
     PASSWORD,
     make_labeler,
@@ -133,13 +135,13 @@ def test_a_slot_that_was_not_given_shows_nothing_and_takes_nothing(client, proje
         ("submission", sent(slot)),
         ("submission", sent(slot, lease=str(uuid.uuid4()))),
         ("skip", {}),
-        ("draft", {"sequence": 1, "content": json.dumps({"ranks": {}})}),
+        ("draft", {"sequence": 1, "content": "[]"}),
     ):
         response = client.post(address(name, slot), fields)
         page = response.content.decode()
         assert response.status_code == 409
         assert "not given to you" in page
-        assert not any(text in page for text in [*texts, str(slot.lease_token)])
+        assert not any(text in page for text in [*texts, str(slot.lease_token or "lease_token")])
     assert not Draft.objects.exists()
     assert not Ranking.objects.exists()
 
@@ -167,25 +169,31 @@ def test_htmx_gets_the_next_prompt_alone(client, project, assignment):
 
 def test_a_draft_is_kept_and_an_older_one_does_not_overwrite_it(client, assignment):
     where = address("draft", assignment)
-    newer = {"sequence": 5, "content": json.dumps({"ranks": {"1": 1}})}
-    older = {"sequence": 4, "content": json.dumps({"ranks": {}})}
+    entries = [["rank-1", "1"], ["flag-1", "opinion"], ["flag-1", "sexual"], ["seconds", "7.5"]]
+    newer = {"sequence": 5, "content": json.dumps(entries)}
+    older = {"sequence": 4, "content": "[]"}
     assert client.post(where, newer).json() == {"saved": True}
     assert client.post(where, older).json() == {"saved": False}
-    assert Draft.objects.get().content == {"ranks": {"1": 1}, "seconds": 0.0}
+    draft = Draft.objects.get()
+    said = Judgement(ranks={1: 1}, flags={1: frozenset({"opinion", "sexual"})})
+    assert (drafted(draft), draft.content["seconds"]) == (said, 7.5)
 
 
 @pytest.mark.parametrize(
     "bad",
     [
         {},
-        {"sequence": "x", "content": "{}"},
-        {"sequence": 1, "content": "[]"},
-        {"sequence": 1, "content": "{"},
-        {"sequence": 10**30, "content": "{}"},
+        {"sequence": "x", "content": "[]"},
+        {"sequence": 1, "content": "{}"},
+        {"sequence": 1, "content": "["},
+        {"sequence": 10**30, "content": "[]"},
         {"sequence": 1, "content": "[" * 50_000},
-        {"sequence": 1, "content": json.dumps({"ranks": "x" * 1_000_000})},
-        {"sequence": 1, "content": json.dumps({"ranks": {"1": True}})},
-        {"sequence": 1, "content": json.dumps({"ranks": {"\x00": 1}})},
+        {"sequence": 1, "content": json.dumps([["comment", "x" * 1_000_000]])},
+        {"sequence": 1, "content": json.dumps([["comment", "x"]] * 1_000)},
+        {"sequence": 1, "content": json.dumps([["rank-1", 1]])},
+        {"sequence": 1, "content": json.dumps([["rank-1", "ten"]])},
+        {"sequence": 1, "content": json.dumps([["likert-1", "8"]])},
+        {"sequence": 1, "content": json.dumps([["flag-1", "rude"]])},
     ],
 )
 def test_a_draft_that_is_none_is_refused(client, assignment, bad):
@@ -222,12 +230,12 @@ def test_ranks_sent_from_another_tab_are_offered_where_one_corrects(client, proj
     client.post(address("submission", assignment), sent(assignment, (4, 3, 2, 1)))
     where = reverse("ranking", args=[project.slug, Ranking.objects.get().pk])
     page = client.get(where)
-    assert "You sent other ranks for this later" in page.content.decode()
-    assert [item["rank"] for item in page.context["items"]] == [4, 3, 2, 1]
+    assert "You changed this later" in page.content.decode()
+    assert [item["rank"] for item in page.context["desk"].items] == [4, 3, 2, 1]
     fields = sent(assignment, (1, 2, 3, 4))
     client.post(where, fields)
     assert not Draft.objects.exists()
-    assert "You sent other ranks" not in client.get(where).content.decode()
+    assert "You changed this later" not in client.get(where).content.decode()
     assert Ranking.objects.count() == 1
 
 
@@ -268,7 +276,7 @@ def test_my_rankings_are_listed_in_the_letters_that_were_shown(client, project, 
     ],
 )
 def test_text_is_escaped_and_hidden_characters_are_named(text, html):
-    assert visible_text(text) == html
+    assert written(text) == html
 
 
 def test_a_script_without_a_session_gets_401_and_the_page_stays_as_it_is(project):

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from labeling.assignments import lease_next
+from labeling.judgements import Judgement
 from labeling.models import Purpose, Slate
 from labeling.rankings import submit_ranking
 from tests.factories import make_labeler
@@ -58,7 +59,11 @@ def test_labelers_are_asked_blindly_and_their_vote_stands_beside_the_judges(seed
             for item in turn.slate.items.select_related("completion")
         }
         submit_ranking(
-            assignment=turn, labeler=labeler, token=turn.lease_token, ranks=ranks, seconds=3
+            assignment=turn,
+            labeler=labeler,
+            token=turn.lease_token,
+            judgement=Judgement(ranks=ranks),
+            seconds=3,
         )
     blind = manager.get(at("evaluation", seeded)).context["win_dots"][1]
     assert blind.value == 1.0

@@ -1,0 +1,158 @@
+"""What the ranking page shows of a slate, be it ranked for the first time or anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import reverse
+
+from labeling import assignments, drafts
+from labeling.forms.rankings import SkipForm
+from labeling.judgements import BEST_LIKERT, Judgement, judgement_of, says_nothing_new
+from labeling.models import (
+    Assignment,
+    Completion,
+    CompletionFlag,
+    PromptFlag,
+    Purpose,
+    Ranking,
+    User,
+)
+from labeling.rankings import can_be_corrected
+
+LETTERS = "ABCDEFGHI"
+SHOWN_TURNS = 3
+"""Earlier turns of a conversation are folded."""
+DIGITS = "1234567890-"
+"""The keys of a completion's flags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """One slate on the ranking page, with what was said of it so far."""
+
+    slate: int
+    labeler: int
+    submit_url: str
+    draft_url: str
+    earlier: list[dict[str, str]]
+    turns: list[dict[str, str]]
+    items: list[dict[str, Any]]
+    prompt_flags: list[dict[str, Any]]
+    none_good: bool
+    comment: str
+    may_edit: bool
+    sequence: int = 0
+    """Of the draft that is shown; 0: none is."""
+    seconds: float = 0.0
+    """Active so far."""
+    lease: str = ""
+    """Empty where a ranking is corrected: no lease is needed."""
+    renew_url: str = ""
+    skip_url: str = ""
+    break_url: str = ""
+    compare_url: str = ""
+    closed: bool = False
+    """To be read, not changed."""
+    skip_form: SkipForm = field(default_factory=SkipForm)
+    grades: range = range(1, BEST_LIKERT + 1)
+
+    @property
+    def places(self) -> range:
+        """The ranks there can be."""
+        return range(1, len(self.items) + 1)
+
+    @property
+    def prompt_flags_set(self) -> bool:
+        """Whether the prompt is flagged."""
+        return any(flag["on"] for flag in self.prompt_flags)
+
+
+def desk_of(assignment: Assignment, user: User, *, said: Judgement | None = None) -> Desk:
+    """The desk of a slot that `user` holds. said: what a form sent (None: what the draft holds)."""
+    draft = drafts.draft_of(slate=assignment.slate, labeler=user)
+    seconds = 0.0 if draft is None else float(draft.content.get("seconds", 0.0))
+    if said is None:
+        said = Judgement() if draft is None else drafts.drafted(draft)
+    where = [assignment.project.slug, assignment.pk]
+    return Desk(
+        **_shown(assignment, user, said),
+        submit_url=reverse("submission", args=where),
+        draft_url=reverse("draft", args=where),
+        sequence=0 if draft is None else draft.sequence,
+        seconds=seconds,
+        lease=str(assignments.token_for(assignment, user)),
+        renew_url=reverse("renew", args=where),
+        skip_url=reverse("skip", args=where),
+        break_url=reverse("break", args=where),
+        compare_url=reverse("compare", args=where),
+    )
+
+
+def correction_of(ranking: Ranking, user: User, *, said: Judgement | None = None) -> Desk:
+    """The desk of a ranking to be corrected. said: as in `desk_of`; else what stands."""
+    closed = not can_be_corrected(ranking)
+    draft = None if closed else drafts.draft_of(slate=ranking.slate, labeler=user)
+    if said is None:
+        said = judgement_of(ranking) if draft is None else drafts.drafted(draft)
+    assignment = ranking.assignment
+    where = [assignment.project.slug, ranking.pk]
+    return Desk(
+        **_shown(assignment, user, said),
+        submit_url=reverse("ranking", args=where),
+        draft_url=reverse("correction-draft", args=where),
+        sequence=0 if draft is None else draft.sequence,
+        compare_url=reverse("compare", args=[assignment.project.slug, assignment.pk]),
+        closed=closed,
+    )
+
+
+def _shown(assignment: Assignment, user: User, said: Judgement) -> dict[str, Any]:
+    """The parts of a desk that come from the slate and the judgement."""
+    project, slate = assignment.project, assignment.slate
+    return {
+        "slate": slate.pk,
+        "labeler": user.pk,
+        "earlier": slate.prompt.messages[:-SHOWN_TURNS],
+        "turns": slate.prompt.messages[-SHOWN_TURNS:],
+        "items": [
+            _item(letter, completion, said, project.offered_flags)
+            for letter, completion in lettered(assignment)
+        ],
+        "prompt_flags": [
+            {"value": flag.value, "label": flag.label, "on": flag.value in said.prompt_flags}
+            for flag in PromptFlag
+        ],
+        "none_good": said.none_good,
+        "comment": said.comment,
+        "may_edit": project.allows_edits and slate.purpose == Purpose.TRAINING,
+    }
+
+
+def lettered(assignment: Assignment) -> list[tuple[str, Completion]]:
+    """The completions in the order shown, each with its letter."""
+    return list(zip(LETTERS, assignments.shown(assignment), strict=False))
+
+
+def _item(
+    letter: str, completion: Completion, said: Judgement, offered: Collection[CompletionFlag]
+) -> dict[str, Any]:
+    """One completion, and what was said of it; a flag that is on is shown, offered or not."""
+    on = said.flags.get(completion.pk, frozenset())
+    edit = said.edits.get(completion.pk, "")
+    listed = [flag for flag in CompletionFlag if flag in offered or flag.value in on]
+    flags = [
+        {"value": flag.value, "label": flag.label, "digit": digit, "on": flag.value in on}
+        for digit, flag in zip(DIGITS, listed, strict=False)
+    ]
+    return {
+        "letter": letter,
+        "completion": completion,
+        "rank": said.ranks.get(completion.pk),
+        "likert": said.likert.get(completion.pk),
+        "flags": flags,
+        "flagged": sum(flag["on"] for flag in flags),
+        "edit": "" if says_nothing_new(edit, completion.text) else edit,
+    }

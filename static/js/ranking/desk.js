@@ -1,0 +1,292 @@
+/**
+ * One slate on the ranking page: the list of places, drafts and the lease, over a form that works
+ * without. All that is said is in the form's fields. Knows nothing of the slate that comes next.
+ */
+
+import { Activity } from "./activity.js";
+import { Besides } from "./besides.js";
+import { csrfToken } from "./csrf.js";
+import { Draft } from "./draft.js";
+import * as fields from "./fields.js";
+import * as orders from "./order.js";
+import { Panel } from "./panel.js";
+import { announce, clock, fill } from "./say.js";
+import { showWritten, turnWritten } from "./written.js";
+
+export class Desk {
+  /**
+   * root: the section that shows it. site: {keys, words, compare, submitted(desk)}; submitted says
+   * whether it has taken the submission, so that the form is not sent by itself.
+   */
+  constructor(root, site) {
+    this.root = root;
+    this.site = site;
+    this.words = site.words;
+    this.form = root.querySelector("#ranking-form");
+    this.submitButton = root.querySelector("#submit-ranking");
+    this.known = []; // in the order shown: an object's keys would be sorted by number
+    this.letters = {};
+    this.ids = {};
+    for (const card of root.querySelectorAll("[data-completion]")) {
+      this.known.push(card.dataset.completion);
+      this.letters[card.dataset.completion] = card.dataset.letter;
+      this.ids[card.dataset.letter.toLowerCase()] = card.dataset.completion;
+    }
+    this.past = [];
+    this.tieNext = false;
+    this.last = null; // the completion that was placed, or moved, last
+    this.saved = root.querySelector("#saved");
+    this.draft = new Draft(root, this.form, (state, moment) => this.showSaved(state, moment));
+    const shown = Number(root.dataset.sequence);
+    const kept = this.draft.load(shown);
+    if (kept) fields.write(this.form, kept.content);
+    if (kept || shown > 0) this.showSaved("kept", this.draft.sequence);
+    this.order = orders.fromRanks(this.chosenRanks(), this.known);
+    const seconds = kept?.content.find(([name]) => name === "seconds")?.[1] ?? root.dataset.seconds;
+    this.activity = new Activity(Number(seconds) || 0, () => this.renew());
+    this.panel = new Panel(root.querySelector("#rank-list"), this.letters, this.words, {
+      move: (id, target) => this.move(id, target),
+      tap: (id) => this.toggle(id),
+    });
+    this.besides = new Besides(root, this.words, {
+      changed: () => this.keep(),
+      say: (sentence, how) => this.tell(sentence, how),
+      letter: (id) => this.letters[id],
+      show: () => this.show(),
+    });
+    root.addEventListener("click", (event) => this.clicked(event));
+    root.addEventListener("input", () => this.keep());
+    this.form.addEventListener("submit", (event) => this.submitted(event), { capture: true });
+    this.site.keys.completions = new Set(Object.keys(this.ids));
+    this.site.keys.label(document);
+    showWritten(root);
+    this.show();
+  }
+
+  /** What the selects say: a form that came back with an error, or a page restored by the browser. */
+  chosenRanks() {
+    return Object.fromEntries(this.known.map((id) => [id, this.select(id).value]));
+  }
+
+  select(id) {
+    return this.form.elements[`rank-${id}`];
+  }
+
+  get shownLetters() {
+    return this.known.map((id) => this.letters[id]);
+  }
+
+  get missing() {
+    return this.known.filter((id) => orders.placeOf(this.order, id) < 0);
+  }
+
+  show() {
+    const ranks = orders.ranks(this.order);
+    for (const id of this.known) {
+      this.select(id).value = ranks[id] ?? "";
+      const card = this.root.querySelector(`[data-completion="${CSS.escape(id)}"]`);
+      const button = card.querySelector("[data-toggle]");
+      button.setAttribute("aria-pressed", String(id in ranks));
+      card.querySelector(".its-place").textContent = ranks[id]
+        ? fill(this.words.itsPlace, { place: ranks[id] })
+        : "";
+    }
+    this.panel.show(this.order, this.tieNext);
+    this.besides.show();
+    const left = this.missing.length;
+    const note = this.root.querySelector("#rank-note");
+    if (this.tieNext) note.textContent = fill(this.words.tieNext, { letters: this.lastLetters() });
+    else note.textContent = left === 0 ? this.words.complete : fill(this.words.left, { left });
+    this.submitButton.setAttribute("aria-disabled", String(left > 0));
+  }
+
+  lastLetters() {
+    return (this.order.at(-1) ?? []).map((id) => this.letters[id]).join(" = ");
+  }
+
+  /** Take `order` on, remember the one before, keep the draft. */
+  change(order, sentence) {
+    this.past.push(this.order);
+    this.order = order;
+    this.tieNext = false;
+    this.show();
+    this.keep();
+    if (sentence) announce(sentence);
+  }
+
+  /** Keep what the form holds now. */
+  keep() {
+    this.besides.show();
+    this.draft.keep([...fields.read(this.form), ["seconds", String(this.activity.seconds)]]);
+  }
+
+  /** Say a sentence, and show it under the list of places where it asks for something. */
+  tell(sentence, { shown = false } = {}) {
+    if (shown) this.root.querySelector("#rank-note").textContent = sentence;
+    announce(sentence);
+  }
+
+  toggle(id) {
+    this.last = id;
+    const letter = this.letters[id];
+    if (orders.placeOf(this.order, id) >= 0) {
+      this.change(orders.take(this.order, id), fill(this.words.takenOut, { letter }));
+    } else {
+      this.change(orders.append(this.order, id, this.tieNext));
+      this.say(id);
+    }
+  }
+
+  /** Put one that has no place yet at the next one; the sentence that says where it is. */
+  placeNext(id) {
+    if (orders.placeOf(this.order, id) < 0) {
+      this.last = id;
+      this.change(orders.append(this.order, id, this.tieNext));
+    }
+    return this.whereIs(id);
+  }
+
+  /** Nothing was said of this slate yet. */
+  get untouched() {
+    return this.order.length === 0 && fields.read(this.form).length === 0;
+  }
+
+  whereIs(id) {
+    const at = orders.placeOf(this.order, id);
+    const others = this.order[at].filter((other) => other !== id).map((other) => this.letters[other]);
+    const sentence = others.length > 0 ? this.words.tiedAt : this.words.placedAt;
+    return fill(sentence, { letter: this.letters[id], place: at + 1, others: others.join(", ") });
+  }
+
+  say(id) {
+    if (orders.placeOf(this.order, id) >= 0) announce(this.whereIs(id));
+  }
+
+  move(id, target) {
+    if (id === null) return this.show();
+    this.last = id;
+    if (target === "tray") return this.change(orders.take(this.order, id));
+    this.change(
+      "gap" in target
+        ? orders.insert(this.order, id, target.gap)
+        : orders.join(this.order, id, target.place),
+    );
+    this.panel.focus(id);
+    this.say(id);
+  }
+
+  back() {
+    if (this.tieNext) {
+      this.tieNext = false;
+      this.show();
+    } else if (this.past.length > 0) {
+      const before = this.past.pop();
+      this.change(before, this.words.tookBack);
+      this.past.pop();
+    }
+  }
+
+  tie(focused) {
+    if (focused) {
+      this.change(orders.toggleTie(this.order, focused));
+      this.say(focused);
+    } else if (this.order.length > 0 && this.missing.length > 0) {
+      this.tieNext = !this.tieNext;
+      this.show();
+      if (this.tieNext) announce(fill(this.words.tieNext, { letters: this.lastLetters() }));
+    }
+  }
+
+  step(focused, by) {
+    const next = orders.step(this.order, focused, by);
+    if (next === this.order) return;
+    this.change(next);
+    this.say(focused);
+  }
+
+  clicked(event) {
+    const button = event.target.closest("[data-toggle]");
+    if (button) this.toggle(button.closest("[data-completion]").dataset.completion);
+    else if (event.target.closest("#written")) this.turnWritten();
+    else if (event.target.closest("#compare")) {
+      event.preventDefault();
+      this.compareTwo();
+    }
+  }
+
+  /** Begin with two that have no place yet, else with the best two. */
+  compareTwo() {
+    const ids = this.missing.length > 1 ? this.missing : [...this.missing, ...this.order.flat()];
+    this.site.compare.open({
+      url: this.root.dataset.compareUrl,
+      letters: this.shownLetters,
+      pair: ids.slice(0, 2).map((id) => this.letters[id]),
+      place: (letter) => this.placeNext(this.ids[letter.toLowerCase()]),
+    });
+  }
+
+  submit() {
+    this.form.requestSubmit(this.submitButton);
+  }
+
+  submitted(event) {
+    const { ungraded } = this.besides;
+    const wanting = this.missing.length > 0 ? this.missing : ungraded;
+    if (wanting.length > 0) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const letters = wanting.map((id) => this.letters[id]).join(", ");
+      const sentence = wanting === ungraded ? this.words.ungraded : this.words.missing;
+      this.tell(fill(sentence, { letters }), { shown: true });
+      return;
+    }
+    this.form.elements.seconds.value = this.activity.seconds;
+    if (this.site.submitted(this)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  }
+
+  turnWritten() {
+    announce(turnWritten(this.root) ? this.words.asWritten : this.words.asRendered);
+  }
+
+  async renew() {
+    if (!this.root.dataset.renewUrl) return;
+    const body = new FormData();
+    body.set("csrfmiddlewaretoken", csrfToken(this.form));
+    body.set("lease", this.form.elements.lease.value);
+    try {
+      const response = await fetch(this.root.dataset.renewUrl, {
+        method: "POST",
+        body,
+        headers: { Accept: "application/json", "HX-Request": "true" },
+      });
+      if (response.status === 409) {
+        const { message } = await response.json();
+        this.showLost(message);
+      }
+    } catch {
+      // No network: the draft says so already, and the lease outlives a minute.
+    }
+  }
+
+  showLost(message) {
+    const place = this.root.querySelector("#assignment-notice");
+    if (place.textContent.trim() === message) return;
+    const notice = Object.assign(document.createElement("p"), { className: "notice warn" });
+    notice.textContent = message;
+    place.replaceChildren(notice);
+  }
+
+  showSaved(state, moment) {
+    this.saved.textContent = fill(this.words[state], { time: clock(moment) });
+    this.saved.dataset.state = state;
+  }
+
+  close() {
+    this.draft.close();
+    this.activity.close();
+    this.panel.close();
+  }
+}

@@ -1,0 +1,54 @@
+"""How many queries the work of a labeler takes: the same however much there is."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from labeling.assignments import lease_next, shown
+from tests.factories import make_labeler, make_project, make_ranking, make_slate
+from tests.labeling.views.clients import as_user
+
+pytestmark = pytest.mark.django_db
+
+COUNTS = {"rank": 15, "ahead": 16, "submission": 10, "my-rankings": 10, "ranking": 13}
+"""At most; session and person included."""
+
+
+def count(client: Client, name: str, address: str, fields: dict[str, object] | None) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        answer = client.get(address) if fields is None else client.post(address, fields)
+    assert answer.status_code in {200, 302}, name
+    return len(captured)
+
+
+def counts(k: int, rankings: int) -> dict[str, int]:
+    """For a project with so many completions a slate and so many rankings of this labeler."""
+    project = make_project(k=k)
+    labeler = make_labeler(project)
+    client = as_user(labeler)
+    last = [make_ranking(project, labeler) for _ in range(rankings)][-1]
+    for _ in range(rankings + 3):
+        make_slate(project)
+    assignment = lease_next(project=project, labeler=labeler)
+    assert assignment
+    where = [project.slug, assignment.pk]
+    fields = {f"rank-{one.pk}": place for place, one in enumerate(shown(assignment), 1)}
+    fields["lease"] = str(assignment.lease_token)
+    asked = {
+        "rank": (reverse("rank", args=[project.slug]), None),
+        "ahead": (reverse("ahead", args=[project.slug]), None),
+        "my-rankings": (reverse("my-rankings", args=[project.slug]), None),
+        "ranking": (reverse("ranking", args=[project.slug, last.pk]), None),
+        "submission": (reverse("submission", args=where), fields),
+    }
+    return {name: count(client, name, *how) for name, how in asked.items()}
+
+
+def test_the_number_of_queries_is_fixed() -> None:
+    few, many = counts(k=2, rankings=1), counts(k=9, rankings=8)
+    assert few == many
+    assert {name: few[name] for name in COUNTS if few[name] > COUNTS[name]} == {}
