@@ -131,7 +131,7 @@ def test_a_stranger_to_the_lease_cannot_submit(api, project, base):
     thief = api(make_labeler(project))
     answer = thief.post(f"{base}rankings/", body, format="json")
     assert answer.status_code == 409
-    assert answer.json()["code"] == "lease_expired"
+    assert answer.json()["code"] == "not_given"
     assert not Ranking.objects.exists()
 
 
