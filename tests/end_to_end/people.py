@@ -202,13 +202,14 @@ class Labeler(Person):
     """Reads and ranks."""
 
     def join(self, link: str, *, name: str) -> None:
-        """Come in by an invitation."""
+        """Come in by an invitation, and read the guidelines before anything else."""
         self.page.goto(link)
         see(self.page.get_by_text("invites you as labeler"))
         self.page.get_by_label("Name", exact=True).fill(name.capitalize())
         self.page.get_by_label("User name").fill(name)
         self.page.get_by_label("Password").fill("early letters are better")
         self.press("Join")
+        self.press("I have read them: to work")
 
     def wait_for_prompt(self) -> None:
         """Until there is something to rank; with scripts it comes by itself."""
