@@ -39,26 +39,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = [
-            "slug",
-            "name",
-            "guidelines",
-            "k",
-            "overlap",
-            "base_model",
-            "max_new_tokens",
-            "temperature",
-            "slates_ahead",
-            "completion_flags",
-            "asks_likert",
-            "asks_prompt_flags",
-            "asks_comment",
-            "allows_edits",
-            "correction_hours",
-            "break_minutes",
-            "created_at",
-            "archived_at",
-        ]
+        fields = ["slug", "guidelines", *projects.EDITABLE, "created_at", "archived_at"]
         read_only_fields = ["slug", "created_at", "archived_at"]
 
 

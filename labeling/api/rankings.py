@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
@@ -28,8 +27,6 @@ from labeling.models import (
     Role,
 )
 from labeling.whole_numbers import small_int
-
-T = TypeVar("T")
 
 
 class RankingSerializer(serializers.ModelSerializer[Ranking]):
@@ -96,22 +93,36 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
         return [row.flag for row in ranking.prompt_flags.all()]
 
 
+class ByCompletion(serializers.DictField):
+    """Something for each of several completions; JSON spells their ids as text."""
+
+    def to_internal_value(self, data: Any) -> dict[int, Any]:
+        """The ids as numbers."""
+        sent: dict[str, Any] = super().to_internal_value(data)
+        numbered = {small_int(key): value for key, value in sent.items()}
+        found = {pk: value for pk, value in numbered.items() if pk is not None}
+        if len(found) < len(sent):
+            message = _('Name each completion once, by its id, like {"12": 1, "15": 2}.')
+            raise serializers.ValidationError(message, code="bad_completion")
+        return found
+
+
 class SubmissionSerializer(serializers.Serializer[Any]):
     """What a labeler decided about the assignment that `next/` gave."""
 
     assignment = serializers.IntegerField(min_value=1)
     lease = serializers.UUIDField()
-    ranks = serializers.DictField(
+    ranks = ByCompletion(
         child=serializers.IntegerField(min_value=1, max_value=9),
         help_text="Rank by completion id: 1 is best, equal ranks are ties.",
     )
     seconds = serializers.FloatField(min_value=0, default=0.0, help_text="Active seconds it took.")
-    likert = serializers.DictField(
+    likert = ByCompletion(
         child=serializers.IntegerField(min_value=1, max_value=7),
         default=dict,
         help_text="Overall quality by completion id: 1 is worst, 7 is best.",
     )
-    flags = serializers.DictField(
+    flags = ByCompletion(
         child=serializers.ListField(child=serializers.ChoiceField(choices=CompletionFlag.choices)),
         default=dict,
         help_text="Flags by completion id.",
@@ -119,7 +130,7 @@ class SubmissionSerializer(serializers.Serializer[Any]):
     prompt_flags = serializers.ListField(
         child=serializers.ChoiceField(choices=PromptFlag.choices), default=list
     )
-    edits = serializers.DictField(
+    edits = ByCompletion(
         child=serializers.CharField(trim_whitespace=False, max_length=LONGEST_EDIT),
         default=dict,
         help_text="A better version by the id of the completion that it is made of; ranks first.",
@@ -128,32 +139,6 @@ class SubmissionSerializer(serializers.Serializer[Any]):
     comment = serializers.CharField(
         required=False, allow_blank=True, max_length=LONGEST_COMMENT, default=""
     )
-
-    def validate_ranks(self, ranks: dict[str, int]) -> dict[int, int]:
-        """Completion ids as numbers."""
-        return by_completion(ranks)
-
-    def validate_likert(self, grades: dict[str, int]) -> dict[int, int]:
-        """Completion ids as numbers."""
-        return by_completion(grades)
-
-    def validate_flags(self, flags: dict[str, list[str]]) -> dict[int, list[str]]:
-        """Completion ids as numbers."""
-        return by_completion(flags)
-
-    def validate_edits(self, edits: dict[str, str]) -> dict[int, str]:
-        """Completion ids as numbers."""
-        return by_completion(edits)
-
-
-def by_completion(sent: Mapping[str, T]) -> dict[int, T]:
-    """`sent` with its keys, completion ids, as numbers."""
-    numbered = {small_int(key): value for key, value in sent.items()}
-    found = {pk: value for pk, value in numbered.items() if pk is not None}
-    if len(found) < len(sent):
-        message = _('Name each completion once, by its id, like {"12": 1, "15": 2}.')
-        raise serializers.ValidationError(message, code="bad_completion")
-    return found
 
 
 class RankingFilter(django_filters.FilterSet):  # type: ignore[misc]  # untyped library

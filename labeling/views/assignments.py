@@ -58,7 +58,7 @@ def _page(request: SignedIn, project: Project, *, ahead: int = 0) -> dict[str, o
     return {
         "project": project,
         "today": mine.filter(created_at__gte=today).count() + ahead,
-        "total": mine.count(),
+        "ranked": mine,
         "waiting": _waiting(project),
         "last": rankings.latest_of(project=project.pk, labeler=request.user),
     }

@@ -27,19 +27,9 @@ from labeling.rankings import (
     ranks_of,
     submit_ranking,
 )
-from tests.factories import make_assignment, make_labeler, make_project, make_ranking, make_slate
+from tests.factories import make_assignment, make_labeler, make_ranking, make_slate
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ann(project: Project) -> User:
-    return make_labeler(project)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from labeling.assignments import (
     shown,
     skip,
 )
-from labeling.models import Assignment, Project, User
+from labeling.models import Assignment
 from labeling.people import deactivate_user
 from labeling.projects import archive_project
 from tests.factories import (
@@ -32,21 +32,6 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ann(project: Project) -> User:
-    return make_labeler(project)
-
-
-@pytest.fixture
-def ben(project: Project) -> User:
-    return make_labeler(project)
 
 
 def lapse(assignment: Assignment) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from labeling.assignments import LeaseExpired, NotGiven, lease_next, skip
 from labeling.drafts import DraftRefused, draft_of, drafted, save_draft
 from labeling.judgements import BadRanks, Judgement
-from labeling.models import Assignment, Draft, Project, RankedCompletion, Ranking, User
+from labeling.models import Assignment, Draft, RankedCompletion, Ranking, User
 from labeling.rankings import (
     AlreadyRanked,
     NotYours,
@@ -23,21 +23,6 @@ from labeling.rankings import (
 from tests.factories import make_assignment, make_labeler, make_project, make_ranking, make_slate
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def project() -> Project:
-    return make_project()
-
-
-@pytest.fixture
-def ann(project: Project) -> User:
-    return make_labeler(project)
-
-
-@pytest.fixture
-def ben(project: Project) -> User:
-    return make_labeler(project)
 
 
 def ids(assignment: Assignment) -> list[int]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.rlhf.advantages import leave_one_out
 from training.rlhf.features import visible_so_far
 from training.rlhf.layers import Batch
 from training.rlhf.spelling import Spelling
@@ -126,5 +127,4 @@ def _others(whole: Tensor, samples: int) -> Tensor:
     """(n,) the mean return of each row's prompt without it; 0 where a prompt has one sample."""
     if samples < 2:
         return torch.zeros_like(whole)
-    groups = whole.view(-1, samples)
-    return ((groups.sum(1, keepdim=True) - groups) / (samples - 1)).reshape(-1)
+    return whole - leave_one_out(whole.view(-1, samples)).reshape(-1)
