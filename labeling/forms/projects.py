@@ -20,7 +20,7 @@ class ProjectForm(Base):
     """The settings of a project; never saved by itself, the verbs do that."""
 
     guidelines = forms.CharField(
-        label=_("guidelines"),
+        label=_("Guidelines"),
         required=False,
         max_length=100_000,
         widget=forms.Textarea(attrs={"rows": 8}),
@@ -30,7 +30,7 @@ class ProjectForm(Base):
         ),
     )
     completion_flags = forms.MultipleChoiceField(
-        label=_("flags on a completion"),
+        label=_("Flags on a completion"),
         required=False,
         choices=CompletionFlag.choices,
         widget=forms.CheckboxSelectMultiple,
