@@ -145,6 +145,7 @@ def test_the_last_submission_is_undone_by_a_key(
     page = opened(project, labeler, new_page)
     ids = shown_ids(page)
     press(page, "a b c d Enter")
+    expect(page.get_by_text("1 today")).to_be_visible()
     press(page, "u")
     expect(page.get_by_role("heading", name="What you submitted")).to_be_visible()
     expect(page.locator(".place")).to_have_count(4)
