@@ -19,6 +19,7 @@ EDITABLE = (
     "name",
     "k",
     "overlap",
+    "most_overlap",
     "base_model",
     "max_new_tokens",
     "temperature",
@@ -30,6 +31,16 @@ EDITABLE = (
     "allows_edits",
     "correction_hours",
     "break_minutes",
+    "rest_minutes",
+    "asks_demonstrations",
+    "asks_prompts",
+    "allows_conversations",
+    "practice_first",
+    "quiz_pass",
+    "gold_percent",
+    "gold_window",
+    "gold_pass",
+    "repeat_percent",
 )
 SLUG_TRIES = 20
 

@@ -36,6 +36,7 @@ from labeling.models import (
     User,
 )
 from labeling.refusals import Refusal
+from labeling.work import count_work
 
 MAX_SECONDS = 24 * 3600.0
 WRITERS_LOCK = 0x52_4B_4C_50
@@ -203,11 +204,12 @@ def _store(
 ) -> Ranking:
     """The rows of a judgement; its draft has served."""
     by = guidelines or assignment.project.guidelines
+    active = min(max(seconds, 0.0), MAX_SECONDS) if math.isfinite(seconds) else 0.0
     ranking = Ranking.objects.create(
         assignment=assignment,
         slate_id=assignment.slate_id,
         labeler=labeler,
-        seconds=min(max(seconds, 0.0), MAX_SECONDS) if math.isfinite(seconds) else 0.0,
+        seconds=active,
         replaces=replaces,
         guidelines=by,
         none_good=said.none_good,
@@ -229,6 +231,14 @@ def _store(
         FlaggedPrompt(ranking=ranking, flag=flag) for flag in sorted(said.prompt_flags)
     )
     Draft.objects.filter(slate=assignment.slate_id, labeler=labeler).delete()
+    count_work(
+        project=assignment.project,
+        labeler=labeler,
+        category=assignment.category,
+        rankings=int(replaces is None),
+        corrections=int(replaces is not None),
+        seconds=max(active - replaces.seconds, 0.0) if replaces else active,
+    )
     return ranking
 
 

@@ -102,6 +102,8 @@ def _fill(slate: Slate, ids: list[int], *, slots: int, priority: int) -> None:
             project_id=slate.project_id,
             slot=slot,
             priority=priority,
+            category=slate.prompt.category,
+            language=slate.prompt.language,
             order="".join(ORDERS.sample(positions, len(positions))),
         )
         for slot in range(slots)

@@ -70,3 +70,14 @@ class ProjectForm(Base):
         """What can be asked beside the ranks."""
         names = ("asks_likert", "asks_prompt_flags", "asks_comment", "allows_edits")
         return [self[name] for name in names]
+
+    def pages(self) -> list[forms.BoundField]:
+        """What labelers can do beside ranking."""
+        return [
+            self[name] for name in ("asks_demonstrations", "asks_prompts", "allows_conversations")
+        ]
+
+    def watching(self) -> list[forms.BoundField]:
+        """How labelers are accepted, and how their work is looked at."""
+        names = ("quiz_pass", "gold_percent", "gold_window", "gold_pass", "repeat_percent")
+        return [self[name] for name in names]

@@ -2,7 +2,9 @@
 
 from labeling.models.assignments import Assignment, Skip
 from labeling.models.completions import Completion, SampleRequest, Source
-from labeling.models.demonstrations import Demonstration
+from labeling.models.conversations import Conversation, Turn
+from labeling.models.decisions import DecidedRank, Decision
+from labeling.models.demonstrations import Demonstration, WritingTask
 from labeling.models.flags import CompletionFlag, PromptFlag
 from labeling.models.guidelines import Guidelines, GuidelinesRead
 from labeling.models.people import (
@@ -16,6 +18,7 @@ from labeling.models.people import (
     User,
 )
 from labeling.models.prompts import Import, ImportProblem, Project, Prompt, Split
+from labeling.models.quality import LabelerWeight, QualityFigure, QualityReport
 from labeling.models.rankings import (
     Draft,
     FlaggedCompletion,
@@ -24,6 +27,7 @@ from labeling.models.rankings import (
     Ranking,
 )
 from labeling.models.slates import Purpose, Slate, SlateCompletion
+from labeling.models.work import Notice, NoticeSeen, Quota, WorkDay
 
 __all__ = [
     "RANKERS",
@@ -31,6 +35,9 @@ __all__ = [
     "Assignment",
     "Completion",
     "CompletionFlag",
+    "Conversation",
+    "DecidedRank",
+    "Decision",
     "Demonstration",
     "Draft",
     "FlaggedCompletion",
@@ -40,11 +47,17 @@ __all__ = [
     "Import",
     "ImportProblem",
     "Invitation",
+    "LabelerWeight",
     "Membership",
+    "Notice",
+    "NoticeSeen",
     "Project",
     "Prompt",
     "PromptFlag",
     "Purpose",
+    "QualityFigure",
+    "QualityReport",
+    "Quota",
     "RankedCompletion",
     "Ranking",
     "Role",
@@ -56,5 +69,8 @@ __all__ = [
     "Source",
     "Split",
     "Token",
+    "Turn",
     "User",
+    "WorkDay",
+    "WritingTask",
 ]

@@ -72,3 +72,47 @@ class Demonstration(models.Model):
 
     def __str__(self) -> str:
         return self.text[:80]
+
+
+class WritingTask(models.Model):
+    """One labeler's turn at writing the answer to a prompt; holds what is written so far.
+
+    Belongs to the labeler and the prompt: what was typed comes back, whoever holds the prompt now.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open")
+        SENT = "sent", _("Sent")
+        PASSED = "passed", _("Passed on")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="writing_tasks")
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="writing_tasks")
+    labeler = models.ForeignKey(User, on_delete=models.PROTECT, related_name="writing_tasks")
+    state = models.CharField(max_length=20, choices=State.choices, default=State.OPEN)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    """Until then nobody else is given the prompt."""
+    text = models.TextField(blank=True)
+    sequence = models.PositiveBigIntegerField(default=0)
+    """An older tab's draft never overwrites a newer one."""
+    seconds = models.FloatField(default=0.0)
+    """Active."""
+    reason = models.CharField(max_length=200, blank=True)
+    """Why it was passed on."""
+    demonstration = models.ForeignKey(
+        Demonstration, on_delete=models.PROTECT, null=True, blank=True, related_name="tasks"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["prompt", "labeler"], name="one_task_a_prompt"),
+            models.UniqueConstraint(
+                fields=["project", "labeler"],
+                condition=Q(state="open"),
+                name="one_open_writing_task",
+            ),
+        ]
+        indexes = [models.Index(fields=["prompt", "state"], name="writing_by_prompt")]
+
+    def __str__(self) -> str:
+        return f"{self.labeler} writes for {self.prompt_id}"

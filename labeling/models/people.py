@@ -24,6 +24,14 @@ class User(AbstractUser):
     name = models.CharField(_("name"), max_length=150, blank=True)
     pseudonym = models.CharField(max_length=40, unique=True, default=random_pseudonym)
 
+    languages = models.CharField(
+        _("languages that I read"),
+        max_length=120,
+        blank=True,
+        help_text=_("Codes with spaces between, for example “en zh”; empty: any."),
+    )
+    interface_language = models.CharField(_("language of the pages"), max_length=12, blank=True)
+
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     def __str__(self) -> str:
@@ -52,6 +60,16 @@ class Membership(models.Model):
         "labeling.Project", on_delete=models.CASCADE, related_name="memberships"
     )
     role = models.CharField(max_length=20, choices=Role.choices)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    """Passed the quiz, or was let in by a manager. Nobody else needs it where there is no quiz."""
+    quiz_failed_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    """Gets nothing to rank until a manager says so."""
+    paused_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    """None: the gold items did."""
+    pause_note = models.CharField(max_length=400, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

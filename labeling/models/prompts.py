@@ -99,6 +99,53 @@ class Project(models.Model):
         default=30,
         validators=[MinValueValidator(1), MaxValueValidator(480)],
     )
+    most_overlap = models.PositiveSmallIntegerField(
+        _("most labelers per prompt"),
+        default=0,
+        validators=[MaxValueValidator(20)],
+        help_text=_("Where those so far disagree, one more is asked, up to this many; 0: never."),
+    )
+    asks_demonstrations = models.BooleanField(_("labelers write demonstrations"), default=False)
+    asks_prompts = models.BooleanField(_("labelers write prompts"), default=False)
+    allows_conversations = models.BooleanField(
+        _("labelers talk with the deployed policy"), default=False
+    )
+    practice_first = models.BooleanField(
+        _("practice and quiz before the first real prompt"),
+        default=True,
+        help_text=_("As soon as the project has practice or quiz items."),
+    )
+    quiz_pass = models.PositiveSmallIntegerField(
+        _("pass mark of the quiz, in percent"), default=70, validators=[MaxValueValidator(100)]
+    )
+    gold_percent = models.PositiveSmallIntegerField(
+        _("gold items, in percent"),
+        default=0,
+        validators=[MaxValueValidator(50)],
+        help_text=_("So many of a labeler's prompts have a known answer; they look like any."),
+    )
+    gold_window = models.PositiveSmallIntegerField(
+        _("gold items looked at"),
+        default=10,
+        validators=[MinValueValidator(3), MaxValueValidator(200)],
+    )
+    gold_pass = models.PositiveSmallIntegerField(
+        _("line for gold items, in percent"),
+        default=60,
+        validators=[MaxValueValidator(100)],
+        help_text=_("Whoever is below it over the last gold items is paused; 0: nobody."),
+    )
+    repeat_percent = models.PositiveSmallIntegerField(
+        _("repeats of a labeler's own work, in percent"),
+        default=0,
+        validators=[MaxValueValidator(50)],
+    )
+    rest_minutes = models.PositiveSmallIntegerField(
+        _("reminder to rest, after so many minutes of work"),
+        default=50,
+        validators=[MaxValueValidator(480)],
+        help_text=_("0: none."),
+    )
     created_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -216,6 +263,13 @@ class PromptQuerySet(models.QuerySet["Prompt"]):
 class Prompt(models.Model):
     """An immutable conversation that ends with the user's turn."""
 
+    class Kind(models.TextChoices):
+        """What labelers were asked for (InstructGPT, appendix A)."""
+
+        PLAIN = "plain", _("Plain: any task, as different as possible")
+        FEW_SHOT = "few-shot", _("Few-shot: an instruction with examples of it")
+        USER_BASED = "user-based", _("User-based: what a user of the product would ask")
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
     messages = models.JSONField()
     """A list of {"role", "content"}; never changed once stored."""
@@ -224,6 +278,10 @@ class Prompt(models.Model):
     """Template or near-duplicate group; prompts of one group share a split."""
     split = models.CharField(max_length=20, choices=Split.choices)
     category = models.CharField(max_length=60, blank=True)
+    language = models.CharField(max_length=12, blank=True)
+    """As in BCP 47, for example "zh-Hans"; empty: for everybody."""
+    kind = models.CharField(max_length=20, choices=Kind.choices, blank=True)
+    """How a labeler wrote it; empty where it came from elsewhere."""
     priority = models.IntegerField(default=0)
     shuffle = models.PositiveIntegerField()
     """A hash of the text: the order in which prompts are taken up."""

@@ -50,6 +50,8 @@ class Ranking(models.Model):
     none_good = models.BooleanField(default=False)
     """The labeler found none of the completions good enough."""
     comment = models.TextField(blank=True)
+    right_share = models.FloatField(null=True, blank=True)
+    """Where the answer was known: the share of its pairs that were ordered alike, 0 to 1."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = RankingQuerySet.as_manager()

@@ -51,6 +51,10 @@ class Slate(models.Model):
     """The need it fulfils; a request makes one slate, however often its result arrives."""
     batch = models.CharField(max_length=60, blank=True)
     """Which evaluation asked for it, so that its slates can be found again."""
+    repeats = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="repeated_by"
+    )
+    """The slate whose prompt and completions it shows once more."""
     completions = models.ManyToManyField(Completion, through="SlateCompletion", related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)

@@ -265,7 +265,7 @@ def test_a_submission_takes_the_same_few_queries_for_any_k(django_assert_max_num
         ann = make_labeler(project)
         assignment = make_assignment(project, ann)
         ranks = dict.fromkeys(ids(assignment), 1)
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(12):
             submit_ranking(
                 assignment=assignment,
                 labeler=ann,
