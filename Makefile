@@ -51,12 +51,13 @@ run: env ## install what is missing, start everything, print the address and a s
 .PHONY: test lint format test-sqlite test-postgres fuzz chaos
 test: lint test-sqlite test-postgres ## all checks: lint, every test, the database's tests on PostgreSQL
 
-lint: dev ## style, types, import arrows, vendored files, migrations
+lint: dev ## style, types, import arrows, vendored files, migrations, translations
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy $(CODE)
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) manage.py makemigrations --check --dry-run
+	@$(PY) -m config.messages --check
 	@cd static/vendor && { sha256sum --check --quiet SHA256SUMS || shasum -a 256 -c SHA256SUMS; }
 
 format: dev ## put the code into its one form
@@ -92,13 +93,16 @@ loop: dev ## prove the loop unattended: GOLD=file.py, SEED=1, ROUNDS=2
 
 # --- files that are made -----------------------------------------------------------------------
 
-.PHONY: vendor migrations clean
+.PHONY: vendor migrations messages clean
 vendor: dev ## take the front-end files from npm by package-lock.json and write their sums
 	@npm ci --ignore-scripts --no-audit --no-fund
 	@$(PY) manage.py vendor
 
 migrations: dev ## write the migrations that the models ask for: make migrations MESSAGE=add_notes
 	@$(PY) manage.py makemigrations $(if $(MESSAGE),--name $(MESSAGE))
+
+messages: dev ## gather the strings to be translated into locale/, and compile what is translated
+	@$(PY) -m config.messages
 
 clean: ## remove what was built; data stays
 	@rm -rf $(VENV) node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, Role, User
@@ -66,12 +67,21 @@ class SignInLinkForm(forms.Form):
     )
 
 
-class NameForm(forms.Form):
-    """One's own name."""
+class ProfileForm(forms.ModelForm[User] if TYPE_CHECKING else forms.ModelForm):  # type: ignore[misc]  # generic for the type checker alone
+    """What a person says of themselves."""
 
     name = forms.CharField(
         label=_("Name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
     )
+    interface_language = forms.ChoiceField(
+        label=_("Language of the pages"),
+        required=False,
+        choices=[("", _("As the browser asks")), *settings.LANGUAGES],
+    )
+
+    class Meta:
+        model = User
+        fields = ("name", "interface_language")
 
 
 class TokenForm(forms.Form):

@@ -9,13 +9,15 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling import people
-from labeling.forms.people import NameForm, TokenForm
+from labeling.forms.people import ProfileForm, TokenForm
+from labeling.models import User
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, signed_in
 
@@ -26,12 +28,13 @@ def account(request: SignedIn) -> HttpResponse:
     """Name and password. One who came in by a link alone sets a first password here."""
     user = request.user
     which = request.POST.get("form", "")
-    name_form = NameForm(request.POST if which == "name" else None, initial={"name": user.name})
+    profile = User.objects.get(pk=user.pk)  # the page shows what is stored, whatever was sent
+    profile_form = ProfileForm(request.POST if which == "profile" else None, instance=profile)
     password_form_class = PasswordChangeForm if user.has_usable_password() else SetPasswordForm
     password_form = password_form_class(user, request.POST if which == "password" else None)
-    if which == "name" and name_form.is_valid():
-        user.name = name_form.cleaned_data["name"]
-        user.save(update_fields=["name"])
+    if which == "profile" and profile_form.is_valid():
+        profile.save(update_fields=profile_form.changed_data)
+        translation.activate(profile.interface_language or get_language_from_request(request))
         messages.success(request, _("Saved."))
         return redirect("account")
     if which == "password" and password_form.is_valid():
@@ -39,8 +42,8 @@ def account(request: SignedIn) -> HttpResponse:
         update_session_auth_hash(request, user)
         messages.success(request, _("The password is set. Other sessions are signed out."))
         return redirect("account")
-    page = {"name_form": name_form, "password_form": password_form}
-    status = 400 if name_form.errors or password_form.errors else 200
+    page = {"profile_form": profile_form, "password_form": password_form}
+    status = 400 if profile_form.errors or password_form.errors else 200
     return render(request, "labeling/account.html", page, status=status)
 
 

@@ -73,6 +73,7 @@ class Rule:
 RULES: dict[str, Rule] = {
     # For everybody.
     "health": Rule(EVERYBODY, EVERYBODY),
+    "set-language": Rule(NOBODY, EVERYBODY),
     "sign-in": Rule(EVERYBODY, EVERYBODY),
     "sign-out": Rule(NOBODY, EVERYBODY),
     "sign-in-link": Rule(EVERYBODY, EVERYBODY),
