@@ -21,6 +21,7 @@ COPY labeling labeling
 COPY training training
 COPY templates templates
 COPY static static
+COPY locale locale
 # The key only lets Django start for this one command; it signs nothing and is not kept.
 RUN RANKLOOP_DATA=/tmp/build RANKLOOP_SECRET_KEY=0123456789-for-the-build-only-0123456789-abcdefghij \
     python manage.py collectstatic --noinput --verbosity 0 && rm -rf /tmp/build
