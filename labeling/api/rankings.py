@@ -75,7 +75,7 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
     @extend_schema_field(serializers.ChoiceField(choices=Purpose.choices))
     def get_purpose(self, ranking: Ranking) -> str:
         """The slate's, unless that would tell a labeler what they can't tell apart."""
-        hidden = self.context.get("hides_purpose") and ranking.slate.purpose in LIKE_TRAINING
+        hidden = self.context["view"].hides_purpose and ranking.slate.purpose in LIKE_TRAINING
         return Purpose.TRAINING.value if hidden else ranking.slate.purpose
 
     def get_ranks(self, ranking: Ranking) -> dict[str, int]:
@@ -180,12 +180,6 @@ class RankingListView(ProjectView):
     def hides_purpose(self) -> bool:
         """Labelers don't see which of their prompts were gold items or repeats."""
         return self.role == Role.LABELER
-
-    def get_serializer_context(self) -> dict[str, Any]:
-        """The serializer names purposes by it."""
-        context = super().get_serializer_context()
-        known = getattr(self, "swagger_fake_view", False)
-        return context | {"hides_purpose": False if known else self.hides_purpose}
 
     def get_queryset(self) -> QuerySet[Ranking]:
         """Current rankings of the project; labelers see their own."""

@@ -1,4 +1,4 @@
-"""An item with a known answer, made of what is there or pasted; what a manager does of a labeler."""
+"""Items with a known answer, made of what is there or pasted; how a labeler goes on."""
 
 from __future__ import annotations
 
