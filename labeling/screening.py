@@ -112,7 +112,7 @@ def is_screened(membership: Membership | None) -> bool:
 def settle(*, membership: Membership) -> None:
     """Where no item is left: accepted, or not passed. Without quiz items practice is enough."""
     progress = progress_of(membership)
-    if progress.left:
+    if progress.left or not progress.practice + progress.quiz:
         return
     passed = progress.share is None or at_least(progress.share, membership.project.quiz_pass)
     change = {"accepted_at": Now()} if passed else {"quiz_failed_at": Now()}
