@@ -34,8 +34,11 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
+from labeling import gold, repeats, screening
+from labeling.draws import drawn
 from labeling.models import (
     RANKERS,
+    SHARED,
     Assignment,
     Completion,
     Membership,
@@ -46,7 +49,9 @@ from labeling.models import (
     Slate,
     User,
 )
+from labeling.pauses import refuse_paused
 from labeling.refusals import Refusal
+from labeling.slates import add_slot
 
 TRIES = 3
 """Two tabs can collide once; the next try finds what the other one leased."""
@@ -90,7 +95,10 @@ def lease_next(*, project: Project, labeler: User) -> Assignment | None:
 
     Never of a slate that this labeler ranked or skipped. By priority, then the oldest. Evaluation
     slates are judged blind: they go to labelers, who don't see which model wrote what, and to
-    others only where a project has no labeler.
+    others only where a project has no labeler. A labeler who is not accepted yet gets practice and
+    quiz items; one who is gets a gold item or a repeat when it is due.
+
+    Raises Paused, NotAccepted.
     """
     if project.archived_at is not None:
         return None
@@ -100,7 +108,7 @@ def lease_next(*, project: Project, labeler: User) -> Assignment | None:
 def lease_ahead(*, project: Project, labeler: User) -> Assignment | None:
     """What the labeler will get after the open slot, held for a short time; None: nothing more.
 
-    Only beside an open one. `lease_next` gives it out once that is done.
+    Only beside an open one. `lease_next` gives it out once that is done. Raises as that does.
     """
     open_one = Assignment.objects.filter(
         project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=False
@@ -115,11 +123,23 @@ def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None
     mine = Assignment.objects.filter(
         project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=ahead
     ).select_related("slate__prompt", "project__guidelines")
-    blind = _judges_blind(project, labeler)
+    membership = screening.labeler_in(project=project, user=labeler)
+    refuse_paused(membership)
+    screened = screening.is_screened(membership)
+    if screened and ahead:
+        return None
+    if screened:
+        purposes: tuple[Purpose, ...] = ()
+    elif membership is not None or not active_labelers(project).exists():
+        purposes = SHARED
+    else:
+        purposes = (Purpose.TRAINING,)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
-                if _take_next(project, labeler, blind=blind, ahead=ahead):
+                if membership is not None:
+                    _make_own_slot(membership, purposes, ahead=ahead)
+                if _take_next(project, labeler, purposes, ahead=ahead):
                     return _with_token(mine.get(), labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
@@ -146,25 +166,71 @@ def untouched_by(labeler: User) -> Q:
     return ~Exists(ranked) & ~Exists(skipped)
 
 
-def _judges_blind(project: Project, user: User) -> bool:
-    """Whether `user` is a labeler here, or nobody is."""
-    labelers = active_labelers(project).values_list("user_id", flat=True)
-    return user.pk in labelers or not labelers
+def _held(labeler: User, *, ahead: bool) -> Q:
+    """What comes back to the labeler before anything else."""
+    return Q(labeler=labeler, ahead=True) if ahead else Q(labeler=labeler)
 
 
-def _take_next(project: Project, labeler: User, *, blind: bool, ahead: bool) -> int:
+def _free_for(
+    project: Project, labeler: User, purposes: tuple[Purpose, ...]
+) -> QuerySet[Assignment]:
+    """The slots that the labeler could take, of slates of these purposes."""
+    slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
+    others = Slate.objects.filter(pk=OuterRef("slate")).exclude(purpose__in=purposes)
+    return slots.filter(free() & untouched_by(labeler)).exclude(Exists(others))
+
+
+def _make_own_slot(membership: Membership, purposes: tuple[Purpose, ...], *, ahead: bool) -> None:
+    """Where a slate for this labeler alone is due, a slot of it, which `_take_next` then finds.
+
+    Gold and repeats come only among other prompts: where there are none, none of these comes.
+    """
+    project, labeler = membership.project, membership.user
+    screened = not purposes
+    kind = None if screened else _due(project, labeler, ahead=ahead)
+    if not screened and kind is None:
+        return
+    slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
+    if slots.filter(_held(labeler, ahead=ahead)).exists():
+        return
+    if screened:
+        slate = screening.next_item(membership=membership)
+    elif not _free_for(project, labeler, purposes).exists():
+        return
+    elif kind == Purpose.GOLD:
+        slate = gold.next_gold(project=project, labeler=labeler)
+    else:
+        slate = repeats.next_repeat(project=project, labeler=labeler)
+    if slate is not None:
+        add_slot(slate=slate, labeler=labeler, ahead=ahead)
+
+
+def _due(project: Project, labeler: User, *, ahead: bool) -> Purpose | None:
+    """GOLD or REPEAT where the labeler's next prompt is to be one; the same when asked again."""
+    if not project.gold_percent and not project.repeat_percent:
+        return None
+    mine = Assignment.objects.filter(project=project, labeler=labeler, state=Assignment.State.DONE)
+    skipped = Skip.objects.filter(slate__project=project, labeler=labeler)
+    number = mine.count() + skipped.count() + ahead
+    if drawn(f"gold:{project.pk}:{labeler.pk}:{number}", project.gold_percent):
+        return Purpose.GOLD
+    if drawn(f"repeat:{project.pk}:{labeler.pk}:{number}", project.repeat_percent):
+        return Purpose.REPEAT
+    return None
+
+
+def _take_next(
+    project: Project, labeler: User, purposes: tuple[Purpose, ...], *, ahead: bool
+) -> int:
     """The one conditional UPDATE; how many rows it changed (0 or 1)."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
-    held = Q(labeler=labeler, ahead=True) if ahead else Q(labeler=labeler)
+    held = _held(labeler, ahead=ahead)
     own = slots.filter(held).order_by("ahead").values("pk")
     next_free = (
-        slots.filter(free() & untouched_by(labeler))
+        _free_for(project, labeler, purposes)
         .order_by("-priority", "pk")
         .select_for_update(skip_locked=True)
     )
-    if not blind:
-        judged = Slate.objects.filter(pk=OuterRef("slate"), purpose=Purpose.EVALUATION)
-        next_free = next_free.exclude(Exists(judged))
     chosen = Coalesce(Subquery(own[:1]), Subquery(next_free.values("pk")[:1]))
     resting = held & Q(break_ends_at__gt=Now())
     return slots.filter(held | free(), pk=chosen).update(

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
+    SHARED,
     Assignment,
     Invitation,
     Membership,
@@ -162,8 +163,8 @@ def _revoke_invitations(which: Q) -> None:
 
 
 def _release_leases(whose: Q) -> None:
-    """Let others take what these people hold."""
-    Assignment.objects.filter(whose, state=Assignment.State.OPEN).update(
+    """Let others take what these people hold; what was made for one person stays theirs."""
+    Assignment.objects.filter(whose, state=Assignment.State.OPEN, slate__purpose__in=SHARED).update(
         labeler=None, lease_expires_at=None
     )
 

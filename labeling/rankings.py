@@ -17,12 +17,17 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling import gold, screening
 from labeling.assignments import LeaseExpired, refuse_strangers
 from labeling.completions import NewCompletion, add_completions, source_for
+from labeling.decisions import decided, decision_of, right_share
 from labeling.demonstrations import propose_demonstration
 from labeling.drafts import keep_draft
 from labeling.judgements import Judgement, checked, judgement_of
 from labeling.models import (
+    KNOWN_ANSWERS,
+    LIKE_TRAINING,
+    SCREENING,
     Assignment,
     Completion,
     Draft,
@@ -103,7 +108,9 @@ def submit_ranking(
         with transaction.atomic():
             share_writers_lock()
             if _close(assignment, labeler, token):
-                return _store(assignment, labeler, said, seconds, guidelines=guidelines)
+                stored = _store(assignment, labeler, said, seconds, guidelines=guidelines)
+                _follow_up(assignment, labeler)
+                return stored
     except IntegrityError:
         pass  # this labeler's ranking of the slate came in at this very moment
     standing = _standing(assignment, labeler)
@@ -139,6 +146,7 @@ def correct_ranking(
             return ranking
         if stands.update(is_current=False):
             fresh = _store(ranking.assignment, labeler, said, seconds, replaces=ranking)
+            _follow_up(ranking.assignment, labeler)
             ranking.is_current = False
             return fresh
     current = Ranking.objects.current().get(assignment=ranking.assignment_id)
@@ -174,11 +182,31 @@ def ranks_of(ranking: Ranking) -> dict[int, int]:
 def _checked(assignment: Assignment, judgement: Judgement) -> Judgement:
     """What is to be stored of `judgement`. Raises BadRanks, BadJudgement.
 
-    Better versions are written of training slates only: elsewhere two models are compared.
+    Better versions are written of training slates and what looks like them only: elsewhere two
+    models are compared, or the labeler is asked what is known already.
     """
     items = assignment.slate.items.values_list("completion_id", "completion__text")
     said = checked(judgement, dict(items), likert=assignment.project.asks_likert)
-    return said if assignment.slate.purpose == Purpose.TRAINING else replace(said, edits={})
+    return said if assignment.slate.purpose in LIKE_TRAINING else replace(said, edits={})
+
+
+def _right_share(assignment: Assignment, said: Judgement) -> float | None:
+    """How much of a known answer the labeler has; None where none is known."""
+    if assignment.slate.purpose not in KNOWN_ANSWERS:
+        return None
+    decision = decision_of(assignment.slate)
+    return None if decision is None else right_share(said.ranks, decided(decision))
+
+
+def _follow_up(assignment: Assignment, labeler: User) -> None:
+    """What a known answer has for a consequence: a pause, or the end of the quiz."""
+    project = assignment.project
+    if assignment.slate.purpose == Purpose.GOLD:
+        gold.pause_below_line(project=project, labeler=labeler)
+    elif assignment.slate.purpose in SCREENING:
+        membership = screening.labeler_in(project=project, user=labeler)
+        if membership is not None and membership.accepted_at is None:
+            screening.settle(membership=membership)
 
 
 def _close(assignment: Assignment, labeler: User, token: uuid.UUID | None) -> bool:
@@ -214,6 +242,7 @@ def _store(
         guidelines=by,
         none_good=said.none_good,
         comment=said.comment,
+        right_share=_right_share(assignment, said),
     )
     better = _written(assignment, labeler, said)
     ranks = [(one.pk, 1) for one in better]

@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
@@ -20,6 +21,7 @@ from labeling.models import (
     Slate,
     SlateCompletion,
     Split,
+    User,
 )
 from labeling.refusals import Refusal
 
@@ -52,11 +54,13 @@ def open_slate(
     batch: str = "",
     priority: int | None = None,
     request: SampleRequest | None = None,
+    repeats: Slate | None = None,
 ) -> Slate:
     """Freeze completions in this order and make the slots, each with an order of its own.
 
     overlap: how many labelers are asked (None: as the project says). priority: higher comes first
     (None: the prompt's). batch: a prompt has one slate a batch; asked again, that one comes back.
+    repeats: the slate that is shown once more.
     Raises SlateRefused, EvaluationPromptRefused.
     """
     ids = [completion.pk for completion in completions]
@@ -74,6 +78,7 @@ def open_slate(
                 purpose=Purpose(purpose),
                 batch=batch,
                 request=request,
+                repeats=repeats,
             )
             _fill(
                 slate,
@@ -107,6 +112,28 @@ def _fill(slate: Slate, ids: list[int], *, slots: int, priority: int) -> None:
             order="".join(ORDERS.sample(positions, len(positions))),
         )
         for slot in range(slots)
+    )
+
+
+def add_slot(*, slate: Slate, labeler: User, ahead: bool = False) -> Assignment:
+    """One more slot, which `labeler` holds: of a slate that is not SHARED, nobody else gets it.
+
+    Within a transaction. Raises IntegrityError where the labeler has one of this slate, or holds
+    another one already.
+    """
+    Slate.objects.select_for_update(no_key=True).get(pk=slate.pk)
+    last = slate.assignments.aggregate(last=Max("slot"))["last"]
+    positions = [str(position) for position in range(slate.items.count())]
+    return Assignment.objects.create(
+        slate=slate,
+        project_id=slate.project_id,
+        slot=0 if last is None else last + 1,
+        category=slate.prompt.category,
+        language=slate.prompt.language,
+        labeler=labeler,
+        ahead=ahead,
+        opened_at=timezone.now(),
+        order="".join(ORDERS.sample(positions, len(positions))),
     )
 
 

@@ -11,11 +11,14 @@ from labeling.views import (
     home,
     invitations,
     kept_forms,
+    known_answers,
     people,
+    practice,
     projects,
     prompts,
     rankings,
     sign_in,
+    standings,
 )
 
 of_project: list[URLPattern | URLResolver] = [
@@ -27,11 +30,27 @@ of_project: list[URLPattern | URLResolver] = [
     path("people/", people.project_people, name="project-people"),
     path("people/<int:pk>/", people.member, name="member"),
     path("people/<int:pk>/sign-in-link/", people.member_sign_in_link, name="member-sign-in-link"),
+    path("people/accept-all/", standings.accept_all, name="accept-all"),
+    path("people/<int:pk>/answers/", standings.member_answers, name="member-answers"),
+    path("people/<int:pk>/standing/", standings.member_standing, name="member-standing"),
+    path("known-answers/", known_answers.known_answer_list, name="known-answer-list"),
+    path("known-answers/paste/", known_answers.known_answer_paste, name="known-answer-paste"),
+    path("known-answers/<int:pk>/", known_answers.known_answer, name="known-answer"),
+    path(
+        "known-answers/<int:pk>/withdraw/",
+        known_answers.known_answer_withdraw,
+        name="known-answer-withdraw",
+    ),
     path("invitations/<int:pk>/revoke/", invitations.revoke, name="invitation-revoke"),
     path("invitations/<int:pk>/reissue/", invitations.reissue, name="invitation-reissue"),
     path("prompts/", prompts.prompt_list, name="prompt-list"),
     path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
     path("prompts/<int:pk>/withdraw/", prompts.prompt_withdraw, name="prompt-withdraw"),
+    path(
+        "prompts/<int:pk>/known-answer/",
+        known_answers.known_answer_create,
+        name="known-answer-create",
+    ),
     path("prompts/import/", prompts.prompt_import, name="prompt-import"),
     path("prompts/imports/<int:pk>/", prompts.import_page, name="import"),
     path("demonstrations/", demonstrations.demonstration_list, name="demonstration-list"),
@@ -53,6 +72,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("rankings/", rankings.my_rankings, name="my-rankings"),
     path("rankings/undo/", rankings.undo, name="undo"),
     path("rankings/<int:pk>/", rankings.ranking, name="ranking"),
+    path("rankings/<int:pk>/answer/", practice.practice_answer, name="practice-answer"),
     path("rankings/<int:pk>/draft/", rankings.correction_draft, name="correction-draft"),
 ]
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from django.db import transaction
+
+from labeling import known_answers
 from labeling.assignments import lease_next
 from labeling.completions import (
     NewCompletion,
@@ -31,7 +34,7 @@ from labeling.people import create_user, set_role
 from labeling.projects import create_project
 from labeling.prompts import NewPrompt, add_prompts, content_hash, messages_of, split_for
 from labeling.rankings import submit_ranking
-from labeling.slates import open_slate
+from labeling.slates import add_slot, open_slate
 
 PASSWORD = "correct horse battery staple"
 _numbers = count(1)
@@ -172,6 +175,35 @@ def make_ranking(
         judgement=Judgement(ranks=ranks, **said),
         seconds=seconds,
     )
+
+
+def make_item(
+    project: Project,
+    purpose: Purpose | str = Purpose.GOLD,
+    ranks: Sequence[int] | None = None,
+    *,
+    explanation: str = "",
+    prompt: Prompt | None = None,
+    by: User | None = None,
+) -> Slate:
+    """An item with a known answer: `ranks` in the slate's canonical order (None: 1, 2, 3 …)."""
+    prompt = prompt or make_prompt(project)
+    completions = make_completions(prompt, len(ranks) if ranks else project.k)
+    places = ranks or range(1, len(completions) + 1)
+    return known_answers.make_item(
+        prompt=prompt,
+        ranks={one.pk: place for one, place in zip(completions, places, strict=True)},
+        purpose=purpose,
+        by=by or make_manager(project),
+        explanation=explanation,
+    )
+
+
+def make_answer(slate: Slate, labeler: User, ranks: Sequence[int] | None = None) -> Ranking:
+    """A labeler's ranking of a slate that was given to them alone; nothing else may be open."""
+    with transaction.atomic():
+        assignment = add_slot(slate=slate, labeler=labeler)
+    return make_ranking(slate.project, labeler, ranks, assignment=assignment)
 
 
 def make_demonstration(

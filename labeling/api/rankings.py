@@ -8,7 +8,7 @@ import django_filters
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from labeling.api.pagination import OldestFirst
 from labeling.api.permissions import EVERYONE, ProjectView, Rule, Scope
 from labeling.judgements import LONGEST_COMMENT, LONGEST_EDIT, Judgement
 from labeling.models import (
+    LIKE_TRAINING,
     RANKERS,
     Assignment,
     CompletionFlag,
@@ -33,7 +34,9 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
     """A ranking that stands. 1 is best, ranks are dense, equal ranks are ties."""
 
     labeler = serializers.CharField(source="labeler.pseudonym", help_text="A pseudonym.")
-    purpose = serializers.ChoiceField(choices=Purpose.choices, source="slate.purpose")
+    purpose = serializers.SerializerMethodField(
+        help_text="What it serves for; a labeler is not told of gold items and repeats."
+    )
     prompt = serializers.IntegerField(source="slate.prompt_id")
     ranks = serializers.SerializerMethodField(help_text="Rank by completion id.")
     likert = serializers.SerializerMethodField(
@@ -68,6 +71,12 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
             "created_at",
         ]
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=Purpose.choices))
+    def get_purpose(self, ranking: Ranking) -> str:
+        """The slate's, unless that would tell a labeler what they can't tell apart."""
+        hidden = self.context["view"].hides_purpose and ranking.slate.purpose in LIKE_TRAINING
+        return Purpose.TRAINING.value if hidden else ranking.slate.purpose
 
     def get_ranks(self, ranking: Ranking) -> dict[str, int]:
         """Rank by completion id, which JSON wants as text."""
@@ -144,8 +153,15 @@ class SubmissionSerializer(serializers.Serializer[Any]):
 class RankingFilter(django_filters.FilterSet):  # type: ignore[misc]  # untyped library
     """`?purpose=training&slate=7`"""
 
-    purpose = django_filters.ChoiceFilter(field_name="slate__purpose", choices=Purpose.choices)
+    purpose = django_filters.ChoiceFilter(choices=Purpose.choices, method="of_purpose")
     slate = django_filters.NumberFilter(field_name="slate_id")
+
+    def of_purpose(self, rows: QuerySet[Ranking], _name: str, purpose: str) -> QuerySet[Ranking]:
+        """Those of a purpose, as `RankingSerializer` names it."""
+        if not self.request.parser_context["view"].hides_purpose or purpose not in LIKE_TRAINING:
+            return rows.filter(slate__purpose=purpose)
+        alike = LIKE_TRAINING if purpose == Purpose.TRAINING else ()
+        return rows.filter(slate__purpose__in=alike)
 
 
 class RankingListView(ProjectView):
@@ -159,6 +175,11 @@ class RankingListView(ProjectView):
     pagination_class = OldestFirst
     filterset_class = RankingFilter
     queryset = Ranking.objects.none()
+
+    @property
+    def hides_purpose(self) -> bool:
+        """Labelers don't see which of their prompts were gold items or repeats."""
+        return self.role == Role.LABELER
 
     def get_queryset(self) -> QuerySet[Ranking]:
         """Current rankings of the project; labelers see their own."""

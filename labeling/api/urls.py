@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from labeling.api.assignments import AssignmentNextView, AssignmentRenewView, AssignmentSkipView
 from labeling.api.completions import CompletionListView
+from labeling.api.known_answers import KnownAnswerListView
 from labeling.api.preferences import PreferenceExportView
 from labeling.api.projects import ProjectDetailView, ProjectListView
 from labeling.api.prompts import PromptListView
@@ -30,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         AssignmentSkipView.as_view(),
         name="api-assignment-skip",
     ),
+    path(project + "known-answers/", KnownAnswerListView.as_view(), name="api-known-answer-list"),
     path(project + "rankings/", RankingListView.as_view(), name="api-ranking-list"),
     path(
         project + "preferences.jsonl", PreferenceExportView.as_view(), name="api-preference-export"

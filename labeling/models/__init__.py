@@ -26,12 +26,24 @@ from labeling.models.rankings import (
     RankedCompletion,
     Ranking,
 )
-from labeling.models.slates import Purpose, Slate, SlateCompletion
+from labeling.models.slates import (
+    KNOWN_ANSWERS,
+    LIKE_TRAINING,
+    SCREENING,
+    SHARED,
+    Purpose,
+    Slate,
+    SlateCompletion,
+)
 from labeling.models.work import Notice, NoticeSeen, Quota, WorkDay
 
 __all__ = [
+    "KNOWN_ANSWERS",
+    "LIKE_TRAINING",
     "RANKERS",
     "READERS",
+    "SCREENING",
+    "SHARED",
     "Assignment",
     "Completion",
     "CompletionFlag",

@@ -63,6 +63,8 @@ class Membership(models.Model):
     accepted_at = models.DateTimeField(null=True, blank=True)
     """Passed the quiz, or was let in by a manager. Nobody else needs it where there is no quiz."""
     quiz_failed_at = models.DateTimeField(null=True, blank=True)
+    quiz_since = models.DateTimeField(null=True, blank=True)
+    """Only quiz items done since then count: a manager gave another try."""
     paused_at = models.DateTimeField(null=True, blank=True)
     """Gets nothing to rank until a manager says so."""
     paused_by = models.ForeignKey(
@@ -70,6 +72,8 @@ class Membership(models.Model):
     )
     """None: the gold items did."""
     pause_note = models.CharField(max_length=400, blank=True)
+    gold_since = models.DateTimeField(null=True, blank=True)
+    """Only gold items done since then are looked at: a manager ended a pause."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -27,12 +27,30 @@ class Purpose(models.TextChoices):
     REPEAT = "repeat", _("Repeat")
 
 
+SHARED = (Purpose.TRAINING, Purpose.EVALUATION)
+"""Any labeler may take their slots. Those of other slates are made for one labeler when due."""
+KNOWN_ANSWERS = (Purpose.PRACTICE, Purpose.QUIZ, Purpose.GOLD)
+"""What is right of them is decided beforehand."""
+SCREENING = (Purpose.PRACTICE, Purpose.QUIZ)
+"""What comes before a labeler's first real prompt."""
+LIKE_TRAINING = (Purpose.TRAINING, Purpose.GOLD, Purpose.REPEAT)
+"""What labelers can't tell apart: whatever can be said of one can be said of all."""
+
+
 class SlateQuerySet(models.QuerySet["Slate"]):
     """The vocabulary of slates."""
 
     def visible_to(self, user: User | AnonymousUser, *roles: Role | str) -> SlateQuerySet:
         """Slates of projects that `user` sees."""
         return self.filter(project__in=Project.objects.visible_to(user, *roles))
+
+    def live(self) -> SlateQuerySet:
+        """Neither they nor their prompts are withdrawn."""
+        return self.filter(withdrawn_at=None, prompt__withdrawn_at=None)
+
+    def items(self) -> SlateQuerySet:
+        """With a known answer; those that give a labeler another try at one are left out."""
+        return self.filter(purpose__in=KNOWN_ANSWERS).exclude(repeats__purpose__in=KNOWN_ANSWERS)
 
 
 class Slate(models.Model):

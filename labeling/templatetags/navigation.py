@@ -39,6 +39,7 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
     ),
     (
         ("guidelines", _("Guidelines"), EVERYONE),
+        ("known-answer-list", _("Known answers"), (Role.REVIEWER, Role.MANAGER)),
         ("project-people", _("People"), MANAGERS),
         ("project-settings", _("Settings"), MANAGERS),
     ),

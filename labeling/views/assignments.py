@@ -13,15 +13,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from labeling import assignments, guidelines, rankings
+from labeling import assignments, guidelines, rankings, screening
 from labeling.completions import waiting_requests
 from labeling.differences import side_by_side
 from labeling.forms.rankings import SkipForm
 from labeling.judgements import Judgement
-from labeling.models import RANKERS, Assignment, Project, Ranking
+from labeling.models import RANKERS, SCREENING, Assignment, Project, Ranking, User
+from labeling.pauses import Paused
 from labeling.refusals import Refusal
+from labeling.screening import NotAccepted
+from labeling.views import practice
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.desks import desk_of, lettered
+
+HELD_BACK = (Paused, NotAccepted)
+"""Why a labeler gets nothing until a manager says so."""
 
 
 def desk_page(
@@ -34,15 +40,18 @@ def desk_page(
     notice: str = "",
     done: str = "",
     stopped: str = "",
+    held_back: Refusal | None = None,
 ) -> HttpResponse:
     """The ranking page, or only its part that changes where htmx asks.
 
     said: of a form that comes back. notice: what is wrong with it. done: what was just done, said
-    before the next prompt. stopped: why the last one can't go on.
+    before the next prompt. stopped: why the last one can't go on. held_back: why there is no next.
     """
     page = _page(request, project)
     page.update(notice=notice, done=done, stopped=stopped, assignment=assignment)
+    page["held_back"] = held_back
     if assignment is not None:
+        page["screening"] = _screening(project, assignment, request.user)
         page["desk"] = desk_of(assignment, request.user, said=said)
         page["on_break"] = assignments.on_break(assignment)
     template = "labeling/rank.html"
@@ -64,6 +73,14 @@ def _page(request: SignedIn, project: Project, *, ahead: int = 0) -> dict[str, o
     }
 
 
+def _screening(project: Project, assignment: Assignment, user: User) -> screening.Progress | None:
+    """How far the labeler is with practice and quiz, where the slot is part of them."""
+    if assignment.slate.purpose not in SCREENING:
+        return None
+    membership = screening.labeler_in(project=project, user=user)
+    return None if membership is None else screening.progress_of(membership)
+
+
 def _waiting(project: Project) -> int:
     """For how many prompts completions are asked for and not there yet."""
     return waiting_requests(project).count()
@@ -83,7 +100,10 @@ def next_page(request: SignedIn, project: Project, *, done: str) -> HttpResponse
         return redirect("rank", project.slug)
     if guidelines.to_be_read(project=project, user=request.user):
         return guidelines_first(request, project)
-    following = assignments.lease_next(project=project, labeler=request.user)
+    try:
+        following = assignments.lease_next(project=project, labeler=request.user)
+    except HELD_BACK as refusal:
+        return desk_page(request, project, None, done=done, held_back=refusal)
     return desk_page(request, project, following, done=done)
 
 
@@ -118,7 +138,12 @@ def rank(request: SignedIn, slug: str) -> HttpResponse:
     project = project_for(request, slug, *RANKERS)
     if guidelines.to_be_read(project=project, user=request.user):
         return guidelines_first(request, project)
-    following = assignments.lease_next(project=project, labeler=request.user)
+    if (explained := practice.to_be_explained(request, project)) is not None:
+        return practice.explanation_first(request, project, explained)
+    try:
+        following = assignments.lease_next(project=project, labeler=request.user)
+    except HELD_BACK as refusal:
+        return desk_page(request, project, None, held_back=refusal)
     asked = request.GET.get("waiting")
     if request.htmx and following is None and asked == str(_waiting(project)):
         return HttpResponse(status=204)
@@ -136,7 +161,10 @@ def ahead(request: SignedIn, slug: str) -> HttpResponse:
     project = project_for(request, slug, *RANKERS)
     if guidelines.to_be_read(project=project, user=request.user):
         return HttpResponse(status=204)
-    following = assignments.lease_ahead(project=project, labeler=request.user)
+    try:
+        following = assignments.lease_ahead(project=project, labeler=request.user)
+    except HELD_BACK:
+        following = None
     if following is None:
         return HttpResponse(status=204)
     page = _page(request, project, ahead=1)

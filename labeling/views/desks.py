@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,11 @@ from labeling import assignments, drafts
 from labeling.forms.rankings import SkipForm
 from labeling.judgements import BEST_LIKERT, Judgement, judgement_of, says_nothing_new
 from labeling.models import (
+    LIKE_TRAINING,
     Assignment,
     Completion,
     CompletionFlag,
     PromptFlag,
-    Purpose,
     Ranking,
     User,
 )
@@ -127,8 +127,16 @@ def _shown(assignment: Assignment, user: User, said: Judgement) -> dict[str, Any
         ],
         "none_good": said.none_good,
         "comment": said.comment,
-        "may_edit": project.allows_edits and slate.purpose == Purpose.TRAINING,
+        "may_edit": project.allows_edits and slate.purpose in LIKE_TRAINING,
     }
+
+
+def in_letters(ranked: Iterable[tuple[int, str]]) -> str:
+    """Ranks with letters as one line, best first: "B > A = D > C"."""
+    places: dict[int, list[str]] = {}
+    for rank, letter in ranked:
+        places.setdefault(rank, []).append(letter)
+    return " > ".join(" = ".join(sorted(places[rank])) for rank in sorted(places))
 
 
 def lettered(assignment: Assignment) -> list[tuple[str, Completion]]:

@@ -48,7 +48,7 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
         free()
         & Q(priority__gt=DEMOTED // 2)
         & untouched_by(user)
-        & (~Q(slate__purpose=Purpose.EVALUATION) | may_judge)
+        & (Q(slate__purpose=Purpose.TRAINING) | may_judge & Q(slate__purpose=Purpose.EVALUATION))
     )
     return Assignment.objects.filter(Q(labeler=user) | could_take, state=Assignment.State.OPEN)
 

@@ -16,6 +16,7 @@ from labeling.forms.people import InvitationForm, RoleForm
 from labeling.models import Invitation, Membership, Project, Role, SignInLink
 from labeling.refusals import Refusal
 from labeling.sign_in_links import SENT_LINK_MINUTES, issue_sign_in_link
+from labeling.standings import standings_in
 from labeling.views.access import SignedIn, project_for, signed_in
 
 
@@ -40,9 +41,12 @@ def people_page(
         )
         .order_by("-user__is_active", "user__name", "user__username")
     )
+    rows = list(members)
+    standings = standings_in(project, rows)
     page = {
         "project": project,
-        "members": members,
+        "members": [(member, standings.get(member.pk)) for member in rows],
+        "unaccepted": sum(standing.waits for standing in standings.values()),
         "roles": Role.choices,
         "invitations": project.invitations.filter(accepted_at=None, revoked_at=None).order_by(
             "-pk"

@@ -70,6 +70,7 @@ def prompt(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """One prompt, what was written for it and by whom, and how often it was ranked."""
     project = project_for(request, slug, *READERS)
     found = get_object_or_404(Prompt.objects.filter(project=project), pk=pk)
+    role = role_in(project, request.user)
     page = {
         "project": project,
         "prompt": found,
@@ -77,7 +78,8 @@ def prompt(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "slates": found.slates.annotate(
             ranking_count=Count("rankings", filter=Q(rankings__is_current=True))
         ).order_by("pk"),
-        "may_edit": role_in(project, request.user) == Role.MANAGER,
+        "may_edit": role == Role.MANAGER,
+        "may_decide": role in (Role.REVIEWER, Role.MANAGER) and found.withdrawn_at is None,
     }
     return render(request, "labeling/prompt.html", page)
 

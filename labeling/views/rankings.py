@@ -16,17 +16,28 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling import assignments, drafts, rankings
 from labeling.forms.rankings import DraftForm, judgement_in, seconds_in
 from labeling.judgements import BadJudgement, Judgement
-from labeling.models import RANKERS, Assignment, Draft, Guidelines, Ranking, Slate
+from labeling.models import (
+    RANKERS,
+    SCREENING,
+    Assignment,
+    Draft,
+    Guidelines,
+    Purpose,
+    Ranking,
+    Slate,
+)
 from labeling.refusals import Refusal
+from labeling.views import practice
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.assignments import (
+    HELD_BACK,
     assignment_for,
     desk_page,
     lease_token,
     next_page,
     stopped_page,
 )
-from labeling.views.desks import LETTERS, correction_of
+from labeling.views.desks import LETTERS, correction_of, in_letters
 from labeling.whole_numbers import small_int
 
 PAGE = 25
@@ -50,7 +61,7 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     said = judgement_in(request.POST)
     seconds = seconds_in(request.POST, _seconds_since_opened(assignment))
     try:
-        rankings.submit_ranking(
+        ranking = rankings.submit_ranking(
             assignment=assignment,
             labeler=request.user,
             token=lease_token(request),
@@ -71,8 +82,12 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
             notice=refusal.message,
             status=refusal.status,
         )
+    if assignment.slate.purpose == Purpose.PRACTICE:
+        practice.explain_later(request, assignment.project, ranking)
     if by_script:
         return _answer(request, assignment)
+    if assignment.slate.purpose in SCREENING:
+        return practice.on_from_item(request, assignment)
     return next_page(request, assignment.project, done=_("Submitted."))
 
 
@@ -97,7 +112,10 @@ def _answer(
                 slate=assignment.slate_id, labeler=request.user, judgement=said, seconds=seconds
             )
         kept = True
-    following = assignments.lease_next(project=assignment.project, labeler=request.user)
+    try:
+        following = assignments.lease_next(project=assignment.project, labeler=request.user)
+    except HELD_BACK:
+        following = None  # the page asks for what is open, and is told why nothing is
     answer: dict[str, object] = {"open": following.pk if following else None}
     if refusal is None:
         return JsonResponse(answer)
@@ -204,11 +222,12 @@ def _by_rank(draft: Draft) -> list[dict[str, object]]:
 def order_of(ranking: Ranking) -> str:
     """A ranking in letters, as the labeler saw them: "B > A = D > C"."""
     letter_of = _letters(ranking)
-    places: dict[int, list[str]] = {}
-    for ranked in ranking.ranks.all():
-        letter = letter_of.get(ranked.completion_id, EDITED)
-        places.setdefault(ranked.rank, []).append(letter)
-    return " > ".join(" = ".join(sorted(places[rank])) for rank in sorted(places))
+    return in_letters(
+        [
+            (ranked.rank, letter_of.get(ranked.completion_id, EDITED))
+            for ranked in ranking.ranks.all()
+        ]
+    )
 
 
 def _letters(ranking: Ranking) -> dict[int, str]:

@@ -22,9 +22,12 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from labeling.demonstrations import propose_demonstration
 from labeling.models import Import, Project, Role, User
 from labeling.people import invite, issue_token
+from labeling.screening import accept
 from labeling.sign_in_links import issue_sign_in_link
 from tests.factories import (
+    make_answer,
     make_assignment,
+    make_item,
     make_labeler,
     make_manager,
     make_member,
@@ -93,6 +96,9 @@ RULES: dict[str, Rule] = {
     "project-archive": Rule(NOBODY, MANAGERS),
     "project-people": Rule(MANAGERS, MANAGERS),
     "member": Rule(NOBODY, MANAGERS, pk="membership"),
+    "member-answers": Rule(MANAGERS, pk="membership"),
+    "member-standing": Rule(NOBODY, MANAGERS, pk="membership"),
+    "accept-all": Rule(NOBODY, MANAGERS),
     "member-sign-in-link": Rule(NOBODY, MANAGERS, pk="membership"),
     "invitation-revoke": Rule(NOBODY, MANAGERS, pk="invitation"),
     "invitation-reissue": Rule(NOBODY, MANAGERS, pk="invitation"),
@@ -102,6 +108,13 @@ RULES: dict[str, Rule] = {
     "prompt-withdraw": Rule(NOBODY, MANAGERS, pk="prompt"),
     "prompt-import": Rule(MANAGERS, MANAGERS),
     "import": Rule(READERS, pk="import"),
+    # Known answers.
+    "known-answer-list": Rule(REVIEWERS),
+    "known-answer-paste": Rule(MANAGERS, MANAGERS),
+    "known-answer": Rule(REVIEWERS, REVIEWERS, pk="item"),
+    "known-answer-withdraw": Rule(NOBODY, REVIEWERS, pk="item"),
+    "known-answer-create": Rule(REVIEWERS, REVIEWERS, pk="prompt"),
+    "practice-answer": Rule(frozenset({Who.LABELER}), pk="practice"),
     # Demonstrations.
     "demonstration-list": Rule(READERS),
     "demonstration": Rule(READERS, pk="demonstration"),
@@ -160,6 +173,7 @@ RULES: dict[str, Rule] = {
     "api-assignment-next": Rule(NOBODY, RANKERS),
     "api-assignment-renew": Rule(NOBODY, RANKERS, pk="assignment"),
     "api-assignment-skip": Rule(NOBODY, RANKERS, pk="assignment"),
+    "api-known-answer-list": Rule(REVIEWERS, MANAGERS),
     "api-ranking-list": Rule(MEMBERS, RANKERS),
     "api-preference-export": Rule(READERS),
     "api-plan": Rule(READERS, patch=MANAGERS),
@@ -251,6 +265,9 @@ def build_world() -> World:
     labeler = make_labeler(project)
     make_slate(project)
     ranking = make_ranking(project, labeler)
+    item = make_item(project, "practice", explanation="**A** is true.")
+    practice = make_answer(item, labeler)
+    accept(membership=labeler.memberships.get())
     make_slate(project)
     invitation, secret = invite(project=project, by=seeded.manager)
     token, _secret = issue_token(user=seeded.manager, name="mine", scopes=["read"])
@@ -279,6 +296,8 @@ def build_world() -> World:
             "import": file.pk,
             "assignment": assignment.pk,
             "ranking": ranking.pk,
+            "item": item.pk,
+            "practice": practice.pk,
             "run": seeded.ppo.pk,
             "checkpoint": Checkpoint.objects.filter(project=project, kind="policy").latest("pk").pk,
             "evaluation": seeded.evaluation.pk,

@@ -73,9 +73,10 @@ def test_only_what_stands_is_trained_on(project: Project) -> None:
 
 
 def test_other_purposes_and_withdrawn_prompts_stay_out(project: Project) -> None:
-    gold = factories.make_slate(project, purpose=Purpose.GOLD)
-    factories.make_ranking(project)
-    assert gold.rankings.exists()
+    labeler = factories.make_labeler(project)
+    for purpose in (Purpose.GOLD, Purpose.QUIZ, Purpose.PRACTICE):
+        factories.make_answer(factories.make_item(project, purpose), labeler)
+    factories.make_answer(factories.make_slate(project, purpose=Purpose.REPEAT, overlap=0), labeler)
     ranking = factories.make_ranking(project)
     Prompt.objects.filter(pk=ranking.slate.prompt_id).update(withdrawn_at=timezone.now())
     assert datasets.freeze_rankings(project=project).rows == 0
