@@ -34,6 +34,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
+from labeling.languages import readable
 from labeling.models import (
     RANKERS,
     Assignment,
@@ -46,6 +47,7 @@ from labeling.models import (
     Slate,
     User,
 )
+from labeling.quotas import Allowance, allowance
 from labeling.refusals import Refusal
 
 TRIES = 3
@@ -88,7 +90,8 @@ class BreakTaken(Refusal):
 def lease_next(*, project: Project, labeler: User) -> Assignment | None:
     """The labeler's own open slot, else the next free one; its lease starts anew. None: no work.
 
-    Never of a slate that this labeler ranked or skipped. By priority, then the oldest. Evaluation
+    Never of a slate that this labeler ranked or skipped, of a language that they don't read, or
+    beyond a quota (`labeling.quotas`). By priority, then the oldest. Evaluation
     slates are judged blind: they go to labelers, who don't see which model wrote what, and to
     others only where a project has no labeler.
     """
@@ -116,10 +119,11 @@ def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None
         project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=ahead
     ).select_related("slate__prompt", "project__guidelines")
     blind = _judges_blind(project, labeler)
+    left = allowance(project=project, labeler=labeler)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
-                if _take_next(project, labeler, blind=blind, ahead=ahead):
+                if _take_next(project, labeler, blind=blind, left=left, ahead=ahead):
                     return _with_token(mine.get(), labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
@@ -152,13 +156,16 @@ def _judges_blind(project: Project, user: User) -> bool:
     return user.pk in labelers or not labelers
 
 
-def _take_next(project: Project, labeler: User, *, blind: bool, ahead: bool) -> int:
+def _take_next(
+    project: Project, labeler: User, *, blind: bool, left: Allowance, ahead: bool
+) -> int:
     """The one conditional UPDATE; how many rows it changed (0 or 1)."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
     held = Q(labeler=labeler, ahead=True) if ahead else Q(labeler=labeler)
     own = slots.filter(held).order_by("ahead").values("pk")
     next_free = (
-        slots.filter(free() & untouched_by(labeler))
+        slots.filter(free() & untouched_by(labeler) & readable(labeler.languages))
+        .filter(left.open_slots())
         .order_by("-priority", "pk")
         .select_for_update(skip_locked=True)
     )

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.assignments import free
 from labeling.models import (
     Assignment,
     Completion,
@@ -127,11 +128,14 @@ def waiting_requests(project: Project | None = None) -> QuerySet[SampleRequest]:
 
 
 def ready_slates(project: Project) -> int:
-    """Training slates that any labeler could be given: no slot taken, skipped by nobody.
+    """Training slates that any labeler could be given: no slot done or held, skipped by nobody.
 
-    Those of a former policy, put last by a deployment, don't count.
+    A slot whose lease has lapsed is free again, be it the open one or one ahead. Slates of a former
+    policy, put last by a deployment, don't count.
     """
-    taken = Assignment.objects.filter(slate=OuterRef("slate"), labeler__isnull=False)
+    taken = Assignment.objects.filter(
+        Q(state=Assignment.State.DONE) | ~free(), slate=OuterRef("slate")
+    )
     return (
         Assignment.objects.filter(
             project=project,

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling import overlap
 from labeling.assignments import LeaseExpired, refuse_strangers
 from labeling.completions import NewCompletion, add_completions, source_for
 from labeling.demonstrations import propose_demonstration
@@ -102,8 +103,11 @@ def submit_ranking(
     try:
         with transaction.atomic():
             share_writers_lock()
+            overlap.hold(assignment)
             if _close(assignment, labeler, token):
-                return _store(assignment, labeler, said, seconds, guidelines=guidelines)
+                ranking = _store(assignment, labeler, said, seconds, guidelines=guidelines)
+                overlap.ask_where_they_disagree(assignment)
+                return ranking
     except IntegrityError:
         pass  # this labeler's ranking of the slate came in at this very moment
     standing = _standing(assignment, labeler)

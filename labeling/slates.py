@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from labeling.languages import primary
 from labeling.models import (
     Assignment,
     Completion,
@@ -95,19 +96,32 @@ def _fill(slate: Slate, ids: list[int], *, slots: int, priority: int) -> None:
         SlateCompletion(slate=slate, completion_id=pk, position=position)
         for position, pk in enumerate(ids)
     )
-    positions = [str(position) for position in range(len(ids))]
     Assignment.objects.bulk_create(
-        Assignment(
-            slate=slate,
-            project_id=slate.project_id,
-            slot=slot,
-            priority=priority,
-            category=slate.prompt.category,
-            language=slate.prompt.language,
-            order="".join(ORDERS.sample(positions, len(positions))),
-        )
-        for slot in range(slots)
+        _slot(slate, slot, k=len(ids), priority=priority) for slot in range(slots)
     )
+
+
+def _slot(slate: Slate, slot: int, *, k: int, priority: int) -> Assignment:
+    """One labeler's turn, with an order of its own. The language: what decides who reads it."""
+    positions = [str(position) for position in range(k)]
+    return Assignment(
+        slate=slate,
+        project_id=slate.project_id,
+        slot=slot,
+        priority=priority,
+        category=slate.prompt.category,
+        language=primary(slate.prompt.language),
+        order="".join(ORDERS.sample(positions, k)),
+    )
+
+
+def add_slot(*, slate: Slate) -> bool:
+    """One labeler more, with the priority that the slate has; False: somebody else was first."""
+    has = slate.assignments.aggregate(slot=Max("slot"), priority=Max("priority"))
+    number = 0 if has["slot"] is None else has["slot"] + 1
+    fresh = _slot(slate, number, k=slate.items.count(), priority=has["priority"] or 0)
+    Assignment.objects.bulk_create([fresh], ignore_conflicts=True)
+    return Assignment.objects.filter(slate=slate, slot=number, order=fresh.order).exists()
 
 
 def demote_unopened(*, project: Project) -> int:

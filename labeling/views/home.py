@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from labeling.assignments import active_labelers, free, untouched_by
+from labeling.languages import readable
 from labeling.models import (
     RANKERS,
     READERS,
@@ -39,8 +40,9 @@ def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce
 def _ready_for(user: User) -> QuerySet[Assignment]:
     """Slots that `lease_next` could give to `user`, but for those of a former policy.
 
-    What the person holds; else free ones of slates that they neither ranked nor skipped, blind
-    comparisons only where they are a labeler or the project has none.
+    What the person holds; else free ones of slates that they neither ranked nor skipped, in a
+    language that they read, blind comparisons only where they are a labeler or the project has
+    none. Quotas are told on the ranking page.
     """
     labelers = active_labelers(OuterRef("project"))
     may_judge = Exists(labelers.filter(user=user)) | ~Exists(labelers)
@@ -48,6 +50,7 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
         free()
         & Q(priority__gt=DEMOTED // 2)
         & untouched_by(user)
+        & readable(user.languages)
         & (~Q(slate__purpose=Purpose.EVALUATION) | may_judge)
     )
     return Assignment.objects.filter(Q(labeler=user) | could_take, state=Assignment.State.OPEN)
