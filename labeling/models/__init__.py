@@ -27,6 +27,7 @@ from labeling.models.rankings import (
     Ranking,
 )
 from labeling.models.slates import Purpose, Slate, SlateCompletion
+from labeling.models.tallies import Tally
 from labeling.models.work import Notice, NoticeSeen, Quota, WorkDay
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "SlateCompletion",
     "Source",
     "Split",
+    "Tally",
     "Token",
     "Turn",
     "User",
