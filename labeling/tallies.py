@@ -145,3 +145,27 @@ def _count(project: Project, now: datetime) -> Iterable[Tally]:
         found = slots.filter(state=state).values_list("category").annotate(n=Count("pk"))
         for category, number in found:
             yield row(what, category, number)
+
+
+def _completions(project: Project) -> tuple[int, datetime | None]:
+    """How many, and when the last one came. A source is one project's: no prompt is looked at."""
+    sources = list(Source.objects.filter(project=project).values_list("pk", flat=True))
+    written = Completion.objects.filter(source__in=sources)
+    found = written.aggregate(count=Count("pk"), last=Max("pk"))
+    last = Completion.objects.filter(pk=found["last"]).values_list("created_at", flat=True).first()
+    return found["count"], last
+
+
+def _rankings(project: Project) -> Iterable[tuple[str, int, datetime | None]]:
+    """What stands, by purpose. Of training slates: nothing of it withdrawn."""
+    withdrawn = Slate.objects.filter(
+        pk=OuterRef("slate"), purpose=Purpose.TRAINING
+    ).exclude(withdrawn_at=None, prompt__withdrawn_at=None)
+    return (
+        Ranking.objects.current()
+        .filter(slate__project=project)
+        .exclude(Exists(withdrawn))
+        .order_by()
+        .values_list("slate__purpose")
+        .annotate(n=Count("pk"), newest=Max("created_at"))
+    )
