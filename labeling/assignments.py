@@ -34,7 +34,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from labeling.languages import readable
+from labeling.reading import readable
 from labeling.models import (
     RANKERS,
     Assignment,

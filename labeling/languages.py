@@ -1,82 +1,77 @@
-"""Languages by their codes: what a person reads, and what a prompt is in.
+"""Codes of human languages: checked when they come in, named for people.
 
-Two codes fit where their primary subtags are the same: who reads "zh" reads "zh-Hans" and "zh-TW".
-Knows no list of languages: a code is right in form or not.
+A code is one of BCP 47: a language, perhaps a script and a region, "en", "zh-Hans", "pt-BR".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
+from django.conf.locale import LANG_INFO
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 
-from labeling.models import User
-from labeling.refusals import Refusal
-
-CODE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", re.IGNORECASE)
-"""The form of BCP 47."""
+KNOWN = frozenset(
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da "
+    "de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy "
+    "hz ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg "
+    "li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or "
+    "os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta "
+    "te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu "
+    "ast bho ceb ckb dsb fil haw hmn hsb kab mai nan sco szl war wuu yue".split()
+)
+"""ISO 639-1, and those of three letters in which much is written."""
 LONGEST = 12
-"""Characters of a prompt's code."""
-MOST = 20
-"""Codes of one person."""
+SHAPE = re.compile(r"([a-z]{2,3})(?:[-_]([a-z]{4}))?(?:[-_]([a-z]{2}|\d{3}))?", re.IGNORECASE)
+OFFERED = (
+    "ar bn cs da de el en es fa fi fr he hi hu id it ja ko ms nl no pl pt pt-br ro ru sv sw ta te "
+    "th tr uk ur vi zh-hans zh-hant".split()
+)
+"""What forms list; any other code may come by a file or over REST."""
 
 
-class LanguagesRefused(Refusal):
-    """Not a list of codes."""
-
-    code = "languages_refused"
-    status = 400
-    sentence = _(
-        "“%(code)s” is not the code of a language: write two or three letters, for example “en”, "
-        "“zh” or “pt-BR”."
-    )
+class UnknownLanguage(ValueError):
+    """No code of a language; the message says what would be right."""
 
 
-def primary(code: str) -> str:
-    """The subtag that decides: "zh" of "zh-Hans"; empty stays empty."""
-    return code.strip().partition("-")[0].casefold()
+def checked_language(value: str) -> str:
+    """The code in its one spelling ("ZH_hans" is "zh-Hans"). Raises UnknownLanguage."""
+    found = SHAPE.fullmatch(value.strip())
+    if found is None or found[1].lower() not in KNOWN:
+        raise UnknownLanguage(_suggestion(value))
+    language, script, region = found[1].lower(), found[2], found[3]
+    parts = [language, script and script.title(), region and region.upper()]
+    return "-".join(part for part in parts if part)
 
 
-def is_code(text: str) -> bool:
-    """Whether `text` has the form of a code, and is short enough to be stored with a prompt."""
-    return len(text) <= LONGEST and CODE.fullmatch(text) is not None
+def _suggestion(value: str) -> str:
+    """What to write in the place of `value`."""
+    meant = value.strip().casefold()
+    for code, names in LANG_INFO.items():
+        if meant and meant in {names.get("name", "").casefold(), _own_name(names).casefold()}:
+            right = checked_language(code)
+            return _("write the code of the language, here “%(code)s”") % {"code": right}
+    return _("is no code of a language; write one such as “en”, “de” or “zh-Hans”")
 
 
-def checked_languages(text: str) -> str:
-    """What a person typed, as it is stored: each code once, in one spelling, spaces between.
+def _own_name(names: dict[str, str]) -> str:
+    return names.get("name_local", "")
 
-    Commas and semicolons separate codes too. Raises LanguagesRefused.
+
+def choices() -> list[tuple[str, str]]:
+    """Codes with the language's own name, for a form."""
+    return [(checked_language(code), _own_name(LANG_INFO.get(code, {})) or code) for code in OFFERED]
+
+
+def readable_by(languages: str) -> Q:
+    """Prompts for somebody who reads `languages` (codes with spaces between; empty: any).
+
+    A prompt without a language is for everybody, and "zh" reads "zh-Hans" as well.
     """
-    codes = [code.replace("_", "-") for code in re.split(r"[\s,;]+", text) if code]
+    codes = languages.split()
+    if not codes:
+        return Q()
+    wanted = Q(language="") | Q(language__in=codes)
     for code in codes:
-        if not is_code(code):
-            raise LanguagesRefused(code=code[:40])
-    if len(codes) > MOST:
-        raise LanguagesRefused(_("At most %(most)s languages."), most=MOST)
-    return " ".join(dict.fromkeys(map(_spelled, codes)))
-
-
-def _spelled(code: str) -> str:
-    """As BCP 47 recommends: en, pt-BR, zh-Hans."""
-    first, *others = code.split("-")
-    styled = {2: str.upper, 4: str.title}
-    return "-".join([first.lower(), *(styled.get(len(one), str.lower)(one) for one in others)])
-
-
-def set_languages(*, user: User, languages: str) -> None:
-    """What `user` reads from now on; empty: anything. Raises LanguagesRefused."""
-    user.languages = checked_languages(languages)
-    user.save(update_fields=["languages"])
-
-
-def readable(languages: str) -> Q:
-    """Slots that somebody who reads `languages` may be given: of these, or of no language."""
-    codes = primaries(languages.split())
-    return Q(language__in=["", *codes]) if codes else Q()
-
-
-def primaries(codes: Iterable[str]) -> list[str]:
-    """The primary subtags of some codes, each once."""
-    return list(dict.fromkeys(primary(code) for code in codes if code.strip()))
+        wanted |= Q(language__startswith=f"{code}-")
+    return wanted

@@ -10,7 +10,7 @@ from django.db.models import F, Max
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from labeling.languages import primary
+from labeling.reading import primary
 from labeling.models import (
     Assignment,
     Completion,

@@ -8,7 +8,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from labeling.languages import LanguagesRefused, checked_languages
+from labeling.reading import LanguagesRefused, checked_languages
 from labeling.models import Project, Role, User
 from labeling.people import SCOPES
 

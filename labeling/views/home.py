@@ -7,8 +7,9 @@ from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
 
+from labeling import notices
 from labeling.assignments import active_labelers, free, untouched_by
-from labeling.languages import readable
+from labeling.reading import readable
 from labeling.models import (
     RANKERS,
     READERS,
@@ -23,6 +24,8 @@ from labeling.models import (
 )
 from labeling.slates import DEMOTED
 from labeling.views.access import SignedIn, may_create_projects, signed_in
+
+MOST_NOTICES = 6
 
 
 def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce:  # type: ignore[type-arg]  # any model's rows
@@ -79,5 +82,11 @@ def home(request: SignedIn) -> HttpResponse:
         reads, ranks = role in READERS, role in RANKERS
         rows = shown if project.archived_at is None else archived
         rows.append({"project": project, "role": role, "ranks": ranks, "reads": reads})
-    page = {"rows": shown, "archived": archived, "may_create": may_create_projects(user)}
+    ranked_in = [row["project"] for row in shown if row["ranks"]]
+    page = {
+        "rows": shown,
+        "archived": archived,
+        "may_create": may_create_projects(user),
+        "notices": list(notices.unseen(user).filter(project__in=ranked_in)[:MOST_NOTICES]),
+    }
     return render(request, "labeling/home.html", page)

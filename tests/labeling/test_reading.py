@@ -7,12 +7,18 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.assignments import lease_ahead, lease_next
-from labeling.languages import LanguagesRefused, checked_languages, primary, set_languages
+from labeling.reading import LanguagesRefused, checked_languages, primary
 from labeling.models import Prompt, Slate, User
 from tests.factories import make_labeler, make_project, make_prompt, make_ranking, make_slate
 from tests.labeling.views.clients import as_user
 
 pytestmark = pytest.mark.django_db
+
+
+def reads(user: User, languages: str) -> None:
+    """What `user` says of themselves."""
+    user.languages = languages
+    user.save()
 
 
 def slate_in(language: str, user: User) -> Slate:
@@ -43,7 +49,7 @@ def test_codes_are_stored_in_one_spelling(typed: str, stored: str) -> None:
     assert checked_languages(typed) == stored
 
 
-@pytest.mark.parametrize("typed", ["english", "e", "en+de", "zh-Hans-CN-x-a-b", "<b>", "1"])
+@pytest.mark.parametrize("typed", ["english", "e", "xx", "en+de", "zh-Hans-CN-x", "<b>", "1"])
 def test_what_is_no_code_is_refused_by_name(typed: str) -> None:
     with pytest.raises(LanguagesRefused) as refused:
         checked_languages(f"en {typed}")
@@ -55,7 +61,7 @@ def test_the_primary_subtag_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reads", "language", "fits"),
+    ("read", "language", "fits"),
     [
         ("", "zh-Hans", True),
         ("zh", "zh-Hans", True),
@@ -67,17 +73,17 @@ def test_the_primary_subtag_decides() -> None:
     ],
 )
 def test_a_labeler_is_given_what_they_read(
-    zoe: User, reads: str, language: str, fits: bool
+    zoe: User, read: str, language: str, fits: bool
 ) -> None:
     project = zoe.memberships.get().project
-    set_languages(user=zoe, languages=reads)
+    reads(zoe, read)
     slate_in(language, zoe)
     assert (lease_next(project=project, labeler=zoe) is not None) is fits
 
 
 def test_what_is_kept_ahead_fits_too_and_others_get_the_rest(zoe: User) -> None:
     project = zoe.memberships.get().project
-    set_languages(user=zoe, languages="de")
+    reads(zoe, "de")
     french, german, any_ = slate_in("fr", zoe), slate_in("de", zoe), slate_in("", zoe)
     first, second = lease_next(project=project, labeler=zoe), lease_ahead(project=project, labeler=zoe)
     assert first and second
@@ -90,14 +96,14 @@ def test_an_open_slot_stays_when_the_languages_change(zoe: User) -> None:
     project = zoe.memberships.get().project
     slate = slate_in("fr", zoe)
     lease_next(project=project, labeler=zoe)
-    set_languages(user=zoe, languages="de")
+    reads(zoe, "de")
     again = lease_next(project=project, labeler=zoe)
     assert again and again.slate == slate
     make_ranking(project, zoe, assignment=again)
 
 
 def test_the_first_page_counts_what_the_person_reads(zoe: User) -> None:
-    set_languages(user=zoe, languages="de")
+    reads(zoe, "de")
     slate_in("fr", zoe), slate_in("de-AT", zoe)
     assert "1 ready" in as_user(zoe).get("/").content.decode()
 
@@ -122,7 +128,7 @@ class TestAccountPage:
         answer = client.post(reverse("account"), sent)
         page = answer.content.decode()
         assert answer.status_code == 400
-        assert "“german” is not the code of a language" in page
+        assert "“german”: write the code of the language, here “de”" in page
         assert 'value="german"' in page
         zoe.refresh_from_db()
         assert zoe.languages == ""
