@@ -34,7 +34,6 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from labeling.reading import readable
 from labeling.models import (
     RANKERS,
     Assignment,
@@ -48,6 +47,7 @@ from labeling.models import (
     User,
 )
 from labeling.quotas import Allowance, allowance
+from labeling.reading import readable
 from labeling.refusals import Refusal
 
 TRIES = 3

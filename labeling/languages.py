@@ -30,7 +30,7 @@ OFFERED = (
 """What forms list; any other code may come by a file or over REST."""
 
 
-class UnknownLanguage(ValueError):
+class UnknownLanguage(ValueError):  # noqa: N818  # what a person typed, not a fault
     """No code of a language; the message says what would be right."""
 
 
@@ -60,7 +60,9 @@ def _own_name(names: dict[str, str]) -> str:
 
 def choices() -> list[tuple[str, str]]:
     """Codes with the language's own name, for a form."""
-    return [(checked_language(code), _own_name(LANG_INFO.get(code, {})) or code) for code in OFFERED]
+    return [
+        (checked_language(code), _own_name(LANG_INFO.get(code, {})) or code) for code in OFFERED
+    ]
 
 
 def readable_by(languages: str) -> Q:

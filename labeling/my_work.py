@@ -133,9 +133,7 @@ def _counted(project: Project, labeler: User) -> WithOthers | None:
     )
 
 
-def _with_each(
-    own: Mapping[int, int], others: Iterable[Mapping[int, int]]
-) -> tuple[int, int]:
+def _with_each(own: Mapping[int, int], others: Iterable[Mapping[int, int]]) -> tuple[int, int]:
     """Of one slate: (pairs that others order as I do, pairs that both of us order)."""
     counts = [agreeing_pairs([own, other]) for other in others]
     return sum(agreed for agreed, _ in counts), sum(total for _, total in counts)

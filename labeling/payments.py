@@ -69,9 +69,7 @@ def payments(*, project: Project, first: date, last: date) -> list[WeekOfWork]:
     People who have left are in it: their work was done.
     """
     rows = (
-        WorkDay.objects.filter(
-            project=project, day__gte=first, day__lte=last + timedelta(days=6)
-        )
+        WorkDay.objects.filter(project=project, day__gte=first, day__lte=last + timedelta(days=6))
         .order_by()
         .values_list("labeler", "labeler__name", "labeler__username", "day")
         .annotate(*(Sum(name) for name in COUNTS), Sum("seconds"))

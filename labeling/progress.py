@@ -76,9 +76,7 @@ def rankings_by_day(
     if labeler is not None:
         rows = rows.filter(labeler=labeler)
     by_day = dict(rows.values_list("day").annotate(n=Sum("rankings")))
-    return [
-        (day, by_day.get(day, 0)) for day in (first + timedelta(days=n) for n in range(days))
-    ]
+    return [(day, by_day.get(day, 0)) for day in (first + timedelta(days=n) for n in range(days))]
 
 
 @dataclass(frozen=True, kw_only=True)

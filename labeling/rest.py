@@ -45,7 +45,8 @@ def stretch_of(user: User, *, now: datetime | None = None) -> Stretch | None:
         .order_by("-completed_at")
         .values_list("completed_at", "rankings__seconds")[:LOOKED_AT]
     )
-    began = _began(((ended, timedelta(seconds=seconds)) for ended, seconds in done), now)
+    spans = [(ended, timedelta(seconds=seconds)) for ended, seconds in done if ended is not None]
+    began = _began(spans, now)
     if began is None:
         return None
     return Stretch(began=began, minutes=int((now - began).total_seconds() // 60))

@@ -10,7 +10,6 @@ from django.db.models import F, Max
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from labeling.reading import primary
 from labeling.models import (
     Assignment,
     Completion,
@@ -22,6 +21,7 @@ from labeling.models import (
     SlateCompletion,
     Split,
 )
+from labeling.reading import primary
 from labeling.refusals import Refusal
 
 DEMOTED = -1_000_000

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Exists, Max, Model, OuterRef
+from django.db.models import Count, Exists, Max, OuterRef
 from django.utils import timezone
 
 from labeling.demonstrations import live_demonstrations
 from labeling.models import (
     Assignment,
     Completion,
-    Demonstration,
     Project,
     Prompt,
     Purpose,
@@ -37,7 +36,6 @@ LARGE = 20_000
 KEPT_FOR = timedelta(minutes=1)
 AT_LEAST_EVERY = timedelta(minutes=15)
 """What is withdrawn leaves no mark: it is noticed then."""
-GROWING: tuple[type[Model], ...] = (Prompt, Completion, Assignment, Ranking, Demonstration)
 
 logger = logging.getLogger(__name__)
 
@@ -90,21 +88,30 @@ def is_large(project: Project) -> bool:
 
 def keep_due_tallies() -> int:
     """Count anew what was counted a while ago, of large projects; how many that were."""
-    mark = sum(model._default_manager.aggregate(n=Max("pk"))["n"] or 0 for model in GROWING)
-    kept = {
-        row.project_id: row for row in Tally.objects.filter(measure=Tally.Measure.MARK)
-    }
+    mark = _mark()
+    kept = {row.project_id: row for row in Tally.objects.filter(measure=Tally.Measure.MARK)}
     counted = 0
     for project in Project.objects.open():
         last = kept.get(project.pk)
         if last is None and not is_large(project):
             continue
-        age = None if last is None else timezone.now() - last.counted_at
-        if age is not None and (age < KEPT_FOR or (last.number == mark and age < AT_LEAST_EVERY)):
+        if last is not None and _holds(last, mark):
             continue
         keep_tallies(project=project, mark=mark)
         counted += 1
     return counted
+
+
+def _holds(last: Tally, mark: int) -> bool:
+    """Whether what was counted when `last` was written need not be counted again yet."""
+    age = timezone.now() - last.counted_at
+    return age < KEPT_FOR or (last.number == mark and age < AT_LEAST_EVERY)
+
+
+def _mark() -> int:
+    """Another number whenever something came in, in whichever project."""
+    growing = (Prompt.objects, Completion.objects, Assignment.objects, Ranking.objects)
+    return sum(rows.aggregate(n=Max("pk"))["n"] or 0 for rows in growing)
 
 
 def keep_tallies(*, project: Project, mark: int = 0) -> None:
@@ -149,8 +156,7 @@ def _count(project: Project, now: datetime) -> Iterable[Tally]:
 
 def _completions(project: Project) -> tuple[int, datetime | None]:
     """How many, and when the last one came. A source is one project's: no prompt is looked at."""
-    sources = list(Source.objects.filter(project=project).values_list("pk", flat=True))
-    written = Completion.objects.filter(source__in=sources)
+    written = Completion.objects.filter(source__in=Source.objects.filter(project=project))
     found = written.aggregate(count=Count("pk"), last=Max("pk"))
     last = Completion.objects.filter(pk=found["last"]).values_list("created_at", flat=True).first()
     return found["count"], last
@@ -158,9 +164,9 @@ def _completions(project: Project) -> tuple[int, datetime | None]:
 
 def _rankings(project: Project) -> Iterable[tuple[str, int, datetime | None]]:
     """What stands, by purpose. Of training slates: nothing of it withdrawn."""
-    withdrawn = Slate.objects.filter(
-        pk=OuterRef("slate"), purpose=Purpose.TRAINING
-    ).exclude(withdrawn_at=None, prompt__withdrawn_at=None)
+    withdrawn = Slate.objects.filter(pk=OuterRef("slate"), purpose=Purpose.TRAINING).exclude(
+        withdrawn_at=None, prompt__withdrawn_at=None
+    )
     return (
         Ranking.objects.current()
         .filter(slate__project=project)

@@ -8,9 +8,9 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from labeling.reading import LanguagesRefused, checked_languages
 from labeling.models import Project, Role, User
 from labeling.people import SCOPES
+from labeling.reading import LanguagesRefused, checked_languages
 
 SCOPE_LABELS = {
     "read": _("read: take projects, rankings and preferences out"),

@@ -9,7 +9,6 @@ from django.shortcuts import render
 
 from labeling import notices
 from labeling.assignments import active_labelers, free, untouched_by
-from labeling.reading import readable
 from labeling.models import (
     RANKERS,
     READERS,
@@ -22,6 +21,7 @@ from labeling.models import (
     Role,
     User,
 )
+from labeling.reading import readable
 from labeling.slates import DEMOTED
 from labeling.views.access import SignedIn, may_create_projects, signed_in
 
@@ -77,12 +77,14 @@ def home(request: SignedIn) -> HttpResponse:
     roles = dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
     shown: list[dict[str, object]] = []
     archived: list[dict[str, object]] = []
+    ranked_in: list[int] = []
     for project in _projects_of(user):
         role = Role.MANAGER if user.is_superuser else Role(roles[project.pk])
         reads, ranks = role in READERS, role in RANKERS
         rows = shown if project.archived_at is None else archived
+        if ranks and rows is shown:
+            ranked_in.append(project.pk)
         rows.append({"project": project, "role": role, "ranks": ranks, "reads": reads})
-    ranked_in = [row["project"] for row in shown if row["ranks"]]
     page = {
         "rows": shown,
         "archived": archived,

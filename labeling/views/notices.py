@@ -27,9 +27,7 @@ def notice_list(request: SignedIn, slug: str) -> HttpResponse:
     form = NoticeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            notices.publish_notice(
-                project=project, text=form.cleaned_data["text"], by=request.user
-            )
+            notices.publish_notice(project=project, text=form.cleaned_data["text"], by=request.user)
         except Refusal as refusal:
             form.add_error("text", refusal.message)
         else:

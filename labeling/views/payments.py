@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from labeling.formats.cells import plain_cell
-from labeling.models import Project, Role
+from labeling.models import Role
 from labeling.payments import COUNTS, WeekOfWork, monday_of, payments, week_name, weeks_of
 from labeling.views.access import SignedIn, project_for, signed_in
 

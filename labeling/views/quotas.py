@@ -1,4 +1,4 @@
-"""Quotas: which there are, a new one, one less; and what a labeler is told of those that are done."""
+"""Quotas: listed, added, removed; and what a labeler is told of those that are done."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def _sentence(done: quotas.UsedUp) -> str:
         (period.DAY, False): _("You have done the %(most)s of today; more tomorrow."),
         (period.WEEK, False): _("You have done the %(most)s of this week; more on Monday."),
         (period.EVER, False): _("You have done the %(most)s that you were asked for here."),
-        (period.DAY, True): _("The %(most)s of today are done by all together; more tomorrow."),
-        (period.WEEK, True): _("The %(most)s of this week are done by all together; more on Monday."),
-        (period.EVER, True): _("The %(most)s that were asked for here are done by all together."),
+        (period.DAY, True): _("All together have done the %(most)s of today; more tomorrow."),
+        (period.WEEK, True): _("All together have done the %(most)s of this week; more on Monday."),
+        (period.EVER, True): _("All together have done the %(most)s that were asked for here."),
     }
     sentence = known[period(of.period), of.shared] % {"most": of.most}
     if of.category:

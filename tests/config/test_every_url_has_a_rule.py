@@ -20,8 +20,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from labeling.demonstrations import propose_demonstration
-from labeling.judgements import Judgement
 from labeling.drafts import keep_draft
+from labeling.judgements import Judgement
 from labeling.models import Assignment, Draft, Import, Project, Role, User
 from labeling.notices import publish_notice
 from labeling.people import invite, issue_token

@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.assignments import lease_ahead, lease_next
-from labeling.reading import LanguagesRefused, checked_languages, primary
 from labeling.models import Prompt, Slate, User
+from labeling.reading import LanguagesRefused, checked_languages, primary
 from tests.factories import make_labeler, make_project, make_prompt, make_ranking, make_slate
 from tests.labeling.views.clients import as_user
 
@@ -72,9 +72,7 @@ def test_the_primary_subtag_decides() -> None:
         ("en", "enx", False),
     ],
 )
-def test_a_labeler_is_given_what_they_read(
-    zoe: User, read: str, language: str, fits: bool
-) -> None:
+def test_a_labeler_is_given_what_they_read(zoe: User, read: str, language: str, fits: bool) -> None:
     project = zoe.memberships.get().project
     reads(zoe, read)
     slate_in(language, zoe)
@@ -85,7 +83,10 @@ def test_what_is_kept_ahead_fits_too_and_others_get_the_rest(zoe: User) -> None:
     project = zoe.memberships.get().project
     reads(zoe, "de")
     french, german, any_ = slate_in("fr", zoe), slate_in("de", zoe), slate_in("", zoe)
-    first, second = lease_next(project=project, labeler=zoe), lease_ahead(project=project, labeler=zoe)
+    first, second = (
+        lease_next(project=project, labeler=zoe),
+        lease_ahead(project=project, labeler=zoe),
+    )
     assert first and second
     assert [first.slate, second.slate] == [german, any_]
     other = lease_next(project=project, labeler=make_labeler(project))
