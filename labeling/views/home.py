@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -17,9 +17,9 @@ from labeling.models import (
     Project,
     Prompt,
     Purpose,
-    Ranking,
     Role,
     User,
+    WorkDay,
 )
 from labeling.reading import readable
 from labeling.slates import DEMOTED
@@ -38,6 +38,13 @@ def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce
         .values("number")
     )
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+def _sum(work: QuerySet[WorkDay], what: str) -> Coalesce:
+    """So much of `what` in the outer project, from work days: no ranking is read."""
+    rows = work.filter(project=OuterRef("pk")).order_by().values("project")
+    summed = rows.annotate(number=Sum(what)).values("number")
+    return Coalesce(Subquery(summed, output_field=IntegerField()), 0)
 
 
 def _ready_for(user: User) -> QuerySet[Assignment]:
@@ -61,12 +68,12 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
 
 def _projects_of(user: User) -> QuerySet[Project]:
     """The projects `user` sees, with the counts that the page shows, in one query."""
-    rankings = Ranking.objects.current()
+    work = WorkDay.objects.all()
     return Project.objects.visible_to(user).annotate(
         prompt_count=_count(Prompt.objects.live(), "project"),
         ready_count=_count(_ready_for(user), "project", "slate"),
-        ranking_count=_count(rankings, "slate__project"),
-        my_ranking_count=_count(rankings.filter(labeler=user), "slate__project"),
+        ranking_count=_sum(work, "rankings"),
+        my_ranking_count=_sum(work.filter(labeler=user), "rankings"),
     )
 
 
