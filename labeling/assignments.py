@@ -50,8 +50,10 @@ from labeling.models import (
     User,
 )
 from labeling.pauses import refuse_paused
+from labeling.quotas import Allowance, allowance
+from labeling.reading import readable
 from labeling.refusals import Refusal
-from labeling.slates import add_slot
+from labeling.slates import give_slot
 
 TRIES = 3
 """Two tabs can collide once; the next try finds what the other one leased."""
@@ -93,7 +95,8 @@ class BreakTaken(Refusal):
 def lease_next(*, project: Project, labeler: User) -> Assignment | None:
     """The labeler's own open slot, else the next free one; its lease starts anew. None: no work.
 
-    Never of a slate that this labeler ranked or skipped. By priority, then the oldest. Evaluation
+    Never of a slate that this labeler ranked or skipped, of a language that they don't read, or
+    beyond a quota (`labeling.quotas`). By priority, then the oldest. Evaluation
     slates are judged blind: they go to labelers, who don't see which model wrote what, and to
     others only where a project has no labeler. A labeler who is not accepted yet gets practice and
     quiz items; one who is gets a gold item or a repeat when it is due.
@@ -134,12 +137,13 @@ def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None
         purposes = SHARED
     else:
         purposes = (Purpose.TRAINING,)
+    left = allowance(project=project, labeler=labeler)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
                 if membership is not None:
-                    _make_own_slot(membership, purposes, ahead=ahead)
-                if _take_next(project, labeler, purposes, ahead=ahead):
+                    _make_own_slot(membership, purposes, left, ahead=ahead)
+                if _take_next(project, labeler, purposes, left, ahead=ahead):
                     return _with_token(mine.get(), labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
@@ -172,15 +176,18 @@ def _held(labeler: User, *, ahead: bool) -> Q:
 
 
 def _free_for(
-    project: Project, labeler: User, purposes: tuple[Purpose, ...]
+    project: Project, labeler: User, purposes: tuple[Purpose, ...], left: Allowance
 ) -> QuerySet[Assignment]:
     """The slots that the labeler could take, of slates of these purposes."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
     others = Slate.objects.filter(pk=OuterRef("slate")).exclude(purpose__in=purposes)
-    return slots.filter(free() & untouched_by(labeler)).exclude(Exists(others))
+    suitable = free() & untouched_by(labeler) & readable(labeler.languages)
+    return slots.filter(suitable).filter(left.open_slots()).exclude(Exists(others))
 
 
-def _make_own_slot(membership: Membership, purposes: tuple[Purpose, ...], *, ahead: bool) -> None:
+def _make_own_slot(
+    membership: Membership, purposes: tuple[Purpose, ...], left: Allowance, *, ahead: bool
+) -> None:
     """Where a slate for this labeler alone is due, a slot of it, which `_take_next` then finds.
 
     Gold and repeats come only among other prompts: where there are none, none of these comes.
@@ -195,14 +202,14 @@ def _make_own_slot(membership: Membership, purposes: tuple[Purpose, ...], *, ahe
         return
     if screened:
         slate = screening.next_item(membership=membership)
-    elif not _free_for(project, labeler, purposes).exists():
+    elif not _free_for(project, labeler, purposes, left).exists():
         return
     elif kind == Purpose.GOLD:
         slate = gold.next_gold(project=project, labeler=labeler)
     else:
         slate = repeats.next_repeat(project=project, labeler=labeler)
     if slate is not None:
-        add_slot(slate=slate, labeler=labeler, ahead=ahead)
+        give_slot(slate=slate, labeler=labeler, ahead=ahead)
 
 
 def _due(project: Project, labeler: User, *, ahead: bool) -> Purpose | None:
@@ -220,14 +227,19 @@ def _due(project: Project, labeler: User, *, ahead: bool) -> Purpose | None:
 
 
 def _take_next(
-    project: Project, labeler: User, purposes: tuple[Purpose, ...], *, ahead: bool
+    project: Project,
+    labeler: User,
+    purposes: tuple[Purpose, ...],
+    left: Allowance,
+    *,
+    ahead: bool,
 ) -> int:
     """The one conditional UPDATE; how many rows it changed (0 or 1)."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
     held = _held(labeler, ahead=ahead)
     own = slots.filter(held).order_by("ahead").values("pk")
     next_free = (
-        _free_for(project, labeler, purposes)
+        _free_for(project, labeler, purposes, left)
         .order_by("-priority", "pk")
         .select_for_update(skip_locked=True)
     )

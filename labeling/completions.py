@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.assignments import free
 from labeling.models import (
     Assignment,
     Completion,
@@ -126,13 +127,16 @@ def waiting_requests(project: Project | None = None) -> QuerySet[SampleRequest]:
     return requests.order_by(F("deadline").asc(nulls_last=True), "pk")
 
 
-def ready_slates(project: Project) -> int:
-    """Training slates that any labeler could be given: no slot taken, skipped by nobody.
+def ready_slates(project: Project, *, at_most: int | None = None) -> int:
+    """Training slates that any labeler could be given: no slot done or held, skipped by nobody.
 
-    Those of a former policy, put last by a deployment, don't count.
+    A slot whose lease has lapsed is free again, be it the open one or one ahead. Slates of a former
+    policy, put last by a deployment, don't count. at_most: count no further.
     """
-    taken = Assignment.objects.filter(slate=OuterRef("slate"), labeler__isnull=False)
-    return (
+    taken = Assignment.objects.filter(
+        Q(state=Assignment.State.DONE) | ~free(), slate=OuterRef("slate")
+    )
+    ready = (
         Assignment.objects.filter(
             project=project,
             state=Assignment.State.OPEN,
@@ -142,8 +146,8 @@ def ready_slates(project: Project) -> int:
         )
         .exclude(Exists(taken))
         .exclude(Exists(Skip.objects.filter(slate=OuterRef("slate"))))
-        .count()
     )
+    return ready[:at_most].count()
 
 
 def request_samples(
@@ -173,7 +177,8 @@ def request_samples(
 def _missing(project: Project) -> int:
     """How many slates the stock lacks; after a failure one at a time."""
     waiting = waiting_requests(project).filter(deadline=None).count()
-    missing = project.slates_ahead - ready_slates(project) - waiting
+    ready = ready_slates(project, at_most=project.slates_ahead)
+    missing = project.slates_ahead - ready - waiting
     return max(min(missing, 1 - waiting) if _failed(project).exists() else missing, 0)
 
 

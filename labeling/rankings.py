@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from labeling import gold, screening
+from labeling import gold, overlap, screening
 from labeling.assignments import LeaseExpired, refuse_strangers
 from labeling.completions import NewCompletion, add_completions, source_for
 from labeling.decisions import decided, decision_of, right_share
@@ -107,9 +107,11 @@ def submit_ranking(
     try:
         with transaction.atomic():
             share_writers_lock()
+            overlap.hold(assignment)
             if _close(assignment, labeler, token):
                 stored = _store(assignment, labeler, said, seconds, guidelines=guidelines)
                 _follow_up(assignment, labeler)
+                overlap.ask_where_they_disagree(assignment)
                 return stored
     except IntegrityError:
         pass  # this labeler's ranking of the slate came in at this very moment

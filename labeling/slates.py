@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
@@ -23,6 +24,7 @@ from labeling.models import (
     Split,
     User,
 )
+from labeling.reading import primary
 from labeling.refusals import Refusal
 
 DEMOTED = -1_000_000
@@ -100,22 +102,36 @@ def _fill(slate: Slate, ids: list[int], *, slots: int, priority: int) -> None:
         SlateCompletion(slate=slate, completion_id=pk, position=position)
         for position, pk in enumerate(ids)
     )
-    positions = [str(position) for position in range(len(ids))]
     Assignment.objects.bulk_create(
-        Assignment(
-            slate=slate,
-            project_id=slate.project_id,
-            slot=slot,
-            priority=priority,
-            category=slate.prompt.category,
-            language=slate.prompt.language,
-            order="".join(ORDERS.sample(positions, len(positions))),
-        )
-        for slot in range(slots)
+        _slot(slate, slot, k=len(ids), priority=priority) for slot in range(slots)
     )
 
 
-def add_slot(*, slate: Slate, labeler: User, ahead: bool = False) -> Assignment:
+def _slot(slate: Slate, slot: int, *, k: int, priority: int = 0, **held: Any) -> Assignment:
+    """One labeler's turn, with an order of its own. The language: what decides who reads it."""
+    positions = [str(position) for position in range(k)]
+    return Assignment(
+        slate=slate,
+        project_id=slate.project_id,
+        slot=slot,
+        priority=priority,
+        category=slate.prompt.category,
+        language=primary(slate.prompt.language),
+        order="".join(ORDERS.sample(positions, k)),
+        **held,
+    )
+
+
+def add_slot(*, slate: Slate) -> bool:
+    """One labeler more, with the priority that the slate has; False: somebody else was first."""
+    has = slate.assignments.aggregate(slot=Max("slot"), priority=Max("priority"))
+    number = 0 if has["slot"] is None else has["slot"] + 1
+    fresh = _slot(slate, number, k=slate.items.count(), priority=has["priority"] or 0)
+    Assignment.objects.bulk_create([fresh], ignore_conflicts=True)
+    return Assignment.objects.filter(slate=slate, slot=number, order=fresh.order).exists()
+
+
+def give_slot(*, slate: Slate, labeler: User, ahead: bool = False) -> Assignment:
     """One more slot, which `labeler` holds: of a slate that is not SHARED, nobody else gets it.
 
     Within a transaction. Raises IntegrityError where the labeler has one of this slate, or holds
@@ -123,18 +139,16 @@ def add_slot(*, slate: Slate, labeler: User, ahead: bool = False) -> Assignment:
     """
     Slate.objects.select_for_update(no_key=True).get(pk=slate.pk)
     last = slate.assignments.aggregate(last=Max("slot"))["last"]
-    positions = [str(position) for position in range(slate.items.count())]
-    return Assignment.objects.create(
-        slate=slate,
-        project_id=slate.project_id,
-        slot=0 if last is None else last + 1,
-        category=slate.prompt.category,
-        language=slate.prompt.language,
+    fresh = _slot(
+        slate,
+        0 if last is None else last + 1,
+        k=slate.items.count(),
         labeler=labeler,
         ahead=ahead,
         opened_at=timezone.now(),
-        order="".join(ORDERS.sample(positions, len(positions))),
     )
+    fresh.save(force_insert=True)
+    return fresh
 
 
 def demote_unopened(*, project: Project) -> int:

@@ -34,7 +34,7 @@ from labeling.people import create_user, set_role
 from labeling.projects import create_project
 from labeling.prompts import NewPrompt, add_prompts, content_hash, messages_of, split_for
 from labeling.rankings import submit_ranking
-from labeling.slates import add_slot, open_slate
+from labeling.slates import give_slot, open_slate
 
 PASSWORD = "correct horse battery staple"
 _numbers = count(1)
@@ -202,7 +202,7 @@ def make_item(
 def make_answer(slate: Slate, labeler: User, ranks: Sequence[int] | None = None) -> Ranking:
     """A labeler's ranking of a slate that was given to them alone; nothing else may be open."""
     with transaction.atomic():
-        assignment = add_slot(slate=slate, labeler=labeler)
+        assignment = give_slot(slate=slate, labeler=labeler)
     return make_ranking(slate.project, labeler, ranks, assignment=assignment)
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, Role, User
 from labeling.people import SCOPES
+from labeling.reading import LanguagesRefused, checked_languages
 
 SCOPE_LABELS = {
     "read": _("read: take projects, rankings and preferences out"),
@@ -81,7 +82,23 @@ class ProfileForm(forms.ModelForm[User] if TYPE_CHECKING else forms.ModelForm): 
 
     class Meta:
         model = User
-        fields = ("name", "interface_language")
+        fields = ("name", "languages", "interface_language")
+        help_texts = {
+            "languages": _(
+                "Codes with spaces between, for example “en zh”. You get prompts in these, and "
+                "those that have no language. Empty: any."
+            )
+        }
+        widgets = {
+            "languages": forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "none"})
+        }
+
+    def clean_languages(self) -> str:
+        """As they are stored."""
+        try:
+            return checked_languages(self.cleaned_data["languages"])
+        except LanguagesRefused as refusal:
+            raise forms.ValidationError(refusal.message) from refusal
 
 
 class TokenForm(forms.Form):

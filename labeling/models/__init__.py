@@ -35,6 +35,7 @@ from labeling.models.slates import (
     Slate,
     SlateCompletion,
 )
+from labeling.models.tallies import Tally
 from labeling.models.work import Notice, NoticeSeen, Quota, WorkDay
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "SlateCompletion",
     "Source",
     "Split",
+    "Tally",
     "Token",
     "Turn",
     "User",

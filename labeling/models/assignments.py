@@ -38,8 +38,9 @@ class Assignment(models.Model):
     priority = models.IntegerField(default=0)
     """Higher comes first; a deployment puts the former policy's unopened slates last."""
     category = models.CharField(max_length=60, blank=True)
-    """The prompt's, so that a lease needs no join; so is the language."""
+    """The prompt's, so that a lease needs no join."""
     language = models.CharField(max_length=12, blank=True)
+    """The primary subtag of the prompt's: "zh" of "zh-Hans"; empty: for everybody."""
     state = models.CharField(max_length=20, choices=State.choices, default=State.OPEN)
     labeler = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="assignments"

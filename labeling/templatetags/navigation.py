@@ -24,8 +24,10 @@ MANAGERS = (Role.MANAGER,)
 GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
     (
         ("overview", _("Overview"), READERS),
+        ("progress", _("Progress"), READERS),
         ("rank", _("Rank"), RANKERS),
         ("my-rankings", _("My rankings"), RANKERS),
+        ("my-work", _("My work"), RANKERS),
         ("prompt-list", _("Prompts"), READERS),
         ("demonstration-list", _("Demonstrations"), READERS),
     ),
@@ -41,6 +43,9 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
         ("guidelines", _("Guidelines"), EVERYONE),
         ("known-answer-list", _("Known answers"), (Role.REVIEWER, Role.MANAGER)),
         ("project-people", _("People"), MANAGERS),
+        ("notice-list", _("Notices"), MANAGERS),
+        ("quota-list", _("Quotas"), MANAGERS),
+        ("payment-list", _("Payments"), MANAGERS),
         ("project-settings", _("Settings"), MANAGERS),
     ),
 )

@@ -1,4 +1,4 @@
-"""One's own account: name, password, API tokens."""
+"""One's own account: name, languages, password, API tokens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from labeling.views.access import SignedIn, signed_in
 @signed_in
 @require_http_methods(["GET", "POST"])
 def account(request: SignedIn) -> HttpResponse:
-    """Name and password. One who came in by a link alone sets a first password here."""
+    """Name, languages, password. One who came in by a link alone sets a first password here."""
     user = request.user
     which = request.POST.get("form", "")
     profile = User.objects.get(pk=user.pk)  # the page shows what is stored, whatever was sent

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from labeling import assignments, guidelines, rankings, screening
+from labeling import assignments, guidelines, notices, rankings, screening
 from labeling.completions import waiting_requests
 from labeling.differences import side_by_side
 from labeling.forms.rankings import SkipForm
@@ -25,6 +25,8 @@ from labeling.screening import NotAccepted
 from labeling.views import practice
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.desks import desk_of, lettered
+from labeling.views.my_work import minutes_without_pause
+from labeling.views.quotas import used_up_sentences
 
 HELD_BACK = (Paused, NotAccepted)
 """Why a labeler gets nothing until a manager says so."""
@@ -50,6 +52,8 @@ def desk_page(
     page = _page(request, project)
     page.update(notice=notice, done=done, stopped=stopped, assignment=assignment)
     page["held_back"] = held_back
+    if assignment is None and not stopped:
+        page["used_up"] = used_up_sentences(request, project)
     if assignment is not None:
         page["screening"] = _screening(project, assignment, request.user)
         page["desk"] = desk_of(assignment, request.user, said=said)
@@ -70,6 +74,8 @@ def _page(request: SignedIn, project: Project, *, ahead: int = 0) -> dict[str, o
         "ranked": mine,
         "waiting": _waiting(project),
         "last": rankings.latest_of(project=project.pk, labeler=request.user),
+        "notices": notices.unseen_in(project, request.user),
+        "rest_minutes": minutes_without_pause(request, project),
     }
 
 

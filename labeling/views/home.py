@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
 
+from labeling import notices
 from labeling.assignments import active_labelers, free, untouched_by
 from labeling.models import (
     RANKERS,
@@ -16,12 +17,15 @@ from labeling.models import (
     Project,
     Prompt,
     Purpose,
-    Ranking,
     Role,
     User,
+    WorkDay,
 )
+from labeling.reading import readable
 from labeling.slates import DEMOTED
 from labeling.views.access import SignedIn, may_create_projects, signed_in
+
+MOST_NOTICES = 6
 
 
 def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce:  # type: ignore[type-arg]  # any model's rows
@@ -36,11 +40,19 @@ def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
+def _sum(work: QuerySet[WorkDay], what: str) -> Coalesce:
+    """So much of `what` in the outer project, from work days: no ranking is read."""
+    rows = work.filter(project=OuterRef("pk")).order_by().values("project")
+    summed = rows.annotate(number=Sum(what)).values("number")
+    return Coalesce(Subquery(summed, output_field=IntegerField()), 0)
+
+
 def _ready_for(user: User) -> QuerySet[Assignment]:
     """Slots that `lease_next` could give to `user`, but for those of a former policy.
 
-    What the person holds; else free ones of slates that they neither ranked nor skipped, blind
-    comparisons only where they are a labeler or the project has none.
+    What the person holds; else free ones of slates that they neither ranked nor skipped, in a
+    language that they read, blind comparisons only where they are a labeler or the project has
+    none. Quotas are told on the ranking page.
     """
     labelers = active_labelers(OuterRef("project"))
     may_judge = Exists(labelers.filter(user=user)) | ~Exists(labelers)
@@ -48,6 +60,7 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
         free()
         & Q(priority__gt=DEMOTED // 2)
         & untouched_by(user)
+        & readable(user.languages)
         & (Q(slate__purpose=Purpose.TRAINING) | may_judge & Q(slate__purpose=Purpose.EVALUATION))
     )
     return Assignment.objects.filter(Q(labeler=user) | could_take, state=Assignment.State.OPEN)
@@ -55,12 +68,12 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
 
 def _projects_of(user: User) -> QuerySet[Project]:
     """The projects `user` sees, with the counts that the page shows, in one query."""
-    rankings = Ranking.objects.current()
+    work = WorkDay.objects.all()
     return Project.objects.visible_to(user).annotate(
         prompt_count=_count(Prompt.objects.live(), "project"),
         ready_count=_count(_ready_for(user), "project", "slate"),
-        ranking_count=_count(rankings, "slate__project"),
-        my_ranking_count=_count(rankings.filter(labeler=user), "slate__project"),
+        ranking_count=_sum(work, "rankings"),
+        my_ranking_count=_sum(work.filter(labeler=user), "rankings"),
     )
 
 
@@ -71,10 +84,18 @@ def home(request: SignedIn) -> HttpResponse:
     roles = dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
     shown: list[dict[str, object]] = []
     archived: list[dict[str, object]] = []
+    ranked_in: list[int] = []
     for project in _projects_of(user):
         role = Role.MANAGER if user.is_superuser else Role(roles[project.pk])
         reads, ranks = role in READERS, role in RANKERS
         rows = shown if project.archived_at is None else archived
+        if ranks and rows is shown:
+            ranked_in.append(project.pk)
         rows.append({"project": project, "role": role, "ranks": ranks, "reads": reads})
-    page = {"rows": shown, "archived": archived, "may_create": may_create_projects(user)}
+    page = {
+        "rows": shown,
+        "archived": archived,
+        "may_create": may_create_projects(user),
+        "notices": list(notices.unseen(user).filter(project__in=ranked_in)[:MOST_NOTICES]),
+    }
     return render(request, "labeling/home.html", page)

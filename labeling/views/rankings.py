@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
+from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -20,8 +21,11 @@ from labeling.models import (
     RANKERS,
     SCREENING,
     Assignment,
+    Completion,
+    CompletionFlag,
     Draft,
     Guidelines,
+    PromptFlag,
     Purpose,
     Ranking,
     Slate,
@@ -206,6 +210,37 @@ def my_rankings(request: SignedIn, slug: str) -> HttpResponse:
     ]
     shown = {"project": project, "page": page, "rows": rows, "late": late}
     return render(request, "labeling/my_rankings.html", shown)
+
+
+@signed_in
+@never_cache
+@require_GET
+def kept(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """What came too late, in full, beside what it was said of."""
+    project = project_for(request, slug, *RANKERS)
+    draft = get_object_or_404(drafts.too_late(project=project, labeler=request.user), pk=pk)
+    said = drafts.drafted(draft)
+    items = [_kept_of(item.completion, said) for item in draft.slate.items.all()]
+    page = {
+        "project": project,
+        "draft": draft,
+        "said": said,
+        "items": sorted(items, key=lambda item: item["rank"] or len(items) + 1),
+        "prompt_flags": [flag.label for flag in PromptFlag if flag.value in said.prompt_flags],
+    }
+    return render(request, "labeling/kept_draft.html", page)
+
+
+def _kept_of(completion: Completion, said: Judgement) -> dict[str, Any]:
+    """What was said of one completion; rank None: it had no place yet."""
+    flags = said.flags.get(completion.pk, frozenset())
+    return {
+        "text": completion.text,
+        "rank": said.ranks.get(completion.pk),
+        "likert": said.likert.get(completion.pk),
+        "flags": [flag.label for flag in CompletionFlag if flag.value in flags],
+        "edit": said.edits.get(completion.pk, ""),
+    }
 
 
 def _by_rank(draft: Draft) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from labeling.decisions import decided, decision_of
 from labeling.models import Membership, Project, Ranking, Slate, User
-from labeling.slates import add_slot
+from labeling.slates import give_slot
 from tests.browser.test_ranking_page import HEADING, address, press, sent, shown_ids
 from tests.factories import make_answer, make_item, make_manager, make_slate
 
@@ -113,7 +113,7 @@ def test_who_falls_below_the_line_is_told_kindly_and_goes_on_when_resumed(
         make_answer(make_item(project), labeler, (4, 3, 2, 1))
     last = make_item(project)
     with transaction.atomic():
-        add_slot(slate=last, labeler=labeler)
+        give_slot(slate=last, labeler=labeler)
     make_slate(project)
     make_slate(project)
     page = new_page(labeler)

@@ -20,8 +20,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from labeling.demonstrations import propose_demonstration
-from labeling.models import Import, Project, Role, User
+from labeling.drafts import keep_draft
+from labeling.judgements import Judgement
+from labeling.models import Assignment, Draft, Import, Project, Role, User
+from labeling.notices import publish_notice
 from labeling.people import invite, issue_token
+from labeling.quotas import add_quota
 from labeling.screening import accept
 from labeling.sign_in_links import issue_sign_in_link
 from tests.factories import (
@@ -94,6 +98,16 @@ RULES: dict[str, Rule] = {
     "guidelines-read": Rule(NOBODY, RANKERS),
     "project-settings": Rule(MANAGERS, MANAGERS),
     "project-archive": Rule(NOBODY, MANAGERS),
+    "progress": Rule(READERS),
+    "payment-list": Rule(MANAGERS),
+    "payments.csv": Rule(MANAGERS),
+    "quota-list": Rule(MANAGERS, MANAGERS),
+    "quota-remove": Rule(NOBODY, MANAGERS, pk="quota"),
+    "notice-list": Rule(MANAGERS, MANAGERS),
+    "notice-withdraw": Rule(NOBODY, MANAGERS, pk="notice"),
+    "notice-seen": Rule(NOBODY, RANKERS, pk="notice"),
+    "my-work": Rule(RANKERS),
+    "rest-put-away": Rule(NOBODY, RANKERS),
     "project-people": Rule(MANAGERS, MANAGERS),
     "member": Rule(NOBODY, MANAGERS, pk="membership"),
     "member-answers": Rule(MANAGERS, pk="membership"),
@@ -130,6 +144,7 @@ RULES: dict[str, Rule] = {
     "end-break": Rule(NOBODY, RANKERS, pk="assignment"),
     "compare": Rule(frozenset({Who.LABELER}), pk="assignment"),
     "my-rankings": Rule(RANKERS),
+    "kept-draft": Rule(frozenset({Who.LABELER}), pk="draft"),
     "undo": Rule(RANKERS),
     "ranking": Rule(frozenset({Who.LABELER}), frozenset({Who.LABELER}), pk="ranking"),
     "correction-draft": Rule(NOBODY, frozenset({Who.LABELER}), pk="ranking"),
@@ -298,6 +313,9 @@ def build_world() -> World:
             "ranking": ranking.pk,
             "item": item.pk,
             "practice": practice.pk,
+            "quota": add_quota(project=project, most=40).pk,
+            "notice": publish_notice(project=project, text="Hello.", by=seeded.manager).pk,
+            "draft": too_late(project, labeler),
             "run": seeded.ppo.pk,
             "checkpoint": Checkpoint.objects.filter(project=project, kind="policy").latest("pk").pk,
             "evaluation": seeded.evaluation.pk,
@@ -308,6 +326,14 @@ def build_world() -> World:
             "sign-in-link": issue_sign_in_link(user=seeded.manager)[1],
         },
     )
+
+
+def too_late(project: Project, labeler: User) -> int:
+    """What `labeler` had said of a slate that somebody else finished."""
+    slate = make_slate(project)
+    keep_draft(slate=slate.pk, labeler=labeler, judgement=Judgement(comment="Hm."))
+    slate.assignments.update(labeler=make_labeler(project), state=Assignment.State.DONE)
+    return Draft.objects.get(slate=slate).pk
 
 
 @contextmanager

@@ -227,7 +227,7 @@ def test_a_lease_takes_the_same_few_queries_however_many_slates_there_are(
 ):
     for _ in range(5):
         make_slate(project, prompt=make_prompt(project))
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         lease_next(project=project, labeler=ann)
 
 

@@ -1,4 +1,4 @@
-"""Geometry of the pictures that do not move: dots with intervals, bars. Drawn as SVG by templates.
+"""Geometry of dots with intervals, pictures that do not move. Drawn as SVG by templates.
 
 Positions are percentages of the picture's width, so that one drawing fits every screen. Knows
 nothing of where its numbers come from.
@@ -6,9 +6,8 @@ nothing of where its numbers come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,41 +52,6 @@ class Dot:
     def x_reference(self) -> str:
         """The line to compare with."""
         return self.at(self.reference)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One day's count. x, width in percent; y, height in the picture's units."""
-
-    day: date
-    count: int
-    x: str
-    width: str
-    y: str
-    height: str
-
-
-BARS_HEIGHT = 72
-
-
-def bars(days: Sequence[tuple[date, int]], *, height: int = BARS_HEIGHT) -> list[Bar]:
-    """Bars side by side, the highest one as high as the picture; a day of zero keeps a hairline."""
-    most = max((count for _day, count in days), default=0) or 1
-    slot = 100 / max(len(days), 1)
-    drawn = []
-    for place, (day, count) in enumerate(days):
-        tall = max(count / most * height, 1.0)
-        drawn.append(
-            Bar(
-                day=day,
-                count=count,
-                x=f"{place * slot + slot * 0.1:.2f}%",
-                width=f"{slot * 0.8:.2f}%",
-                y=f"{height - tall:.1f}",
-                height=f"{tall:.1f}",
-            )
-        )
-    return drawn
 
 
 def spread(values: Iterable[float | None], *, least: float = 0.0) -> tuple[float, float]:

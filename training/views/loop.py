@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from labeling.comparisons import exportable
 from labeling.completions import RANKED_SPLITS, ready_slates, waiting_requests
 from labeling.models import (
     Assignment,
@@ -28,11 +29,10 @@ from labeling.models import (
 )
 from labeling.progress import Progress, progress_of
 from labeling.slates import DEMOTED
-from training.datasets import training_rankings
 from training.deployments import current
 from training.models import Checkpoint, Deployment, Device, Evaluation, Plan, Round, Run
 from training.plans import plan_of
-from training.rounds import MIN_EVALUATION_PROMPTS, new_rankings, wants_rankings
+from training.rounds import MIN_EVALUATION_PROMPTS, wants_rankings
 from training.views.sampling_state import Sampling, is_sampling, sampling_now
 
 SILENT_AFTER = timedelta(seconds=60)
@@ -40,6 +40,11 @@ SILENT_AFTER = timedelta(seconds=60)
 FAILED_LATELY = timedelta(days=7)
 OVERDUE_AFTER = timedelta(minutes=3)
 """A round that a rule asks for begins within a tick; freezing its data takes a while too."""
+LOOKED_BACK = 2000
+"""Rankings beyond a rule's number that are looked back over for when it was reached: beyond, it was
+reached long ago, and a later moment says so as well."""
+MOST_READY = 10_000
+"""Slates that are ready are counted up to here: no project keeps more in stock by itself."""
 KEPT_SECONDS = 20
 """For as long a poll shows the totals of the last look: they read every row of a project."""
 
@@ -92,6 +97,12 @@ class Loop:
         return self.totals.labeling
 
     @property
+    def slates_ready_said(self) -> str:
+        """How many slates are ready, as people read it."""
+        counted = f"{self.slates_ready:,}"
+        return f"{counted}+" if self.slates_ready >= MOST_READY else counted
+
+    @property
     def lacks_evaluation_prompts(self) -> bool:
         """True where no round can begin for want of them."""
         return self.labeling.prompts_by_split[Split.EVALUATION] < MIN_EVALUATION_PROMPTS
@@ -128,7 +139,7 @@ def loop_of(project: Project, *, polled: bool = False) -> Loop:
         f"{key}-totals", lambda: _totals(project, plan, last_round, evaluation), polled=polled
     )
     requests = _requests(project)
-    ready = ready_slates(project)
+    ready = ready_slates(project, at_most=MOST_READY)
     idle = not ready and not requests["requests_waiting"] and totals.labeling.prompts > 0
     return Loop(
         project=project,
@@ -169,12 +180,13 @@ def _recent(moment: datetime | None) -> bool:
 def _totals(
     project: Project, plan: Plan, last_round: Round | None, evaluation: Evaluation | None
 ) -> Totals:
-    fresh = new_rankings(project)
+    labeling = progress_of(project)
+    fresh = max(labeling.rankings - (last_round.rankings_at_start if last_round else 0), 0)
     due_since = None
     if plan.after_rankings is not None and fresh >= max(plan.after_rankings, 1):
-        more = fresh - max(plan.after_rankings, 1)
+        more = min(fresh - max(plan.after_rankings, 1), LOOKED_BACK)
         newest_first = (
-            training_rankings(project).order_by("-pk").values_list("created_at", flat=True)
+            exportable(project=project).order_by("-pk").values_list("created_at", flat=True)
         )
         moments = [
             *newest_first[more : more + 1],
@@ -182,7 +194,7 @@ def _totals(
             evaluation.created_at if evaluation else None,
         ]
         due_since = max((one for one in moments if one is not None), default=None)
-    return Totals(labeling=progress_of(project), new_rankings=fresh, due_since=due_since)
+    return Totals(labeling=labeling, new_rankings=fresh, due_since=due_since)
 
 
 def _requests(project: Project) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from labeling.models import Project
-from labeling.progress import progress_of
+from labeling.progress import DAYS, rankings_by_day
+from labeling.views.bars import bars
 from training.models import Checkpoint, Evaluation, RunResult
 from training.views.access import SignedIn, place_of, signed_in
-from training.views.drawing import Dot, bars
+from training.views.drawing import Dot
 from training.views.loop import loop_of
 from training.views.needs import needs
 from training.views.stages import stages
@@ -91,7 +92,7 @@ def trends_csv(request: SignedIn, slug: str) -> HttpResponse:
     response["Content-Disposition"] = f'attachment; filename="{project.slug}-trends.csv"'
     writer = csv.writer(response)
     writer.writerow(["what", "which", "value", "low", "high"])
-    days = progress_of(project).rankings_by_day
+    days = rankings_by_day(project, days=DAYS)
     for what, dots in (
         ("win_rate_over_base", win_trend(project)),
         ("accuracy", trust_trend(project)),

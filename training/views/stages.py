@@ -93,7 +93,7 @@ def _completions(loop: Loop) -> Stage:
         name=_("Completions"),
         count=f"{loop.labeling.completions:,}",
         unit=ngettext("%(n)s prompt ready", "%(n)s prompts ready", loop.slates_ready)
-        % {"n": loop.slates_ready},
+        % {"n": loop.slates_ready_said},
         moment=loop.labeling.newest_completion_at,
         mark=_sampling_mark(loop),
     )
@@ -150,7 +150,11 @@ def _rankings(loop: Loop) -> Stage:
         sentence = ngettext(
             "%(n)s prompt waits for labelers.", "%(n)s prompts wait for labelers.", ready
         )
-        mark = Mark(kind="waits", sentence=sentence % {"n": ready}, href=address_in("rank", loop))
+        mark = Mark(
+            kind="waits",
+            sentence=sentence % {"n": loop.slates_ready_said},
+            href=address_in("rank", loop),
+        )
     elif loop.labeling.prompts:
         mark = Mark(kind="waits", sentence=why_nothing_is_ready(loop))
     return Stage(

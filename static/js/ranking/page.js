@@ -11,6 +11,7 @@ import * as fields from "./fields.js";
 import { Keys, keyOf, openable } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { announce, fill } from "./say.js";
+import { newIn } from "../notices.js";
 
 const page = document.getElementById("ranking-words");
 const words = page.dataset;
@@ -217,8 +218,10 @@ function arrived(root) {
   if (root.dataset.outcome && desk) desk.draft.forget();
   open();
   const heading = root.querySelector("h1");
-  const said = root.dataset.announce ?? (hadNone && desk ? heading.textContent : "");
-  if (!said) return;
+  const news = newIn(root);
+  const next = root.dataset.announce ?? (hadNone && desk ? heading.textContent : "");
+  if (!next) return;
+  const said = [next, news].filter(Boolean).join(" ");
   heading.focus({ preventScroll: true });
   scrollTo({ top: 0 });
   announce(said);
@@ -240,5 +243,6 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
+newIn(document);
 open();
 outbox.send();

@@ -148,9 +148,9 @@ def pages_of(project: Project, purpose: Purpose) -> list[str]:
         slate = make_item(project)
     else:
         slate = make_slate(project, purpose=purpose, overlap=0)
-    from labeling.slates import add_slot
+    from labeling.slates import give_slot
 
-    held = add_slot(slate=slate, labeler=labeler)
+    held = give_slot(slate=slate, labeler=labeler)
     opened = rank_page(client, project)
     assert f'data-assignment="{held.pk}"' in opened
     compared = client.get(reverse("compare", args=[project.slug, held.pk])).content.decode()
@@ -160,7 +160,7 @@ def pages_of(project: Project, purpose: Purpose) -> list[str]:
     ranking = Ranking.objects.get(slate=slate)
     after = client.get(reverse("ranking", args=[project.slug, ranking.pk])).content.decode()
     mine = client.get(reverse("my-rankings", args=[project.slug])).content.decode()
-    skipped = add_slot(
+    skipped = give_slot(
         slate=make_item(project)
         if purpose == Purpose.GOLD
         else make_slate(project, purpose=purpose, overlap=0),
