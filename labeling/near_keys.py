@@ -16,7 +16,9 @@ from zlib import crc32
 LOOKED_AT = 20_000
 """Characters from which the words are taken."""
 WORD = re.compile(r"[^\W_]+")
-WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]{2,}")
+WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]{2,}"
+)
 """Runs of scripts that don't part their words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 Keys = tuple[int | None, int | None, int | None]

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.languages import UnknownLanguage, checked_language
+from labeling.languages import LanguageError, checked_language
 from labeling.models import (
     Assignment,
     Completion,
@@ -215,7 +215,7 @@ def _language(value: object) -> str:
     code = _label("language", value, FIELD_LENGTH)
     try:
         return checked_language(code) if code else ""
-    except UnknownLanguage as unknown:
+    except LanguageError as unknown:
         raise PromptRefused("language", str(unknown)) from unknown
 
 

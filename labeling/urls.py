@@ -13,9 +13,11 @@ from labeling.views import (
     kept_forms,
     people,
     projects,
+    prompt_writing,
     prompts,
     rankings,
     sign_in,
+    writing,
 )
 
 of_project: list[URLPattern | URLResolver] = [
@@ -32,9 +34,28 @@ of_project: list[URLPattern | URLResolver] = [
     path("prompts/", prompts.prompt_list, name="prompt-list"),
     path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
     path("prompts/<int:pk>/withdraw/", prompts.prompt_withdraw, name="prompt-withdraw"),
+    path("prompts/write/", prompt_writing.prompt_write, name="prompt-write"),
     path("prompts/import/", prompts.prompt_import, name="prompt-import"),
     path("prompts/imports/<int:pk>/", prompts.import_page, name="import"),
     path("demonstrations/", demonstrations.demonstration_list, name="demonstration-list"),
+    path("demonstrations/write/", writing.demonstration_write, name="demonstration-write"),
+    path("demonstrations/write/mine/", writing.my_demonstrations, name="my-demonstrations"),
+    path("demonstrations/write/<int:pk>/", writing.demonstration_send, name="demonstration-send"),
+    path(
+        "demonstrations/write/<int:pk>/draft/",
+        writing.demonstration_draft,
+        name="demonstration-draft",
+    ),
+    path(
+        "demonstrations/write/<int:pk>/preview/",
+        writing.demonstration_preview,
+        name="demonstration-preview",
+    ),
+    path(
+        "demonstrations/write/<int:pk>/pass/",
+        writing.demonstration_pass,
+        name="demonstration-pass",
+    ),
     path("demonstrations/<int:pk>/", demonstrations.demonstration, name="demonstration"),
     path(
         "demonstrations/<int:pk>/review/",

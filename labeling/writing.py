@@ -75,7 +75,7 @@ def next_task(*, project: Project, labeler: User) -> WritingTask | None:
 
 
 def _held(project: Project, labeler: User) -> WritingTask | None:
-    """The open task of this labeler with its lease renewed; None where there is none to go on with."""
+    """This labeler's open task, its lease renewed; None where there is none to go on with."""
     mine = WritingTask.objects.filter(
         project=project, labeler=labeler, state=WritingTask.State.OPEN
     ).select_related("prompt")
@@ -93,11 +93,9 @@ def _held(project: Project, labeler: User) -> WritingTask | None:
 
 
 def _next_prompt(project: Project, labeler: User) -> Prompt | None:
-    """A free prompt, locked where the database locks rows; those that others lock are passed over."""
+    """A free prompt, locked where the database locks rows; what others lock is passed over."""
     queue = _free(project, labeler).order_by("-priority", "shuffle", "pk")
-    return queue.select_for_update(
-        skip_locked=True, no_key=True, of=("self",)
-    ).first()
+    return queue.select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
 
 
 def _is_free(prompt: Prompt, project: Project, labeler: User) -> bool:
@@ -167,7 +165,7 @@ def save_draft(
     seen = sequence - 1 if based_on is None else min(based_on, sequence - 1)
     still_open = WritingTask.objects.filter(pk=task.pk, state=WritingTask.State.OPEN)
     stored = still_open.filter(sequence__lte=seen).update(
-        text=text, sequence=sequence, seconds=_active(seconds), lease_expires_at=_lease_end()
+        text=text, sequence=sequence, seconds=active_seconds(seconds), lease_expires_at=_lease_end()
     )
     return bool(stored) or still_open.filter(sequence=sequence, text=text).exists()
 
@@ -181,7 +179,7 @@ def _keep(task: WritingTask, text: str, seconds: float) -> None:
     unsent.update(
         text=text[:MAX_CHARACTERS],
         sequence=Greatest(F("sequence") + 1, Value(now), output_field=models.BigIntegerField()),
-        seconds=_active(seconds),
+        seconds=active_seconds(seconds),
     )
 
 
@@ -219,7 +217,7 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
         sent_now = unsent.update(
             state=WritingTask.State.SENT,
             text=text,
-            seconds=_active(seconds),
+            seconds=active_seconds(seconds),
             lease_expires_at=None,
         )
         made = propose_demonstration(prompt=task.prompt, text=text, labeler=task.labeler)
@@ -230,7 +228,7 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
                 labeler=task.labeler,
                 category=task.prompt.category,
                 demonstrations=1,
-                seconds=_active(seconds),
+                seconds=active_seconds(seconds),
             )
     return made
 
@@ -245,7 +243,7 @@ def _refuse_withdrawn(task: WritingTask) -> None:
     raise PromptWithdrawn
 
 
-def _active(seconds: float) -> float:
+def active_seconds(seconds: float) -> float:
     """Active seconds within a day."""
     return min(max(seconds, 0.0), MAX_SECONDS) if math.isfinite(seconds) else 0.0
 

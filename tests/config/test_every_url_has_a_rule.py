@@ -22,6 +22,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from labeling.demonstrations import propose_demonstration
 from labeling.models import Import, Project, Role, User
 from labeling.people import invite, issue_token
+from labeling.projects import update_project
 from labeling.sign_in_links import issue_sign_in_link
 from tests.factories import (
     make_assignment,
@@ -32,6 +33,7 @@ from tests.factories import (
     make_ranking,
     make_slate,
     make_user,
+    make_writing_task,
 )
 from tests.training.seeds import seed_loop
 from training.models import Checkpoint
@@ -99,12 +101,19 @@ RULES: dict[str, Rule] = {
     "prompt-list": Rule(READERS),
     "prompt": Rule(READERS, pk="prompt"),
     "prompt-withdraw": Rule(NOBODY, MANAGERS, pk="prompt"),
+    "prompt-write": Rule(RANKERS, RANKERS),
     "prompt-import": Rule(MANAGERS, MANAGERS),
     "import": Rule(READERS, pk="import"),
     # Demonstrations.
     "demonstration-list": Rule(READERS),
     "demonstration": Rule(READERS, pk="demonstration"),
     "demonstration-review": Rule(NOBODY, REVIEWERS, pk="demonstration"),
+    "demonstration-write": Rule(RANKERS),
+    "my-demonstrations": Rule(RANKERS),
+    "demonstration-send": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
+    "demonstration-draft": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
+    "demonstration-preview": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
+    "demonstration-pass": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
     # Ranking.
     "rank": Rule(RANKERS),
     "submission": Rule(NOBODY, RANKERS, pk="assignment"),
@@ -255,6 +264,7 @@ def build_world() -> World:
     token, _secret = issue_token(user=seeded.manager, name="mine", scopes=["read"])
     file = Import.objects.create(project=project, format="jsonl", file_name="prompts.jsonl")
     assignment = make_assignment(project, labeler)
+    update_project(project=project, asks_demonstrations=True, asks_prompts=True)
     return World(
         project=project,
         other=other,
@@ -275,6 +285,7 @@ def build_world() -> World:
             "demonstration": propose_demonstration(
                 prompt=ranking.slate.prompt, text="Proposed.", labeler=labeler
             ).pk,
+            "writing_task": make_writing_task(project, labeler).pk,
             "import": file.pk,
             "assignment": assignment.pk,
             "ranking": ranking.pk,

@@ -9,7 +9,16 @@ from django.utils import timezone
 
 from labeling.demonstrations import propose_demonstration, refuse_demonstration
 from labeling.drafts import DraftRefused
-from labeling.models import Demonstration, Import, Project, Prompt, Split, User, WorkDay, WritingTask
+from labeling.models import (
+    Demonstration,
+    Import,
+    Project,
+    Prompt,
+    Split,
+    User,
+    WorkDay,
+    WritingTask,
+)
 from labeling.projects import ProjectArchived, archive_project
 from labeling.prompts import PromptRefused, withdraw_prompt
 from labeling.writing import (
