@@ -30,15 +30,15 @@ OFFERED = (
 """What forms list; any other code may come by a file or over REST."""
 
 
-class UnknownLanguage(ValueError):  # noqa: N818  # what a person typed, not a fault
+class LanguageError(ValueError):
     """No code of a language; the message says what would be right."""
 
 
 def checked_language(value: str) -> str:
-    """The code in its one spelling ("ZH_hans" is "zh-Hans"). Raises UnknownLanguage."""
+    """The code in its one spelling ("ZH_hans" is "zh-Hans"). Raises LanguageError."""
     found = SHAPE.fullmatch(value.strip())
     if found is None or found[1].lower() not in KNOWN:
-        raise UnknownLanguage(_suggestion(value))
+        raise LanguageError(_suggestion(value))
     language, script, region = found[1].lower(), found[2], found[3]
     parts = [language, script and script.title(), region and region.upper()]
     return "-".join(part for part in parts if part)

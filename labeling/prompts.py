@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from labeling.languages import LanguageError, checked_language
 from labeling.models import (
     Assignment,
     Completion,
@@ -26,12 +27,15 @@ from labeling.models import (
     Split,
     User,
 )
+from labeling.near_keys import keys_of, root_of
 from labeling.projects import refuse_archived
 from labeling.refusals import Refusal
 
 Message = dict[str, str]
 
 ROLES = ("system", "user", "assistant")
+FIELDS = ("category", "group", "priority", "kind", "language")
+"""What a row may say besides the turns."""
 MAX_CHARACTERS = 200_000
 MAX_MESSAGES = 200
 BATCH = 500
@@ -66,6 +70,10 @@ class NewPrompt:
     group: str = ""
     priority: int = 0
     parent_completion: Completion | None = None
+    kind: str = ""
+    """One of Prompt.Kind: how a labeler wrote it."""
+    language: str = ""
+    """As `labeling.languages.checked_language` spells it; empty: for everybody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +147,7 @@ def checked_text(field: str, value: object) -> str:
 
 
 def new_prompt(row: Mapping[str, object]) -> NewPrompt:
-    """A row as people send it: "prompt" or "messages"; "category", "group", "priority" if wanted.
+    """A row as people send it: "prompt" or "messages", and those of FIELDS that are wanted.
 
     Raises PromptRefused.
     """
@@ -154,13 +162,15 @@ def new_prompt(row: Mapping[str, object]) -> NewPrompt:
         category=_label("category", row.get("category"), 60),
         group=_label("group", row.get("group"), 120),
         priority=_priority(row.get("priority")),
+        kind=_kind(row.get("kind")),
+        language=_language(row.get("language")),
     )
 
 
 def unused_in_prompt(row: Mapping[str, object]) -> list[str]:
     """The fields of which `new_prompt` makes nothing."""
     turns = "prompt" if "prompt" in row else "messages"
-    return [name for name in row if name not in (turns, "category", "group", "priority")]
+    return [name for name in row if name not in (turns, *FIELDS)]
 
 
 def field_name(name: str) -> str:
@@ -189,6 +199,24 @@ def _priority(value: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or abs(number) > 1000:
         raise PromptRefused("priority", _("must be a whole number from -1000 to 1000"))
     return number
+
+
+def _kind(value: object) -> str:
+    """How it was written, if that is known."""
+    kind = _label("kind", value, 20)
+    if kind and kind not in Prompt.Kind.values:
+        known = ", ".join(f"“{name}”" for name in Prompt.Kind.values)
+        raise PromptRefused("kind", _("must be one of %(known)s"), known=known)
+    return kind
+
+
+def _language(value: object) -> str:
+    """The code of the prompt's language, if it has one."""
+    code = _label("language", value, FIELD_LENGTH)
+    try:
+        return checked_language(code) if code else ""
+    except LanguageError as unknown:
+        raise PromptRefused("language", str(unknown)) from unknown
 
 
 def content_hash(messages: Sequence[Message]) -> str:
@@ -222,7 +250,7 @@ def split_for(root: str) -> Split:
 
 def _root(prompt: NewPrompt) -> str:
     """What decides the split: the group, else the conversation's first user turn."""
-    return prompt.group or next(m["content"] for m in prompt.messages if m["role"] == "user")
+    return prompt.group or root_of(prompt.messages)
 
 
 def add_prompts(
@@ -274,6 +302,7 @@ def _row(
 ) -> Prompt:
     """The row of a prompt."""
     parent = row.parent_completion
+    near_1, near_2, near_3 = keys_of(root_of(row.messages))
     return Prompt(
         project=project,
         messages=list(row.messages),
@@ -281,6 +310,11 @@ def _row(
         group=row.group,
         split=split_for(_root(row)),
         category=row.category,
+        language=row.language,
+        kind=row.kind,
+        near_1=near_1,
+        near_2=near_2,
+        near_3=near_3,
         priority=row.priority,
         shuffle=int(digest[-8:], 16) & 0x7FFFFFFF,
         parent_completion=parent,

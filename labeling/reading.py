@@ -10,7 +10,7 @@ import re
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from labeling.languages import UnknownLanguage, checked_language
+from labeling.languages import LanguageError, checked_language
 from labeling.refusals import Refusal
 
 MOST = 20
@@ -39,7 +39,7 @@ def checked_languages(text: str) -> str:
     for code in re.split(r"[\s,;]+", text.strip()):
         try:
             found += [checked_language(code)] if code else []
-        except UnknownLanguage as unknown:
+        except LanguageError as unknown:
             raise LanguagesRefused(code=code[:40], problem=str(unknown)) from unknown
     if len(found) > MOST:
         raise LanguagesRefused(_("Name at most %(most)s languages."), most=MOST)

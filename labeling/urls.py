@@ -19,11 +19,13 @@ from labeling.views import (
     practice,
     progress,
     projects,
+    prompt_writing,
     prompts,
     quotas,
     rankings,
     sign_in,
     standings,
+    writing,
 )
 
 of_project: list[URLPattern | URLResolver] = [
@@ -66,9 +68,28 @@ of_project: list[URLPattern | URLResolver] = [
         known_answers.known_answer_create,
         name="known-answer-create",
     ),
+    path("prompts/write/", prompt_writing.prompt_write, name="prompt-write"),
     path("prompts/import/", prompts.prompt_import, name="prompt-import"),
     path("prompts/imports/<int:pk>/", prompts.import_page, name="import"),
     path("demonstrations/", demonstrations.demonstration_list, name="demonstration-list"),
+    path("demonstrations/write/", writing.demonstration_write, name="demonstration-write"),
+    path("demonstrations/write/mine/", writing.my_demonstrations, name="my-demonstrations"),
+    path("demonstrations/write/<int:pk>/", writing.demonstration_send, name="demonstration-send"),
+    path(
+        "demonstrations/write/<int:pk>/draft/",
+        writing.demonstration_draft,
+        name="demonstration-draft",
+    ),
+    path(
+        "demonstrations/write/<int:pk>/preview/",
+        writing.demonstration_preview,
+        name="demonstration-preview",
+    ),
+    path(
+        "demonstrations/write/<int:pk>/pass/",
+        writing.demonstration_pass,
+        name="demonstration-pass",
+    ),
     path("demonstrations/<int:pk>/", demonstrations.demonstration, name="demonstration"),
     path(
         "demonstrations/<int:pk>/review/",

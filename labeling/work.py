@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from django.db.models import F
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from labeling.models import Project, User, WorkDay
@@ -43,3 +43,9 @@ def count_work(
     if not today.update(**added):
         WorkDay.objects.bulk_create([WorkDay(**key)], ignore_conflicts=True)
         today.update(**added)
+
+
+def done_today(*, project: Project, labeler: User, what: str) -> int:
+    """How many of `what` (a column of WorkDay: "demonstrations", "prompts") they did today."""
+    today = WorkDay.objects.filter(project=project, labeler=labeler, day=timezone.localdate())
+    return today.aggregate(total=Sum(what))["total"] or 0

@@ -29,12 +29,14 @@ from labeling.models import (
     Source,
     Split,
     User,
+    WritingTask,
 )
 from labeling.people import create_user, set_role
 from labeling.projects import create_project
 from labeling.prompts import NewPrompt, add_prompts, content_hash, messages_of, split_for
 from labeling.rankings import submit_ranking
 from labeling.slates import give_slot, open_slate
+from labeling.writing import next_task
 
 PASSWORD = "correct horse battery staple"
 _numbers = count(1)
@@ -215,3 +217,13 @@ def make_demonstration(
     return add_demonstration(
         prompt=prompt, text=text or f"Demonstration {next(_numbers)}.", labeler=labeler
     )
+
+
+def make_writing_task(project: Project, labeler: User) -> WritingTask:
+    """What `labeler` has to write for now; a prompt is made where there is none."""
+    task = next_task(project=project, labeler=labeler)
+    if task is None:
+        make_prompt(project)
+        task = next_task(project=project, labeler=labeler)
+    assert task is not None
+    return task

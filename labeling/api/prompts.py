@@ -37,7 +37,17 @@ class PromptSerializer(serializers.ModelSerializer[Prompt]):
 
     class Meta:
         model = Prompt
-        fields = ["id", "messages", "category", "group", "split", "priority", "created_at"]
+        fields = [
+            "id",
+            "messages",
+            "category",
+            "group",
+            "kind",
+            "language",
+            "split",
+            "priority",
+            "created_at",
+        ]
         read_only_fields = fields
 
     def to_representation(self, instance: Prompt) -> dict[str, Any]:
@@ -47,6 +57,8 @@ class PromptSerializer(serializers.ModelSerializer[Prompt]):
             "messages": instance.messages,
             "category": instance.category,
             "group": instance.group,
+            "kind": instance.kind,
+            "language": instance.language,
             "split": instance.split,
             "priority": instance.priority,
             "created_at": instance.created_at,
@@ -63,6 +75,14 @@ class PromptRowSerializer(serializers.Serializer[Any]):
         required=False, max_length=120, help_text="Near-duplicates of one group share a split."
     )
     priority = serializers.IntegerField(required=False, help_text="Higher comes first.")
+    kind = serializers.ChoiceField(
+        required=False, choices=Prompt.Kind.choices, help_text="How a labeler wrote it."
+    )
+    language = serializers.CharField(
+        required=False,
+        max_length=12,
+        help_text="As in BCP 47, for example “de” or “zh-Hans”. Left out: for everybody.",
+    )
 
 
 class AddedSerializer(serializers.Serializer[Any]):

@@ -282,6 +282,10 @@ class Prompt(models.Model):
     """As in BCP 47, for example "zh-Hans"; empty: for everybody."""
     kind = models.CharField(max_length=20, choices=Kind.choices, blank=True)
     """How a labeler wrote it; empty where it came from elsewhere."""
+    near_1 = models.BigIntegerField(null=True, editable=False)
+    near_2 = models.BigIntegerField(null=True, editable=False)
+    near_3 = models.BigIntegerField(null=True, editable=False)
+    """By these near duplicates find each other (labeling/near_keys.py)."""
     priority = models.IntegerField(default=0)
     shuffle = models.PositiveIntegerField()
     """A hash of the text: the order in which prompts are taken up."""
@@ -305,6 +309,9 @@ class Prompt(models.Model):
         ]
         indexes = [
             models.Index(fields=["project", "split", "-priority", "shuffle"], name="prompt_queue"),
+            models.Index(fields=["project", "near_1"], name="prompt_near_1"),
+            models.Index(fields=["project", "near_2"], name="prompt_near_2"),
+            models.Index(fields=["project", "near_3"], name="prompt_near_3"),
         ]
 
     def __str__(self) -> str:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from labeling import guidelines as verbs
 from labeling.differences import side_by_side
-from labeling.models import RANKERS, Role
+from labeling.models import RANKERS, Project, Role
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 from labeling.whole_numbers import small_int
+
+WORK = ("rank", "demonstration-write", "prompt-write")
+"""Pages before which the guidelines are read."""
+
+
+def unread_first(request: SignedIn, project: Project, then: str) -> HttpResponse | None:
+    """To the guidelines and from there to `then`, where the version in force was not read; or None.
+
+    then: one of WORK.
+    """
+    if verbs.to_be_read(project=project, user=request.user) is None:
+        return None
+    address = f"{reverse('guidelines', args=[project.slug])}?then={then}"
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
 
 @signed_in
@@ -38,6 +54,7 @@ def guidelines(request: SignedIn, slug: str) -> HttpResponse:
         "to_be_read": unread is not None and role in RANKERS and chosen == unread,
         "changes": side_by_side(before.text, unread.text) if before and unread else None,
         "before": before,
+        "then": request.GET.get("then", ""),
     }
     return render(request, "labeling/guidelines.html", page)
 
@@ -45,7 +62,7 @@ def guidelines(request: SignedIn, slug: str) -> HttpResponse:
 @signed_in
 @require_POST
 def read(request: SignedIn, slug: str) -> HttpResponse:
-    """The person has read the version that was shown, and goes on to work.
+    """The person has read the version that was shown, and goes on to the work they came for.
 
     Without one that there is, the guidelines come again.
     """
@@ -54,4 +71,5 @@ def read(request: SignedIn, slug: str) -> HttpResponse:
     shown = project.guideline_versions.filter(version=number).first()
     if shown is not None:
         verbs.mark_read(guidelines=shown, user=request.user)
-    return redirect("rank", slug)
+    then = request.POST.get("then", "")
+    return redirect(then if then in WORK else "rank", slug)

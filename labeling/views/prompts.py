@@ -23,6 +23,8 @@ from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 
 PAGE = 50
+WRITTEN_HERE = "any"
+"""In the address: prompts of any kind that labelers wrote."""
 
 
 @signed_in
@@ -39,14 +41,20 @@ def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
         found = found.filter(split=split)
     if category:
         found = found.filter(category=category)
+    kind = request.GET.get("kind", "")
+    if kind == WRITTEN_HERE:
+        found = found.exclude(kind="")
+    elif kind in Prompt.Kind.values:
+        found = found.filter(kind=kind)
     found = found.annotate(
         ranking_count=Count("slates__rankings", filter=Q(slates__rankings__is_current=True))
     )
     page = {
         "project": project,
         "page": Paginator(found.order_by("-pk"), PAGE).get_page(request.GET.get("page")),
-        "filters": {"q": text, "split": split, "category": category},
-        "filtered": bool(text or split or category),
+        "filters": {"q": text, "split": split, "category": category, "kind": kind},
+        "filtered": bool(text or split or category or kind),
+        "kinds": [(WRITTEN_HERE, _("written here, all kinds")), *Prompt.Kind.choices],
         "splits": Split.choices,
         "categories": live.exclude(category="")
         .order_by("category")
@@ -69,7 +77,8 @@ def _says(text: str) -> Q:
 def prompt(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """One prompt, what was written for it and by whom, and how often it was ranked."""
     project = project_for(request, slug, *READERS)
-    found = get_object_or_404(Prompt.objects.filter(project=project), pk=pk)
+    rows = Prompt.objects.filter(project=project).select_related("created_by")
+    found = get_object_or_404(rows, pk=pk)
     role = role_in(project, request.user)
     page = {
         "project": project,

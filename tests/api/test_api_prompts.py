@@ -47,6 +47,30 @@ def test_a_list_is_added_and_what_is_known_is_counted(client_, url):
         assert answer == {"added": added, "duplicates": known, "unused": []}
 
 
+def test_kind_and_language_are_kept_and_come_back(client_, url):
+    row = {"prompt": "Nenne einen Fluss.", "kind": "user-based", "language": "DE"}
+    assert client_.post(url, row, format="json").status_code == 201
+    found = client_.get(url).json()["results"][0]
+    assert (found["kind"], found["language"]) == ("user-based", "de")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("kind", "poem", "must be one of “plain”, “few-shot”, “user-based”"),
+        ("kind", 5, "must be a text"),
+        ("language", "german", "write the code of the language, here “de”"),
+        ("language", "xx", "is no code of a language; write one such as “en”"),
+    ],
+)
+def test_a_kind_or_language_that_there_is_not_is_refused(client_, url, field, value, says):
+    answer = client_.post(url, {"prompt": "One?", field: value}, format="json")
+    assert answer.status_code == 400
+    error = answer.json()["errors"][0]
+    assert (error["field"], says in error["detail"]) == (field, True), error
+    assert not Prompt.objects.exists()
+
+
 def test_a_misspelt_field_is_told(client_, url):
     rows = [{"prompt": "One?", "categry": "qa"}, {"prompt": "Two?", "categry": 1, "x" * 200: 0}]
     answer = client_.post(url, rows, format="json").json()

@@ -25,6 +25,7 @@ from labeling.judgements import Judgement
 from labeling.models import Assignment, Draft, Import, Project, Role, User
 from labeling.notices import publish_notice
 from labeling.people import invite, issue_token
+from labeling.projects import update_project
 from labeling.quotas import add_quota
 from labeling.screening import accept
 from labeling.sign_in_links import issue_sign_in_link
@@ -39,6 +40,7 @@ from tests.factories import (
     make_ranking,
     make_slate,
     make_user,
+    make_writing_task,
 )
 from tests.training.seeds import seed_loop
 from training.models import Checkpoint
@@ -120,6 +122,7 @@ RULES: dict[str, Rule] = {
     "prompt-list": Rule(READERS),
     "prompt": Rule(READERS, pk="prompt"),
     "prompt-withdraw": Rule(NOBODY, MANAGERS, pk="prompt"),
+    "prompt-write": Rule(RANKERS, RANKERS),
     "prompt-import": Rule(MANAGERS, MANAGERS),
     "import": Rule(READERS, pk="import"),
     # Known answers.
@@ -133,6 +136,12 @@ RULES: dict[str, Rule] = {
     "demonstration-list": Rule(READERS),
     "demonstration": Rule(READERS, pk="demonstration"),
     "demonstration-review": Rule(NOBODY, REVIEWERS, pk="demonstration"),
+    "demonstration-write": Rule(RANKERS),
+    "my-demonstrations": Rule(RANKERS),
+    "demonstration-send": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
+    "demonstration-draft": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
+    "demonstration-preview": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
+    "demonstration-pass": Rule(NOBODY, frozenset({Who.LABELER}), pk="writing_task"),
     # Ranking.
     "rank": Rule(RANKERS),
     "submission": Rule(NOBODY, RANKERS, pk="assignment"),
@@ -288,6 +297,7 @@ def build_world() -> World:
     token, _secret = issue_token(user=seeded.manager, name="mine", scopes=["read"])
     file = Import.objects.create(project=project, format="jsonl", file_name="prompts.jsonl")
     assignment = make_assignment(project, labeler)
+    update_project(project=project, asks_demonstrations=True, asks_prompts=True)
     return World(
         project=project,
         other=other,
@@ -308,6 +318,7 @@ def build_world() -> World:
             "demonstration": propose_demonstration(
                 prompt=ranking.slate.prompt, text="Proposed.", labeler=labeler
             ).pk,
+            "writing_task": make_writing_task(project, labeler).pk,
             "import": file.pk,
             "assignment": assignment.pk,
             "ranking": ranking.pk,

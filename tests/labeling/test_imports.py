@@ -85,6 +85,17 @@ def test_conversations_categories_and_groups_are_kept():
     assert (prompt.category, prompt.group, prompt.text) == ("chat", "greetings", "Who are you?")
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_kind_and_language_are_kept(form):
+    lines = {
+        "jsonl": '{"prompt": "Eins?", "kind": "plain", "language": "de"}',
+        "csv": "prompt,kind,language\nEins?,plain,de",
+    }
+    take(make_project(), lines[form], form)
+    prompt = Prompt.objects.get()
+    assert (prompt.kind, prompt.language) == ("plain", "de")
+
+
 def test_a_byte_order_mark_and_windows_line_ends_are_fine():
     row = take(make_project(), b'\xef\xbb\xbf{"prompt": "One?"}\r\n{"prompt": "Two?"}\r\n')
     assert row.rows == 2

@@ -1,6 +1,6 @@
 /**
  * Keeps what the form holds: at once in this browser, a moment later on the server.
- * Knows nothing of how a ranking is shown.
+ * Knows nothing of what is written or ranked, and how it is shown.
  */
 
 import { csrfToken } from "./csrf.js";
@@ -10,14 +10,14 @@ const RETRY = 5_000;
 
 export class Draft {
   /**
-   * root carries data-draft-url, data-slate, data-ranking and data-labeler; form the CSRF token and
-   * maybe a lease. onState is called with "saved", "local", "unkept" or "older", and the time in
+   * root carries data-draft-url and data-draft-key, or data-slate, data-ranking and data-labeler;
+   * form the CSRF token and maybe a lease. onState is called with "saved", "local", "unkept" or "older", and the time in
    * milliseconds.
    */
   constructor(root, form, onState) {
-    const { draftUrl, labeler, slate, ranking } = root.dataset;
+    const { draftUrl, draftKey, labeler, slate, ranking } = root.dataset;
     this.url = draftUrl;
-    this.key = `rankloop:draft:${labeler}:${slate}:${ranking ?? ""}`;
+    this.key = draftKey ?? `rankloop:draft:${labeler}:${slate}:${ranking ?? ""}`;
     this.form = form;
     this.onState = onState;
     this.sequence = 0;

@@ -1,0 +1,107 @@
+"""Near duplicates are found whichever word differs, and a new one shares their split."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.models import Completion, Import, Prompt, Split
+from labeling.near_duplicates import group_beside, group_of, near_duplicates
+from labeling.near_keys import keys_of
+from labeling.prompts import NewPrompt, add_prompts, messages_of, split_for, withdraw_prompt
+from tests.factories import make_completions, make_project, make_prompt
+
+LONG = "Please write a short but friendly reminder that the library closes early on Friday"
+
+
+def shares_a_key(one: str, other: str) -> bool:
+    return bool({*keys_of(one)} & {*keys_of(other)} - {None})
+
+
+@pytest.mark.parametrize("place", range(len(LONG.split())))
+def test_one_word_changed_leaves_a_key_whichever_word_it_is(place):
+    for fresh in ("a", "something", "counterrevolutionaries"):
+        words = LONG.split()
+        words[place] = fresh
+        assert shares_a_key(LONG, " ".join(words)), words
+
+
+def test_case_spacing_punctuation_and_unicode_form_make_no_difference():
+    assert keys_of("What IS  love,\nreally?") == keys_of("what is love really")
+    assert keys_of("ﬁne Ａpples today") == keys_of("fine apples today")
+
+
+def test_other_texts_share_none():
+    assert not shares_a_key(LONG, "Explain how rain forms to a child of six years")
+
+
+def test_one_character_changed_in_a_chinese_text_mostly_leaves_a_key():
+    text = "请用简单的语言给六岁的孩子解释一下为什么会下雨"
+    changed = [text[:at] + "雪" + text[at + 1 :] for at in range(len(text))]
+    found = sum(shares_a_key(text, other) for other in changed)
+    assert found >= 0.8 * len(changed)
+
+
+@pytest.mark.parametrize("text", ["", "?!", "\u202e", "a", "word", "two words", "\ud800"])
+def test_short_and_odd_texts_have_keys_or_none(text):
+    assert len(keys_of(text)) == 3
+
+
+@pytest.mark.django_db
+def test_the_nearest_comes_first_and_others_are_left_out(project):
+    near = make_prompt(project, "Explain rain to a child.")
+    nearer = make_prompt(project, "Explain rain to the child.")
+    make_prompt(project, "Write a poem about autumn leaves.")
+    found = near_duplicates(project=project, text="explain rain to the child")
+    assert [one.prompt for one in found] == [nearer, near]
+    assert 85 <= found[1].percent < found[0].percent < 100
+    assert near_duplicates(project=project, text="Name a river in Asia.") == []
+
+
+@pytest.mark.django_db
+def test_those_of_another_project_are_not_looked_at(project):
+    make_prompt(make_project(), "Explain rain to a child.")
+    assert near_duplicates(project=project, text="Explain rain to a child.") == []
+
+
+@pytest.mark.django_db
+def test_withdrawn_ones_are_found_and_those_of_an_open_import_and_later_turns_are_not(project):
+    gone = make_prompt(project, "Explain rain to a child.")
+    withdraw_prompt(prompt=gone)
+    hidden = Import.objects.create(project=project, format="jsonl", file_name="x")
+    row = NewPrompt(messages=messages_of("Explain rain to the child."))
+    add_prompts(project=project, rows=[row], imported=hidden)
+    answer: Completion = make_completions(gone, 1)[0]
+    turns = [
+        *gone.messages,
+        {"role": "assistant", "content": answer.text},
+        {"role": "user", "content": "And snow?"},
+    ]
+    add_prompts(project=project, rows=[NewPrompt(messages=turns, parent_completion=answer)])
+    found = near_duplicates(project=project, text="Explain rain to some child.")
+    assert [one.prompt for one in found] == [gone]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("split", list(Split))
+def test_the_group_beside_a_prompt_has_its_split(project, split):
+    prompt = make_prompt(project, split=split)
+    group = group_of(prompt)
+    assert split_for(group) == split
+    assert group_of(prompt) == group
+
+
+@pytest.mark.django_db
+def test_the_group_of_a_prompt_that_has_one_is_that_one(project):
+    prompt = make_prompt(project, "Explain rain to a child.", group="weather")
+    assert group_of(prompt) == "weather"
+
+
+@pytest.mark.django_db
+def test_of_several_splits_the_most_guarded_one_is_chosen(project):
+    make_prompt(project, "Explain rain to a child.")
+    guarded = make_prompt(project, "Explain rain to my child.")
+    assert {*Prompt.objects.values_list("split", flat=True)} == {"train", "rm_test"}
+    near = near_duplicates(project=project, text="Explain rain to a child")
+    assert near[0].prompt != guarded
+    assert group_beside(near) == group_of(guarded)
+    assert group_beside([]) == ""
