@@ -1,4 +1,4 @@
-"""The second row of every page of a project: which tabs its role shows.
+"""The second row of every page of a project: which tabs its role and the project's settings show.
 
 Pages of the trainer are named by their URL name only, and left out where nothing answers to it.
 Showing a tab is a courtesy; what a person may do is decided in the view.
@@ -26,6 +26,8 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
         ("overview", _("Overview"), READERS),
         ("rank", _("Rank"), RANKERS),
         ("my-rankings", _("My rankings"), RANKERS),
+        ("demonstration-write", _("Write demonstrations"), RANKERS),
+        ("prompt-write", _("Write prompts"), RANKERS),
         ("prompt-list", _("Prompts"), READERS),
         ("demonstration-list", _("Demonstrations"), READERS),
     ),
@@ -44,6 +46,11 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
     ),
 )
 """What is ranked, what is trained, what is set up: URL name, label, whose."""
+WHERE_SET = {
+    "demonstration-write": "asks_demonstrations",
+    "prompt-write": "asks_prompts",
+}
+"""Pages that a project may do without: URL name, and the setting that shows its tab."""
 
 
 class Tab(TypedDict):
@@ -64,6 +71,12 @@ def address(name: str, project: Project) -> str | None:
         return None
 
 
+def is_asked_for(name: str, project: Project) -> bool:
+    """Whether the project's settings show the page called `name`; most are always shown."""
+    setting = WHERE_SET.get(name)
+    return setting is None or bool(getattr(project, setting))
+
+
 @register.inclusion_tag("labeling/_project_tabs.html", takes_context=True)
 def project_tabs(context: dict[str, Any], project: Project) -> dict[str, Any]:
     """The tabs that the signed-in person's role has in `project`."""
@@ -74,7 +87,7 @@ def project_tabs(context: dict[str, Any], project: Project) -> dict[str, Any]:
         first = True
         for name, label, roles in group:
             url = address(name, project)
-            if role in roles and url is not None:
+            if role in roles and url is not None and is_asked_for(name, project):
                 tabs.append(Tab(name=label, url=url, current=False, first=first and bool(tabs)))
                 first = False
     path = request.path
