@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.assignments import keep_for
 from labeling.models import (
     Assignment,
     Completion,
@@ -127,11 +128,13 @@ def waiting_requests(project: Project | None = None) -> QuerySet[SampleRequest]:
 
 
 def ready_slates(project: Project) -> int:
-    """Training slates that any labeler could be given: no slot taken, skipped by nobody.
+    """Training slates that any labeler could be given: no slot taken or kept, skipped by nobody.
 
     Those of a former policy, put last by a deployment, don't count.
     """
-    taken = Assignment.objects.filter(slate=OuterRef("slate"), labeler__isnull=False)
+    taken = Assignment.objects.filter(
+        Q(labeler__isnull=False) | Q(lease_expires_at__gt=Now()), slate=OuterRef("slate")
+    )
     return (
         Assignment.objects.filter(
             project=project,
@@ -237,7 +240,8 @@ def record_completions(*, request: SampleRequest, results: Sequence[NewCompletio
     """Take in results for a request; when its K are there, make the slate and close the request.
 
     Results may come in parts and more than once: each is stored once, and a request makes one
-    slate. None: some are still missing, or the prompt was withdrawn meanwhile.
+    slate. None: some are still missing, or the prompt was withdrawn meanwhile. The slate of a turn
+    of an open conversation has one slot, which is kept for its labeler.
     """
     with transaction.atomic():
         held = SampleRequest.objects.select_for_update().get(pk=request.pk)
@@ -250,7 +254,17 @@ def record_completions(*, request: SampleRequest, results: Sequence[NewCompletio
         if len(rows) < held.k:
             return None
         if prompt.withdrawn_at is None and prompt.split != Split.EVALUATION:
-            slate = open_slate(prompt=prompt, completions=rows[: held.k], request=held)
+            talker = User.objects.filter(
+                conversations__turns__request=held, conversations__closed_at=None
+            ).first()
+            slate = open_slate(
+                prompt=prompt,
+                completions=rows[: held.k],
+                request=held,
+                overlap=None if talker is None else 1,
+            )
+            if talker is not None:
+                keep_for(assignment=slate.assignments.get(), labeler=talker)
         held.state = SampleRequest.State.DONE
         SampleRequest.objects.filter(pk=held.pk).update(state=held.state, done_at=Now())
     request.state = held.state

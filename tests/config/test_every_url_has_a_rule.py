@@ -19,9 +19,11 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from labeling.conversations import begin
 from labeling.demonstrations import propose_demonstration
 from labeling.models import Import, Project, Role, User
 from labeling.people import invite, issue_token
+from labeling.projects import update_project
 from labeling.sign_in_links import issue_sign_in_link
 from tests.factories import (
     make_assignment,
@@ -115,6 +117,11 @@ RULES: dict[str, Rule] = {
     "break": Rule(NOBODY, RANKERS, pk="assignment"),
     "end-break": Rule(NOBODY, RANKERS, pk="assignment"),
     "compare": Rule(frozenset({Who.LABELER}), pk="assignment"),
+    "conversation-list": Rule(RANKERS, RANKERS),
+    "conversation": Rule(REVIEWERS | {Who.LABELER}, pk="conversation"),
+    "conversation-say": Rule(NOBODY, frozenset({Who.LABELER}), pk="conversation"),
+    "conversation-again": Rule(NOBODY, frozenset({Who.LABELER}), pk="conversation"),
+    "conversation-close": Rule(NOBODY, frozenset({Who.LABELER}), pk="conversation"),
     "my-rankings": Rule(RANKERS),
     "undo": Rule(RANKERS),
     "ranking": Rule(frozenset({Who.LABELER}), frozenset({Who.LABELER}), pk="ranking"),
@@ -255,6 +262,7 @@ def build_world() -> World:
     token, _secret = issue_token(user=seeded.manager, name="mine", scopes=["read"])
     file = Import.objects.create(project=project, format="jsonl", file_name="prompts.jsonl")
     assignment = make_assignment(project, labeler)
+    update_project(project=project, allows_conversations=True)
     return World(
         project=project,
         other=other,
@@ -278,6 +286,7 @@ def build_world() -> World:
             "import": file.pk,
             "assignment": assignment.pk,
             "ranking": ranking.pk,
+            "conversation": begin(project=project, labeler=labeler).pk,
             "run": seeded.ppo.pk,
             "checkpoint": Checkpoint.objects.filter(project=project, kind="policy").latest("pk").pk,
             "evaluation": seeded.evaluation.pk,

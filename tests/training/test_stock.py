@@ -73,6 +73,12 @@ def test_earlier_policies_share_the_second_half(project: Project) -> None:
     assert writers(project, 4) == ["Policy 2"] * 2 + ["Base 1", "Policy 1"]
 
 
+def test_whoever_waits_is_answered_by_the_deployed_policy_alone(project: Project) -> None:
+    deployments.deploy(checkpoint=steps.make_policy(project), by=None)
+    awaited = sampling.writers_of(project, 4, awaited=True)
+    assert [str(writer.checkpoint) for writer in awaited] == ["Policy 1"] * 4
+
+
 def test_a_policy_that_was_never_deployed_writes_nothing(project: Project) -> None:
     steps.make_policy(project)
     steps.finish(steps.claim(), win_low=0.1)
@@ -128,16 +134,15 @@ def test_the_stock_is_filled_and_no_further(tiny_project: Project, filler: sampl
 
 @pytest.mark.model
 def test_what_somebody_waits_for_comes_first(
-    tiny_project: Project, filler: sampling.Filler, monkeypatch: pytest.MonkeyPatch
+    tiny_project: Project, filler: sampling.Filler
 ) -> None:
     project = tiny_project
     add_prompts(project, 4)
     sampling.ask_for_stock(project)
     urgent = ask_now(prompt=factories.make_prompt(project), k=2, seconds=30)
-    monkeypatch.setattr(sampling, "FIRST_BATCH", 1)
     filler._busy.acquire()
     batch = filler._next_batch()
-    assert filler._fulfil(batch) == 1
+    assert filler._fulfil(batch) == 1, "alone: the stock would make it wait"
     urgent.refresh_from_db()
     assert urgent.state == SampleRequest.State.DONE
     assert waiting_requests(project).count() == 4
