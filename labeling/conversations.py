@@ -69,7 +69,7 @@ class NotYet(Refusal):
     """A turn is said after the one before was ranked."""
 
     code = "not_yet"
-    sentence = _("Rank the candidates first; the conversation goes on from the best.")
+    sentence = _("Rank the answers first; the conversation goes on from the best.")
 
 
 class SaidBefore(Refusal):

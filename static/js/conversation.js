@@ -1,5 +1,5 @@
 /**
- * A conversation's page, beside what the ranking page's script does for the candidates: the clock
+ * A conversation's page, beside what the ranking page's script does for the answers: the clock
  * while the model writes, Ctrl and Enter, and what is typed is kept in this browser until it is said.
  */
 
@@ -48,7 +48,7 @@ function showClock() {
   const seconds = Number(place.dataset.elapsed) + Math.floor((performance.now() - began) / 1000);
   place.querySelector("[data-so-far]").textContent = fill(place.dataset.clock, { seconds });
   const bar = place.querySelector("progress");
-  if (bar.hasAttribute("max")) bar.value = Math.min(seconds, bar.max);
+  if (bar) bar.value = Math.min(seconds, bar.max);
 }
 
 /** Take up what the page shows now. */

@@ -45,9 +45,9 @@ def test_two_turns_by_keys_alone(talking: Project, labeler: User, new_page: NewP
     conversation = begun(page, talking)
     page.keyboard.type("How do tides work?")
     press(page, "Control+Enter")
-    expect(page.get_by_role("heading", name="The model is writing 4 candidates")).to_be_visible()
+    expect(page.get_by_role("heading", name="The model is writing 4 answers")).to_be_visible()
     answered(conversation, ["One.", "Two."])
-    expect(page.get_by_role("heading", name="2 of 4 candidates are there")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 of 4 answers are there")).to_be_visible()
     answered(conversation)
     expect(page.get_by_role("heading", name="Rank these 4 completions")).to_be_focused()
     best = letter_of(page, "Two.")
@@ -58,7 +58,7 @@ def test_two_turns_by_keys_alone(talking: Project, labeler: User, new_page: NewP
     expect(page.locator(".talk")).to_contain_text("Two.")
     page.keyboard.type("And in lakes?")
     press(page, "Control+Enter")
-    expect(page.get_by_role("heading", name="The model is writing 4 candidates")).to_be_visible()
+    expect(page.get_by_role("heading", name="The model is writing 4 answers")).to_be_visible()
     answered(conversation, ["A.", "B.", "C.", "D."])
     expect(page.get_by_role("heading", name="Rank these 4 completions")).to_be_focused()
     best = letter_of(page, "C.")
@@ -82,7 +82,7 @@ def test_two_turns_by_keys_alone(talking: Project, labeler: User, new_page: NewP
 def test_what_is_typed_is_kept_until_it_is_said(
     talking: Project, labeler: User, new_page: NewPage
 ) -> None:
-    page = new_page(labeler, allow=("ERR_INTERNET_DISCONNECTED", "ERR_FAILED"))
+    page = new_page(labeler, allow=("ERR_INTERNET_DISCONNECTED", "Failed to fetch"))
     begun(page, talking)
     page.keyboard.type("How do tides work?")
     page.context.set_offline(True)
@@ -143,7 +143,7 @@ def test_it_works_without_scripts(talking: Project, labeler: User, new_page: New
     page.get_by_label("Answer 2").check()
     page.get_by_label("What do you say next?").fill("And then?")
     page.get_by_role("button", name="Say it").click()
-    expect(page.get_by_role("heading", name="The model is writing 4 candidates")).to_be_visible()
+    expect(page.get_by_role("heading", name="The model is writing 4 answers")).to_be_visible()
     expect(page.locator(".talk")).to_contain_text(texts["B"])
     first = Turn.objects.get(number=1)
     assert first.chosen is not None

@@ -17,6 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from labeling.completions import ask_now, ready_slates, waiting_requests
+from labeling.conversations import State, begin, progress_of, say, take_up
 from labeling.models import Completion, Project, SampleRequest, Slate
 from labeling.projects import archive_project, update_project
 from tests import factories
@@ -146,6 +147,23 @@ def test_what_somebody_waits_for_comes_first(
     urgent.refresh_from_db()
     assert urgent.state == SampleRequest.State.DONE
     assert waiting_requests(project).count() == 4
+
+
+@pytest.mark.model
+def test_a_turn_of_a_conversation_is_answered_to_be_ranked(
+    tiny_project: Project, filler: sampling.Filler
+) -> None:
+    project = update_project(project=tiny_project, allows_conversations=True)
+    labeler = factories.make_labeler(project)
+    conversation = begin(project=project, labeler=labeler)
+    say(conversation=conversation, number=1, text="How do tides work?")
+    assert filler.fill(linger=0) == 1
+    turn = conversation.turns.get()
+    standing = take_up(turn)
+    assert standing.state == State.TO_RANK
+    assert standing.slate is not None
+    assert standing.slate.items.count() == project.k
+    assert progress_of(turn).usual is not None
 
 
 @pytest.mark.model

@@ -74,7 +74,7 @@ class TestWithPlainForms:
         assert page.redirect_chain[-1][0] == address(conversation)
         assert "What do you say first?" in page.content.decode()
         page = said(client, conversation, "How do **tides** work?").content.decode()
-        assert "The model is writing 4 candidates" in page
+        assert "The model is writing 4 answers" in page
         assert "Look again" in page
         assert "<strong>tides</strong>" in page
         answered(conversation)
@@ -89,7 +89,7 @@ class TestWithPlainForms:
         assert "Two." in page
         assert "Three." not in page
         page = said(client, conversation, "And then?", 2).content.decode()
-        assert "The model is writing 4 candidates" in page
+        assert "The model is writing 4 answers" in page
         assert [turn.chosen and turn.chosen.text for turn in Turn.objects.all()] == ["Two.", None]
 
     def test_begun_twice_it_is_one(self, client, project):
@@ -168,7 +168,7 @@ class TestWaiting:
         assert client.get(address(conversation), {"seen": "0-0-0"}, headers=HTMX).status_code == 204
         answered(conversation, ["One.", "Two."])
         part = client.get(address(conversation), {"seen": "0-0-0"}, headers=HTMX).content.decode()
-        assert "2 of 4 candidates are there" in part
+        assert "2 of 4 answers are there" in part
         assert "<html" not in part
         answered(conversation)
         part = client.get(address(conversation), {"seen": "2-0-0"}, headers=HTMX).content.decode()
@@ -196,7 +196,7 @@ class TestWaiting:
         page = read(client, conversation)
         assert "The model could not answer (out_of_memory)." in page
         page = client.post(address(conversation, "conversation-again"), follow=True)
-        assert "The model is writing 4 candidates" in page.content.decode()
+        assert "The model is writing 4 answers" in page.content.decode()
 
     def test_what_somebody_else_has_meanwhile_is_told(self, client, project, ann):
         conversation = talk(project, ann)
