@@ -5,6 +5,10 @@ a project, and the same one comes back, with the same order and token, until it 
 in a second tab, after a reload, and after the lease has lapsed if nobody else took the slot. Beside
 it one more may be held ahead, so that the next prompt is there at once.
 
+A slot can also be kept for somebody who is given it apart from this queue, in a conversation: it
+has a lease and that person's token, but no labeler. So nobody else gets it before the lease lapses,
+and the person can hold a slot of the queue beside it.
+
 A token is a keyed hash of the slot and the labeler: whoever brings the right one was given the slot
 once, even if somebody else has it now. Without it a slot is neither shown nor written to.
 """
@@ -55,6 +59,8 @@ from labeling.reading import readable
 from labeling.refusals import Refusal
 from labeling.slates import give_slot
 
+KEPT = timedelta(hours=2)
+"""So long a slot is kept for whoever is given it apart from the queue: a lunch, not a night."""
 TRIES = 3
 """Two tabs can collide once; the next try finds what the other one leased."""
 
@@ -277,8 +283,44 @@ def refuse_strangers(assignment: Assignment, labeler: User, token: uuid.UUID | N
 
 
 def free() -> Q:
-    """Slots that anybody may take: never leased, or the lease has lapsed."""
-    return Q(labeler=None) | Q(lease_expires_at__lte=Now())
+    """Slots that anybody may take: neither held nor kept for somebody, or the lease has lapsed."""
+    return Q(labeler=None, lease_expires_at=None) | Q(lease_expires_at__lte=Now())
+
+
+def keep_for(*, assignment: Assignment, labeler: User, opened: bool = False) -> bool:
+    """Keep a free slot for `labeler` apart from the queue; whether it is theirs now.
+
+    The lease starts anew where it was kept for them already. opened: they look at it now.
+    """
+    token = token_for(assignment, labeler)
+    slots = Assignment.objects.filter(pk=assignment.pk)
+    if not slots.filter(labeler=labeler).exists():
+        theirs = free() | Q(labeler=None, lease_token=token)
+        slots.filter(theirs, state=Assignment.State.OPEN).exclude(labeler=labeler).update(
+            labeler=None,
+            lease_token=token,
+            lease_expires_at=ExpressionWrapper(
+                Now() + Value(KEPT), output_field=models.DateTimeField()
+            ),
+            opened_at=Coalesce(F("opened_at"), Now()) if opened else F("opened_at"),
+        )
+    assignment.refresh_from_db(fields=["labeler", "lease_token", "lease_expires_at", "opened_at"])
+    return is_for(assignment, labeler)
+
+
+def keep_no_longer(*, slate: Slate, labeler: User) -> None:
+    """Let everybody have the slot that was kept for `labeler`, if they have not done it."""
+    for assignment in Assignment.objects.filter(slate=slate, labeler=None):
+        Assignment.objects.filter(
+            pk=assignment.pk, labeler=None, lease_token=token_for(assignment, labeler)
+        ).update(lease_expires_at=None, opened_at=None)
+
+
+def is_for(assignment: Assignment, labeler: User) -> bool:
+    """Whether `labeler` holds the slot, or held it last, or it is kept for them."""
+    if assignment.labeler_id is None:
+        return assignment.lease_token == token_for(assignment, labeler)
+    return assignment.labeler_id == labeler.pk
 
 
 def lease_end() -> Expression:

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from labeling.assignments import free
+from labeling.assignments import free, keep_for
 from labeling.models import (
     Assignment,
     Completion,
@@ -128,7 +128,7 @@ def waiting_requests(project: Project | None = None) -> QuerySet[SampleRequest]:
 
 
 def ready_slates(project: Project, *, at_most: int | None = None) -> int:
-    """Training slates that any labeler could be given: no slot done or held, skipped by nobody.
+    """Training slates that any labeler could be given: no slot done or kept, skipped by nobody.
 
     A slot whose lease has lapsed is free again, be it the open one or one ahead. Slates of a former
     policy, put last by a deployment, don't count. at_most: count no further.
@@ -242,7 +242,8 @@ def record_completions(*, request: SampleRequest, results: Sequence[NewCompletio
     """Take in results for a request; when its K are there, make the slate and close the request.
 
     Results may come in parts and more than once: each is stored once, and a request makes one
-    slate. None: some are still missing, or the prompt was withdrawn meanwhile.
+    slate. None: some are still missing, or the prompt was withdrawn meanwhile. The slate of a turn
+    of an open conversation has one slot, which is kept for its labeler.
     """
     with transaction.atomic():
         held = SampleRequest.objects.select_for_update().get(pk=request.pk)
@@ -255,7 +256,17 @@ def record_completions(*, request: SampleRequest, results: Sequence[NewCompletio
         if len(rows) < held.k:
             return None
         if prompt.withdrawn_at is None and prompt.split != Split.EVALUATION:
-            slate = open_slate(prompt=prompt, completions=rows[: held.k], request=held)
+            talker = User.objects.filter(
+                conversations__turns__request=held, conversations__closed_at=None
+            ).first()
+            slate = open_slate(
+                prompt=prompt,
+                completions=rows[: held.k],
+                request=held,
+                overlap=None if talker is None else 1,
+            )
+            if talker is not None:
+                keep_for(assignment=slate.assignments.get(), labeler=talker)
         held.state = SampleRequest.State.DONE
         SampleRequest.objects.filter(pk=held.pk).update(state=held.state, done_at=Now())
     request.state = held.state

@@ -1,8 +1,9 @@
 """Completions ahead of the labelers: waiting requests are fulfilled in batches, device by device.
 
 About half of the K completions of a request come from the deployed policy, the rest from the base
-and from earlier policies on the same base. What somebody waits for comes first. Where training
-holds the only device it is asked to pause once the stock runs low. Knows nothing of ranking.
+and from earlier policies on the same base. What somebody waits for comes first, by itself, and from
+the deployed policy alone: it is what they talk with. Where training holds the only device it is
+asked to pause once the stock runs low. Knows nothing of ranking.
 """
 
 from __future__ import annotations
@@ -105,15 +106,16 @@ class Writer:
         return None if self.checkpoint.pk == self.base.pk else self.checkpoint
 
 
-def writers_of(project: Project, k: int) -> list[Writer]:
+def writers_of(project: Project, k: int, *, awaited: bool = False) -> list[Writer]:
     """Who writes each of a slate's K completions: the deployed policy half, then base and former.
 
-    A base that is deployed writes all of them.
+    A base that is deployed writes all of them. awaited: somebody waits for the deployed policy's
+    answer, and gets no other's.
     """
     deployed = deployments.current_or_first(project).checkpoint
     base = deployed if deployed.base is None else deployed.base
     ours = Writer(checkpoint=deployed, base=base)
-    if deployed.base is None:
+    if deployed.base is None or awaited:
         return [ours] * k
     former = (
         Checkpoint.objects.with_files()
@@ -186,20 +188,24 @@ class Filler:
             self._seen_at = time.monotonic()
 
     def _next_batch(self) -> list[SampleRequest]:
-        """Requests of one project: where somebody waits, else where the stock is emptiest."""
+        """Requests of one project: where somebody waits, else where the stock is emptiest.
+
+        Nobody waits for the stock to be written beside what they asked for.
+        """
         first = waiting_requests().first()
         if first is None:
             return []
         project = first.prompt.project
-        if first.deadline is None:
-            counts = dict(
-                waiting_requests()
-                .order_by()
-                .values_list("prompt__project")
-                .annotate(waiting=Count("pk"))
-            )
-            projects = Project.objects.filter(pk__in=counts).order_by("pk")
-            project = max(projects, key=lambda one: counts[one.pk] / one.slates_ahead)
+        if first.deadline is not None:
+            return list(waiting_requests(project).filter(deadline__isnull=False)[:BATCH])
+        counts = dict(
+            waiting_requests()
+            .order_by()
+            .values_list("prompt__project")
+            .annotate(waiting=Count("pk"))
+        )
+        projects = Project.objects.filter(pk__in=counts).order_by("pk")
+        project = max(projects, key=lambda one: counts[one.pk] / one.slates_ahead)
         size = BATCH
         if not ready_slates(project):
             before = self._emptied_at.get(project.pk, -TRAINING_SLICE)
@@ -320,7 +326,7 @@ def _shares(
     groups: dict[tuple[int, int], list[SampleRequest]] = defaultdict(list)
     writers: dict[int, Writer] = {}
     for request in batch:
-        chosen = writers_of(project, request.k)
+        chosen = writers_of(project, request.k, awaited=request.deadline is not None)
         writers |= {writer.checkpoint.pk: writer for writer in chosen}
         for pk, count in Counter(writer.checkpoint.pk for writer in chosen).items():
             groups[pk, count].append(request)

@@ -28,6 +28,7 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
         ("rank", _("Rank"), RANKERS),
         ("my-rankings", _("My rankings"), RANKERS),
         ("my-work", _("My work"), RANKERS),
+        ("conversation-list", _("Conversations"), RANKERS),
         ("demonstration-write", _("Write demonstrations"), RANKERS),
         ("prompt-write", _("Write prompts"), RANKERS),
         ("prompt-list", _("Prompts"), READERS),
@@ -55,6 +56,7 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
 WHERE_SET = {
     "demonstration-write": "asks_demonstrations",
     "prompt-write": "asks_prompts",
+    "conversation-list": "allows_conversations",
 }
 """Pages that a project may do without: URL name, and the setting that shows its tab."""
 

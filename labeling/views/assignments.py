@@ -88,8 +88,8 @@ def _screening(project: Project, assignment: Assignment, user: User) -> screenin
 
 
 def _waiting(project: Project) -> int:
-    """For how many prompts completions are asked for and not there yet."""
-    return waiting_requests(project).count()
+    """For how many prompts completions are asked for and not there yet; conversations are apart."""
+    return waiting_requests(project).filter(deadline=None).count()
 
 
 def assignment_for(request: SignedIn, slug: str, pk: int) -> Assignment:
@@ -226,7 +226,7 @@ def end_break(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 def compare(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """Two of a slot's completions beside each other, the words that differ marked."""
     assignment = assignment_for(request, slug, pk)
-    if assignment.labeler_id != request.user.pk:
+    if not assignments.is_for(assignment, request.user):
         raise Http404
     of = dict(lettered(assignment))
     left = request.GET.get("left", "A")

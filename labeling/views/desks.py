@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.urls import reverse
@@ -16,6 +16,7 @@ from labeling.models import (
     Assignment,
     Completion,
     CompletionFlag,
+    Conversation,
     PromptFlag,
     Ranking,
     User,
@@ -52,6 +53,7 @@ class Desk:
     """Empty where a ranking is corrected: no lease is needed."""
     renew_url: str = ""
     skip_url: str = ""
+    """Empty where it can't be passed on to somebody else, nor be left for a break."""
     break_url: str = ""
     compare_url: str = ""
     closed: bool = False
@@ -89,6 +91,13 @@ def desk_of(assignment: Assignment, user: User, *, said: Judgement | None = None
         break_url=reverse("break", args=where),
         compare_url=reverse("compare", args=where),
     )
+
+
+def desk_in(conversation: Conversation, assignment: Assignment, *, said: Judgement | None) -> Desk:
+    """The desk of a turn of `conversation`, to which a submission leads back. said: as above."""
+    desk = desk_of(assignment, conversation.labeler, said=said)
+    where = f"{desk.submit_url}?conversation={conversation.pk}"
+    return replace(desk, submit_url=where, renew_url="", skip_url="", break_url="")
 
 
 def correction_of(ranking: Ranking, user: User, *, said: Judgement | None = None) -> Desk:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling import assignments, drafts, rankings
+from labeling import assignments, conversations, drafts, rankings
 from labeling.forms.rankings import DraftForm, judgement_in, seconds_in
 from labeling.judgements import BadJudgement, Judgement
 from labeling.models import (
@@ -41,6 +41,7 @@ from labeling.views.assignments import (
     next_page,
     stopped_page,
 )
+from labeling.views.conversations import conversation_page, of_ranking
 from labeling.views.desks import LETTERS, correction_of, in_letters
 from labeling.whole_numbers import small_int
 
@@ -54,7 +55,7 @@ MOST_SECONDS_UNSEEN = 600.0
 @signed_in
 @require_POST
 def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
-    """Store the ranking and go on to the next prompt.
+    """Store the ranking and go on: to the next prompt, or with the conversation it is a turn of.
 
     A script that shows the next one already asks for JSON, see `_answer`.
     """
@@ -64,6 +65,7 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         return HttpResponse(status=401)  # somebody else has signed in in this browser meanwhile
     said = judgement_in(request.POST)
     seconds = seconds_in(request.POST, _seconds_since_opened(assignment))
+    conversation = of_ranking(request, assignment)
     try:
         ranking = rankings.submit_ranking(
             assignment=assignment,
@@ -76,6 +78,8 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     except Refusal as refusal:
         if by_script:
             return _answer(request, assignment, refusal, said=said, seconds=seconds)
+        if conversation is not None:
+            return conversation_page(request, conversation, said=said, refusal=refusal)
         if not isinstance(refusal, BadJudgement):
             return stopped_page(request, assignment.project, refusal)
         return desk_page(
@@ -92,6 +96,8 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         return _answer(request, assignment)
     if assignment.slate.purpose in SCREENING:
         return practice.on_from_item(request, assignment)
+    if conversation is not None:
+        return conversation_page(request, conversation, done=_("Ranked. What do you say next?"))
     return next_page(request, assignment.project, done=_("Submitted."))
 
 
@@ -294,7 +300,7 @@ def ranking(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     if request.method == "POST":
         said = judgement_in(request.POST)
         try:
-            rankings.correct_ranking(
+            stands = rankings.correct_ranking(
                 ranking=found,
                 labeler=request.user,
                 judgement=said,
@@ -304,6 +310,9 @@ def ranking(request: SignedIn, slug: str, pk: int) -> HttpResponse:
             problem, status = refusal.message, refusal.status
         else:
             messages.success(request, _("The ranking as you corrected it stands now."))
+            conversation = conversations.open_at(stands)
+            if conversation is not None:
+                return redirect("conversation", slug, conversation.pk)
             return redirect("rank", slug)
     desk = correction_of(found, request.user, said=said)
     page = {

@@ -8,11 +8,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from labeling.completions import fail_request
+from labeling.conversations import ask_again, close, say
 from labeling.guidelines import publish
 from labeling.projects import update_project
 from tests.browser.test_ranking_page import address, press
 from tests.config.test_every_url_has_a_rule import ROUTES, RULES, Who, build_world
 from tests.factories import make_labeler, make_project, make_slate
+from tests.labeling.talks import answered, here, ranked, talk
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -93,3 +96,33 @@ def test_so_is_the_ranking_page_with_all_that_can_open(
         assert complaints(page) == [], key
         press(page, "Escape")
     assert page.url.endswith(address(project))
+
+
+def test_so_is_a_conversation_at_each_of_its_steps(
+    new_page: NewPage, transactional_db: None
+) -> None:
+    project = make_project(name="Rain", allows_conversations=True)
+    labeler = make_labeler(project)
+    conversation = talk(project, labeler, RICH[0])
+    page = new_page(labeler)
+    where = f"/projects/{project.slug}/conversations/{conversation.pk}/"
+
+    def look(step: str) -> None:
+        page.goto(where)
+        for width, scheme in LOOKS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
+            assert complaints(page) == [], (step, width, scheme)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), step
+
+    look("waiting")
+    fail_request(request=here(conversation).request, code="out_of_memory")
+    look("failed")
+    ask_again(turn=here(conversation))
+    answered(conversation, RICH)
+    look("to be ranked")
+    ranked(conversation, RICH[0], RICH[1])
+    look("tied for best")
+    say(conversation=conversation, number=2, text=RICH[1])
+    close(conversation=conversation)
+    look("ended")

@@ -19,6 +19,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from labeling.conversations import begin
 from labeling.demonstrations import propose_demonstration
 from labeling.drafts import keep_draft
 from labeling.judgements import Judgement
@@ -152,6 +153,11 @@ RULES: dict[str, Rule] = {
     "break": Rule(NOBODY, RANKERS, pk="assignment"),
     "end-break": Rule(NOBODY, RANKERS, pk="assignment"),
     "compare": Rule(frozenset({Who.LABELER}), pk="assignment"),
+    "conversation-list": Rule(RANKERS, RANKERS),
+    "conversation": Rule(REVIEWERS | {Who.LABELER}, pk="conversation"),
+    "conversation-say": Rule(NOBODY, frozenset({Who.LABELER}), pk="conversation"),
+    "conversation-again": Rule(NOBODY, frozenset({Who.LABELER}), pk="conversation"),
+    "conversation-close": Rule(NOBODY, frozenset({Who.LABELER}), pk="conversation"),
     "my-rankings": Rule(RANKERS),
     "kept-draft": Rule(frozenset({Who.LABELER}), pk="draft"),
     "undo": Rule(RANKERS),
@@ -297,7 +303,9 @@ def build_world() -> World:
     token, _secret = issue_token(user=seeded.manager, name="mine", scopes=["read"])
     file = Import.objects.create(project=project, format="jsonl", file_name="prompts.jsonl")
     assignment = make_assignment(project, labeler)
-    update_project(project=project, asks_demonstrations=True, asks_prompts=True)
+    update_project(
+        project=project, asks_demonstrations=True, asks_prompts=True, allows_conversations=True
+    )
     return World(
         project=project,
         other=other,
@@ -327,6 +335,7 @@ def build_world() -> World:
             "quota": add_quota(project=project, most=40).pk,
             "notice": publish_notice(project=project, text="Hello.", by=seeded.manager).pk,
             "draft": too_late(project, labeler),
+            "conversation": begin(project=project, labeler=labeler).pk,
             "run": seeded.ppo.pk,
             "checkpoint": Checkpoint.objects.filter(project=project, kind="policy").latest("pk").pk,
             "evaluation": seeded.evaluation.pk,

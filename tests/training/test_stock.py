@@ -17,6 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from labeling.completions import ask_now, ready_slates, waiting_requests
+from labeling.conversations import State, begin, progress_of, say, take_up
 from labeling.models import Completion, Project, SampleRequest, Slate
 from labeling.projects import archive_project, update_project
 from tests import factories
@@ -71,6 +72,12 @@ def test_earlier_policies_share_the_second_half(project: Project) -> None:
         steps.make_policy(project)
         steps.finish(steps.claim())
     assert writers(project, 4) == ["Policy 2"] * 2 + ["Base 1", "Policy 1"]
+
+
+def test_whoever_waits_is_answered_by_the_deployed_policy_alone(project: Project) -> None:
+    deployments.deploy(checkpoint=steps.make_policy(project), by=None)
+    awaited = sampling.writers_of(project, 4, awaited=True)
+    assert [str(writer.checkpoint) for writer in awaited] == ["Policy 1"] * 4
 
 
 def test_a_policy_that_was_never_deployed_writes_nothing(project: Project) -> None:
@@ -128,19 +135,35 @@ def test_the_stock_is_filled_and_no_further(tiny_project: Project, filler: sampl
 
 @pytest.mark.model
 def test_what_somebody_waits_for_comes_first(
-    tiny_project: Project, filler: sampling.Filler, monkeypatch: pytest.MonkeyPatch
+    tiny_project: Project, filler: sampling.Filler
 ) -> None:
     project = tiny_project
     add_prompts(project, 4)
     sampling.ask_for_stock(project)
     urgent = ask_now(prompt=factories.make_prompt(project), k=2, seconds=30)
-    monkeypatch.setattr(sampling, "FIRST_BATCH", 1)
     filler._busy.acquire()
     batch = filler._next_batch()
-    assert filler._fulfil(batch) == 1
+    assert filler._fulfil(batch) == 1, "alone: the stock would make it wait"
     urgent.refresh_from_db()
     assert urgent.state == SampleRequest.State.DONE
     assert waiting_requests(project).count() == 4
+
+
+@pytest.mark.model
+def test_a_turn_of_a_conversation_is_answered_to_be_ranked(
+    tiny_project: Project, filler: sampling.Filler
+) -> None:
+    project = update_project(project=tiny_project, allows_conversations=True)
+    labeler = factories.make_labeler(project)
+    conversation = begin(project=project, labeler=labeler)
+    say(conversation=conversation, number=1, text="How do tides work?")
+    assert filler.fill(linger=0) == 1
+    turn = conversation.turns.get()
+    standing = take_up(turn)
+    assert standing.state == State.TO_RANK
+    assert standing.slate is not None
+    assert standing.slate.items.count() == project.k
+    assert progress_of(turn).usual is not None
 
 
 @pytest.mark.model

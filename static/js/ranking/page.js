@@ -106,7 +106,8 @@ async function lookAhead() {
 function handOver(from) {
   const { lease, seconds, guidelines } = from.form.elements;
   const next = ahead ?? (underWay().length > 0 ? awaiting() : null);
-  if (!next || !lease) return false;
+  // What has no lease to renew is no prompt of the queue: a correction, a turn of a conversation.
+  if (!next || !lease || !from.root.dataset.renewUrl) return false;
   const beside = [lease, seconds, guidelines].map((field) => [field.name, field.value]);
   const said = [...fields.read(from.form), ...beside];
   const { slate } = from.root.dataset;
