@@ -59,10 +59,13 @@ def _by_slate(slates: Sequence[int]) -> list[list[dict[int, int]]]:
 
 
 def agreeing_pairs(rankings: Sequence[Mapping[int, int]]) -> tuple[int, int]:
-    """Of one slate: (pairs on which two labelers agree, pairs that both of two labelers order)."""
+    """Of one slate: (pairs on which two labelers agree, pairs that both of two labelers order).
+
+    A better version that one of them wrote is in nobody else's ranking, and in no pair.
+    """
     agreed = total = 0
     for one, other in combinations(rankings, 2):
-        for a, b in combinations(sorted(one), 2):
+        for a, b in combinations(sorted(one.keys() & other.keys()), 2):
             here, there = one[a] - one[b], other[a] - other[b]
             if here and there:
                 total += 1
