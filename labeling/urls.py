@@ -7,6 +7,7 @@ from labeling.views import (
     account,
     assignments,
     demonstrations,
+    disputes,
     guidelines,
     home,
     invitations,
@@ -14,8 +15,10 @@ from labeling.views import (
     people,
     projects,
     prompts,
+    quality,
     rankings,
     sign_in,
+    weights,
 )
 
 of_project: list[URLPattern | URLResolver] = [
@@ -41,6 +44,14 @@ of_project: list[URLPattern | URLResolver] = [
         demonstrations.demonstration_review,
         name="demonstration-review",
     ),
+    path("quality/", quality.quality, name="quality"),
+    path("quality.csv", quality.quality_csv, name="quality.csv"),
+    path("quality/ask/", quality.quality_ask, name="quality-ask"),
+    path("weights/", weights.weight_list, name="weight-list"),
+    path("weights/suggested/", weights.weights_suggested, name="weights-suggested"),
+    path("weights/<int:pk>/", weights.weight, name="weight"),
+    path("disputes/", disputes.dispute_list, name="dispute-list"),
+    path("disputes/<int:pk>/", disputes.dispute, name="dispute"),
     path("rank/", assignments.rank, name="rank"),
     path("rank/ahead/", assignments.ahead, name="ahead"),
     path("rank/<int:pk>/submission/", rankings.submission, name="submission"),

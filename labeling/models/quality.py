@@ -101,6 +101,11 @@ class Dispute(models.Model):
     def __str__(self) -> str:
         return f"slate {self.slate_id}: {self.apart:.2f} apart"
 
+    @property
+    def percent(self) -> int:
+        """Of its pairs, in dispute."""
+        return round(self.apart * 100)
+
 
 class LabelerWeight(models.Model):
     """How much a labeler's rankings count in training, from 0 (not at all) to 1. Append-only."""

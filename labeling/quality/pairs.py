@@ -61,7 +61,7 @@ def leanings(table: Table) -> Leanings:
     for i, j in combinations(range(MOST), 2):
         there = (ranks[:, i] > 0) & (ranks[:, j] > 0)
         if not there.any():
-            break
+            continue
         untied = there & (ranks[:, i] != ranks[:, j])
         i_won = ranks[:, i] < ranks[:, j]
         found["untied"] += untied
@@ -84,7 +84,7 @@ def encounters(table: Table, leaning: Leanings) -> Encounters:
     for i, j in combinations(range(MOST), 2):
         there = (table.ranks[one, i] > 0) & (table.ranks[one, j] > 0)
         if not there.any():
-            break
+            continue
         here, theirs = _order(table, one, i, j), _order(table, other, i, j)
         both = there & (here != 0) & (theirs != 0)
         agreed = both & (here == theirs)

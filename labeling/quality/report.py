@@ -301,10 +301,11 @@ class _Figures:
 
 
 def _disputes(report: QualityReport, table: Table, met: Encounters) -> list[Dispute]:
-    """The slates on which labelers differ most, over each two of a slate's rankings."""
+    """The training slates on which labelers differ most, over each two of a slate's rankings."""
     count = len(table.slates)
+    apart_of = np.where(table.training[met.one], met.apart, 0.0)
     twos = np.bincount(met.slate, minlength=count)
-    apart = np.bincount(met.slate, weights=met.apart, minlength=count) / np.maximum(twos, 1)
+    apart = np.bincount(met.slate, weights=apart_of, minlength=count) / np.maximum(twos, 1)
     rankings = np.bincount(table.slate, minlength=count)
     # Equally disputed ones: the newest first.
     order = np.lexsort((-table.slates, -apart))[:MOST_DISPUTES]

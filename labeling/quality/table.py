@@ -56,10 +56,10 @@ class Seen(NamedTuple):
 class Table:
     """One row a ranking, in the order of their slates.
 
-    labelers, categories, slates: what the numbers of the columns of that name stand for. gold: of a
-    gold item. week: days since the Monday of week 1. right_share: nan where no answer was known.
-    ranks: (rankings, 9), by canonical position, 0 where there is no completion. places: where each
-    was shown, 0 first. lengths: in characters.
+    labelers, categories, slates: what the numbers of these columns stand for. gold: of a gold item.
+    training: of a training slate. week: the ordinal of its Monday. right_share: nan where
+    no answer was known. ranks: (rankings, 9), by canonical position, 0 where there is no
+    completion. places: where each was shown, 0 first. lengths: in characters.
     """
 
     labelers: list[int]
@@ -69,6 +69,7 @@ class Table:
     labeler: Ints
     category: Ints
     gold: NDArray[np.bool_]
+    training: NDArray[np.bool_]
     week: Ints
     seconds: Floats
     right_share: Floats
@@ -140,6 +141,7 @@ class _Columns:
                         self.labelers.setdefault(row.labeler, len(self.labelers)),
                         self.categories.setdefault(row.category, len(self.categories)),
                         row.purpose == Purpose.GOLD,
+                        row.purpose == Purpose.TRAINING,
                         row.week,
                     )
                     for row in rows
@@ -154,7 +156,7 @@ class _Columns:
 
     def table(self) -> Table:
         """All of it."""
-        numbers = np.concatenate([np.zeros((0, 5), np.int32), *self.numbers]).astype(np.int64)
+        numbers = np.concatenate([np.zeros((0, 6), np.int32), *self.numbers]).astype(np.int64)
         measures = np.concatenate([np.zeros((0, 2)), *self.measures])
         positions = np.concatenate([np.zeros((0, 3, MOST), np.int32), *self.positions])
         return Table(
@@ -165,7 +167,8 @@ class _Columns:
             labeler=numbers[:, 1],
             category=numbers[:, 2],
             gold=numbers[:, 3] > 0,
-            week=numbers[:, 4],
+            training=numbers[:, 4] > 0,
+            week=numbers[:, 5],
             seconds=measures[:, 0],
             right_share=measures[:, 1],
             ranks=positions[:, 0].astype(np.uint8),

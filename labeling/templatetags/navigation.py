@@ -28,6 +28,8 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
         ("my-rankings", _("My rankings"), RANKERS),
         ("prompt-list", _("Prompts"), READERS),
         ("demonstration-list", _("Demonstrations"), READERS),
+        ("quality", _("Quality"), READERS),
+        ("dispute-list", _("Disputes"), READERS),
     ),
     (
         ("round-list", _("Rounds"), READERS),
