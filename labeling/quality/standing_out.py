@@ -8,7 +8,7 @@ that anybody would act on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist, median
@@ -58,48 +58,58 @@ class Judged:
 def judge(found: Mapping[tuple[str, int], Estimate]) -> dict[tuple[str, int], Judged]:
     """Every figure by (measure, labeler), judged by the median of the other labelers' figures.
 
-    An estimate that brings a reference along is judged by that one.
+    An estimate that brings a reference along has to lie beyond that one as well, and what is shown
+    first beyond one half: a median of few is chance too, and so are those one shares prompts with.
     """
-    references = {key: _reference(key, found) for key in found}
+    references = {key: _references(key, found) for key in found}
     looked_at = sum(
-        key[0] in LINES and reference is not None and found[key].slates >= FEWEST_SLATES
-        for key, reference in references.items()
+        key[0] in LINES and bool(own) and found[key].slates >= FEWEST_SLATES
+        for key, own in references.items()
     )
     alpha = ALPHA / max(looked_at, 1)
     return {
         key: Judged(
             estimate=estimate,
-            reference=references[key],
+            reference=references[key][0] if references[key] else None,
             stands_out=_beyond(key[0], estimate, references[key], alpha),
         )
         for key, estimate in found.items()
     }
 
 
-def _reference(key: tuple[str, int], found: Mapping[tuple[str, int], Estimate]) -> float | None:
-    """What is usual: the median over the others, or what the estimate knows itself."""
+def _references(key: tuple[str, int], found: Mapping[tuple[str, int], Estimate]) -> list[float]:
+    """What a figure is held against; the first one is what people are told is usual."""
     measure, labeler = key
-    if found[key].reference is not None:
-        return found[key].reference
+    own = found[key].reference
+    references = [] if own is None else [own]
     others = [
         estimate.value
         for (name, who), estimate in found.items()
         if name == measure and who != labeler and estimate.slates >= FEWEST_SLATES
     ]
-    if len(others) >= FEWEST_OTHERS:
-        return median(others)
-    return 0.5 if measure == Measure.FIRST_POSITION else None
+    if measure != Measure.DRIFT and len(others) >= FEWEST_OTHERS:
+        references.append(median(others))
+    if measure == Measure.FIRST_POSITION:
+        references.append(0.5)
+    return references
 
 
-def _beyond(measure: str, estimate: Estimate, reference: float | None, alpha: float) -> bool:
+def _beyond(measure: str, estimate: Estimate, references: Sequence[float], alpha: float) -> bool:
+    """Whether it lies beyond all of the references, on the same side."""
     line = LINES.get(measure)
-    if line is None or reference is None or estimate.slates < FEWEST_SLATES:
+    if line is None or not references or estimate.slates < FEWEST_SLATES:
         return False
+    if len({estimate.value > reference for reference in references}) > 1:
+        return False
+    limit = NormalDist().inv_cdf(1 - alpha / (line.below + line.above))
+    return all(_far(line, estimate, reference, limit) for reference in references)
+
+
+def _far(line: Line, estimate: Estimate, reference: float, limit: float) -> bool:
     gap = estimate.value - reference
     if not (line.below if gap < 0 else line.above) or abs(gap) < line.least:
         return False
     error = estimate.error
     if line.is_share:  # at 0 % and 100 % a resample shows no spread: what the line would have
         error = max(error, sqrt(reference * (1 - reference) / max(estimate.count, 1)))
-    sides = line.below + line.above
-    return abs(gap) > NormalDist().inv_cdf(1 - alpha / sides) * error
+    return abs(gap) > limit * error

@@ -178,3 +178,20 @@ def test_few_slates_are_not_judged():
     figures = {("agreement", n): estimate(0.72) for n in range(5)}
     found = judge(figures | {("agreement", 5): estimate(0.2, slates=5)})
     assert not any(one.stands_out for one in found.values())
+
+
+def test_a_median_of_few_is_no_line_for_what_is_shown_first():
+    """Others happen to have 55 %: 44 % is farther from that than from the half that is right."""
+    figures = {("first-position", n): estimate(0.55) for n in range(3)}
+    found = judge(figures | {("first-position", 3): estimate(0.44)})
+    assert not found["first-position", 3].stands_out
+    found = judge(figures | {("first-position", 3): estimate(0.3)})
+    assert found["first-position", 3].stands_out
+
+
+def test_who_shares_prompts_with_a_lover_of_length_is_not_the_odd_one():
+    figures = {("longer", n): estimate(0.52, reference=0.52) for n in range(5)}
+    found = judge(figures | {("longer", 5): estimate(0.48, reference=0.7)})
+    assert not found["longer", 5].stands_out
+    found = judge(figures | {("longer", 5): estimate(1.0, reference=0.52)})
+    assert found["longer", 5].stands_out

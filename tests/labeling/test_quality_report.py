@@ -125,9 +125,8 @@ def test_one_worker_takes_it_up_and_another_only_when_that_one_is_gone(shared):
 
 def test_ten_new_rankings_make_one_due_and_no_sooner_than_after_a_while(monkeypatch):
     sent = []
-    monkeypatch.setattr(
-        tasks.work_out_quality, "apply_async", lambda args, **_kw: sent.append(args)
-    )
+    task = tasks.work_out_quality
+    monkeypatch.setattr(task, "apply_async", lambda args, **_options: sent.append(args))
     project = make_project()
     for _ in range(9):
         make_ranking(project)
