@@ -259,8 +259,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": TICK_SECONDS,
         "options": {"expires": TICK_SECONDS},  # ticks don't pile up while no worker is there
     },
+    "labeling-tick": {
+        "task": "labeling.tasks.tick",
+        "schedule": TICK_SECONDS,
+        "options": {"expires": TICK_SECONDS},
+    },
 }
-# Kept in memory: the one entry is due each few seconds, and what is due stands in rows.
+# Kept in memory: its entries are due each few seconds, and what is due stands in rows.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 
 REST_FRAMEWORK = {

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef
 from django.db.models.functions import Now
 
 from labeling.completions import source_for
 from labeling.models import Completion, Project, Ranking, Source
 from training import artifacts
-from training.models import Checkpoint, Dataset, Deployment, Evaluation, Round, Run
+from training.models import (
+    Checkpoint,
+    Dataset,
+    DatasetRanking,
+    Deployment,
+    Evaluation,
+    Round,
+    Run,
+)
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -174,7 +182,8 @@ def rankings_behind(checkpoint: Checkpoint) -> QuerySet[Ranking]:
     everyone = [checkpoint, *ancestors(checkpoint)]
     runs = [one.run_id for one in everyone if one.run_id is not None]
     datasets = Dataset.objects.filter(runs__in=runs)
-    return Ranking.objects.filter(datasets__in=datasets).distinct()
+    used = DatasetRanking.objects.filter(dataset__in=datasets, ranking=OuterRef("pk"), weight__gt=0)
+    return Ranking.objects.filter(Exists(used))
 
 
 def lineage(checkpoint: Checkpoint) -> Lineage:

@@ -1,6 +1,7 @@
 """Frozen datasets: rows written once to JSONL, with a sum and the exact selection that made them.
 
-The same selection gives the same bytes, and a dataset that is there already is not made twice.
+The same selection with the same weights gives the same bytes, and a dataset that is there already
+is not made twice. What labelers of weight 0 did is left out, and recorded as left out.
 Knows nothing of what a dataset is trained for.
 """
 
@@ -10,7 +11,8 @@ import hashlib
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from labeling.demonstrations import live_demonstrations
 from labeling.models import (
     Demonstration,
+    LabelerWeight,
     Project,
     Prompt,
     Purpose,
@@ -29,6 +32,7 @@ from labeling.models import (
     Split,
     User,
 )
+from labeling.weights import FULL, weights_in
 from training import artifacts
 from training.models import Dataset, DatasetDemonstration, DatasetRanking
 from training.records import (
@@ -47,14 +51,22 @@ def evaluation_prompts_of(project: Project) -> QuerySet[Prompt]:
     return Prompt.objects.live().filter(project=project, split=Split.EVALUATION)
 
 
-def training_rankings(project: Project) -> QuerySet[Ranking]:
-    """What stands and may be trained on: current, of training slates, nothing of it withdrawn."""
+def standing_rankings(project: Project) -> QuerySet[Ranking]:
+    """What stands: current, of training slates, nothing of it withdrawn."""
     return Ranking.objects.current().filter(
         slate__project=project,
         slate__purpose=Purpose.TRAINING,
         slate__withdrawn_at=None,
         slate__prompt__withdrawn_at=None,
     )
+
+
+def training_rankings(project: Project) -> QuerySet[Ranking]:
+    """What may be trained on: what stands, but for labelers whose work counts nothing."""
+    left_out = LabelerWeight.objects.filter(
+        project=project, labeler=OuterRef("labeler"), is_current=True, weight=0
+    )
+    return standing_rankings(project).filter(~Exists(left_out))
 
 
 def training_demonstrations(project: Project) -> QuerySet[Demonstration]:
@@ -64,18 +76,20 @@ def training_demonstrations(project: Project) -> QuerySet[Demonstration]:
 
 def freeze_rankings(*, project: Project, by: User | None = None) -> Dataset:
     """All current training rankings, of every split; the recipes take theirs by `split`."""
-    ids = list(training_rankings(project).order_by("pk").values_list("pk", flat=True))
+    weights = weights_in(project)
+    found = standing_rankings(project).order_by("pk").values_list("pk", "labeler_id")
+    selection = {pk: weights.get(labeler, FULL) for pk, labeler in found}
 
     def select(dataset: Dataset, part: Sequence[int]) -> None:
         DatasetRanking.objects.bulk_create(
-            DatasetRanking(dataset=dataset, ranking_id=pk) for pk in part
+            DatasetRanking(dataset=dataset, ranking_id=pk, weight=selection[pk]) for pk in part
         )
 
     return _freeze(
         project=project,
         kind=Dataset.Kind.RANKINGS,
-        ids=ids,
-        rows=_ranking_rows,
+        selection=selection,
+        rows=partial(_ranking_rows, weights=selection),
         select=select,
         by=by,
     )
@@ -83,18 +97,21 @@ def freeze_rankings(*, project: Project, by: User | None = None) -> Dataset:
 
 def freeze_demonstrations(*, project: Project, by: User | None = None) -> Dataset:
     """All demonstrations of training prompts."""
-    ids = list(training_demonstrations(project).order_by("pk").values_list("pk", flat=True))
+    weights = weights_in(project)
+    found = training_demonstrations(project).order_by("pk").values_list("pk", "labeler_id")
+    selection = {pk: weights.get(labeler or 0, FULL) for pk, labeler in found}
 
     def select(dataset: Dataset, part: Sequence[int]) -> None:
         DatasetDemonstration.objects.bulk_create(
-            DatasetDemonstration(dataset=dataset, demonstration_id=pk) for pk in part
+            DatasetDemonstration(dataset=dataset, demonstration_id=pk, weight=selection[pk])
+            for pk in part
         )
 
     return _freeze(
         project=project,
         kind=Dataset.Kind.DEMONSTRATIONS,
-        ids=ids,
-        rows=_demonstration_rows,
+        selection=selection,
+        rows=partial(_demonstration_rows, weights=selection),
         select=select,
         by=by,
     )
@@ -116,7 +133,12 @@ def freeze_prompts(*, project: Project, evaluation_prompts: int, by: User | None
         dataset.prompts.add(*part)
 
     return _freeze(
-        project=project, kind=Dataset.Kind.PROMPTS, ids=ids, rows=_prompt_rows, select=select, by=by
+        project=project,
+        kind=Dataset.Kind.PROMPTS,
+        selection=dict.fromkeys(ids, FULL),
+        rows=_prompt_rows,
+        select=select,
+        by=by,
     )
 
 
@@ -124,24 +146,27 @@ def _freeze(
     *,
     project: Project,
     kind: Dataset.Kind,
-    ids: Sequence[int],
+    selection: Mapping[int, float],
     rows: Callable[[Sequence[int]], Iterator[Any]],
     select: Callable[[Dataset, Sequence[int]], None],
     by: User | None,
 ) -> Dataset:
-    """Write the rows of `ids`, in their order, and record the selection.
+    """Write the selected rows, in their order, and record the selection: weights by id.
 
-    No transaction spans the file; the rows that were selected never change.
+    A row of weight 0 is recorded and not written. No transaction spans the file; the rows that were
+    selected never change.
     """
+    ids = [pk for pk, weight in selection.items() if weight > 0]
+    left_out = [pk for pk, weight in selection.items() if weight == 0]
     folder = Path(settings.DATA_DIR) / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="freeze-") as temporary:
         path = Path(temporary) / f"{kind}.jsonl"
         sha256 = _write(path, (row for part in _chunks(ids) for row in rows(part)))
         same = Dataset.objects.filter(project=project, kind=kind, sha256=sha256, rows=len(ids))
-        existing = same.order_by("pk").first()
-        if existing is not None:
-            return existing
+        for existing in same.order_by("pk"):
+            if left_out_of(existing) == left_out:
+                return existing
         name = f"datasets/{project.pk}/{kind}-{sha256[:16]}.jsonl"
         artifact = artifacts.put_file(path, name)
     with transaction.atomic():
@@ -153,9 +178,22 @@ def _freeze(
             rows=len(ids),
             created_by=by,
         )
-        for part in _chunks(ids):
+        for part in _chunks(sorted(selection)):
             select(dataset, part)
     return dataset
+
+
+def left_out_of(dataset: Dataset) -> list[int]:
+    """Ids of what a dataset holds nothing of, since its labelers' work counted nothing then."""
+    match dataset.kind:
+        case Dataset.Kind.RANKINGS:
+            rankings = DatasetRanking.objects.filter(dataset=dataset, weight=0)
+            return list(rankings.order_by("ranking").values_list("ranking_id", flat=True))
+        case Dataset.Kind.DEMONSTRATIONS:
+            rows = DatasetDemonstration.objects.filter(dataset=dataset, weight=0)
+            return list(rows.order_by("demonstration").values_list("demonstration_id", flat=True))
+        case _:
+            return []
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -179,7 +217,7 @@ def _with_category(row: Any, prompt: Prompt) -> Any:
     return row
 
 
-def _ranking_rows(ids: Sequence[int]) -> Iterator[RankingRow]:
+def _ranking_rows(ids: Sequence[int], *, weights: Mapping[int, float]) -> Iterator[RankingRow]:
     rankings = Ranking.objects.filter(pk__in=ids).select_related("slate__prompt", "labeler")
     ranked: dict[int, list[RankedCompletion]] = defaultdict(list)
     rows = RankedCompletion.objects.filter(ranking__in=ids).select_related("completion__source")
@@ -204,7 +242,7 @@ def _ranking_rows(ids: Sequence[int]) -> Iterator[RankingRow]:
             ],
             "ranks": _dense([one.rank for one in ranked[pk]]),
             "labeler": ranking.labeler.pseudonym,
-            "weight": 1.0,
+            "weight": weights[pk],
         }
         grades = [one.likert for one in ranked[pk]]
         if None not in grades:
@@ -232,7 +270,9 @@ def _dense(ranks: Sequence[int]) -> list[int]:
     return [places[rank] for rank in ranks]
 
 
-def _demonstration_rows(ids: Sequence[int]) -> Iterator[DemonstrationRow]:
+def _demonstration_rows(
+    ids: Sequence[int], *, weights: Mapping[int, float]
+) -> Iterator[DemonstrationRow]:
     found = Demonstration.objects.filter(pk__in=ids).select_related("prompt", "labeler")
     for one in found.order_by("pk"):
         row: DemonstrationRow = {
@@ -241,7 +281,7 @@ def _demonstration_rows(ids: Sequence[int]) -> Iterator[DemonstrationRow]:
             "prompt": one.prompt.messages,
             "completion": one.text,
             "labeler": one.labeler.pseudonym if one.labeler else "",
-            "weight": 1.0,
+            "weight": weights[one.pk],
         }
         yield _with_category(row, one.prompt)
 

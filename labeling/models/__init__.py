@@ -18,7 +18,7 @@ from labeling.models.people import (
     User,
 )
 from labeling.models.prompts import Import, ImportProblem, Project, Prompt, Split
-from labeling.models.quality import LabelerWeight, QualityFigure, QualityReport
+from labeling.models.quality import Dispute, LabelerWeight, QualityFigure, QualityReport
 from labeling.models.rankings import (
     Draft,
     FlaggedCompletion,
@@ -52,6 +52,7 @@ __all__ = [
     "DecidedRank",
     "Decision",
     "Demonstration",
+    "Dispute",
     "Draft",
     "FlaggedCompletion",
     "FlaggedPrompt",

@@ -8,19 +8,27 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models.people import User
 from labeling.models.prompts import Project
+from labeling.models.slates import Slate
 
 
 class QualityReport(models.Model):
     """All figures of a project up to one ranking. The newest that is done is shown."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="quality_reports")
-    up_to = models.PositiveBigIntegerField()
+    up_to = models.PositiveBigIntegerField(default=0)
     """The id of the last ranking that is in it."""
     rankings = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    begun_at = models.DateTimeField(null=True, blank=True)
+    """When a worker took it up; one that never finishes is taken up again after a while."""
     done_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project"], condition=Q(done_at=None), name="one_report_under_way"
+            ),
+        ]
         indexes = [models.Index(fields=["project", "-id"], name="quality_newest")]
 
     def __str__(self) -> str:
@@ -43,6 +51,7 @@ class QualityFigure(models.Model):
         GOLD = "gold", _("Right on gold items")
         REPEATS = "repeats", _("Same as before on repeats")
         RELIABILITY = "reliability", _("Estimated reliability")
+        DRIFT = "drift", _("Change of agreement over time")
 
     report = models.ForeignKey(QualityReport, on_delete=models.CASCADE, related_name="figures")
     measure = models.CharField(max_length=20, choices=Measure.choices)
@@ -62,12 +71,40 @@ class QualityFigure(models.Model):
     """A 95 % interval."""
     count = models.PositiveIntegerField(default=0)
     """Pairs, rankings or items that it rests on."""
+    reference = models.FloatField(null=True, blank=True)
+    """Of a labeler's figure: what is usual among the others."""
+    stands_out = models.BooleanField(default=False)
+    """It lies beyond what is usual by more than chance, all figures looked at considered."""
 
     class Meta:
         indexes = [models.Index(fields=["report", "measure"], name="figure_by_measure")]
 
     def __str__(self) -> str:
         return f"{self.measure}: {self.value:.3f}"
+
+
+class Dispute(models.Model):
+    """A slate that labelers ranked most differently, as a report found it."""
+
+    report = models.ForeignKey(QualityReport, on_delete=models.CASCADE, related_name="disputes")
+    slate = models.ForeignKey(Slate, on_delete=models.CASCADE, related_name="disputes")
+    apart = models.FloatField()
+    """On how many of its pairs two labelers differ, 0 to 1; a tie against an order: one half."""
+    rankings = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["report", "slate"], name="disputed_once_a_report"),
+        ]
+        indexes = [models.Index(fields=["report", "-apart"], name="most_disputed")]
+
+    def __str__(self) -> str:
+        return f"slate {self.slate_id}: {self.apart:.2f} apart"
+
+    @property
+    def percent(self) -> int:
+        """Of its pairs, in dispute."""
+        return round(self.apart * 100)
 
 
 class LabelerWeight(models.Model):

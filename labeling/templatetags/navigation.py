@@ -33,6 +33,8 @@ GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
         ("prompt-write", _("Write prompts"), RANKERS),
         ("prompt-list", _("Prompts"), READERS),
         ("demonstration-list", _("Demonstrations"), READERS),
+        ("quality", _("Quality"), READERS),
+        ("dispute-list", _("Disputes"), READERS),
     ),
     (
         ("round-list", _("Rounds"), READERS),

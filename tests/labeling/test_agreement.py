@@ -20,6 +20,10 @@ def test_a_pair_that_somebody_tied_does_not_count():
     assert agreeing_pairs([{1: 1, 2: 1, 3: 2}, {1: 1, 2: 2, 3: 3}]) == (2, 2)
 
 
+def test_a_better_version_that_one_of_them_wrote_is_in_no_pair():
+    assert agreeing_pairs([{1: 2, 2: 3, 9: 1}, {1: 1, 2: 2}]) == (1, 1)
+
+
 def test_nobody_shared_a_slate():
     project = make_project()
     make_ranking(project)

@@ -12,9 +12,11 @@ from labeling.judgements import Judgement
 from labeling.models import Demonstration, Project, Prompt, Purpose, Split
 from labeling.rankings import correct_ranking, ranks_of
 from labeling.slates import withdraw_slate
+from labeling.weights import set_weight
 from tests import factories
 from training import artifacts, datasets
-from training.models import Dataset
+from training.models import Dataset, DatasetRanking
+from training.rounds import new_rankings
 
 
 def rows(dataset: Dataset) -> list[dict[str, Any]]:
@@ -139,3 +141,59 @@ def test_a_better_version_that_was_refused_is_not_trained_on(project: Project) -
     (row,) = rows(datasets.freeze_rankings(project=project))
     assert sorted(row["ranks"]) == [1, 2, 3, 4]
     assert "Better." not in [one["text"] for one in row["completions"]]
+
+
+def test_rankings_carry_their_labelers_weight(project: Project) -> None:
+    boss, ann = factories.make_manager(project), factories.make_labeler(project)
+    first = factories.make_ranking(project, ann)
+    second = factories.make_ranking(project)
+    before = datasets.freeze_rankings(project=project)
+    set_weight(project=project, labeler=ann, weight=0.25, by=boss, reason="often in a hurry")
+    dataset = datasets.freeze_rankings(project=project)
+    assert [row["weight"] for row in rows(dataset)] == [0.25, 1.0]
+    recorded = DatasetRanking.objects.filter(dataset=dataset).values_list("ranking", "weight")
+    assert dict(recorded) == {first.pk: 0.25, second.pk: 1.0}
+    assert dataset.sha256 != before.sha256
+    assert [row["weight"] for row in rows(before)] == [1.0, 1.0], "what is frozen stays as it is"
+    assert datasets.freeze_rankings(project=project) == dataset, "the same weights, the same bytes"
+
+
+def test_weight_zero_leaves_out_and_says_whom(project: Project) -> None:
+    boss, ann = factories.make_manager(project), factories.make_labeler(project)
+    out = factories.make_ranking(project, ann)
+    kept = factories.make_ranking(project)
+    set_weight(project=project, labeler=ann, weight=0, by=boss, reason="ranks at random")
+    dataset = datasets.freeze_rankings(project=project)
+    assert [row["id"] for row in rows(dataset)] == [str(kept.pk)]
+    assert dataset.rows == 1
+    assert datasets.left_out_of(dataset) == [out.pk]
+    assert new_rankings(project) == 1, "what is not trained on begins no round"
+
+
+def test_the_same_bytes_with_more_left_out_are_another_dataset(project: Project) -> None:
+    boss, ann = factories.make_manager(project), factories.make_labeler(project)
+    factories.make_ranking(project)
+    nobody = datasets.freeze_rankings(project=project)
+    out = factories.make_ranking(project, ann)
+    set_weight(project=project, labeler=ann, weight=0, by=boss, reason="ranks at random")
+    dataset = datasets.freeze_rankings(project=project)
+    assert dataset.sha256 == nobody.sha256
+    assert dataset != nobody
+    assert datasets.left_out_of(dataset) == [out.pk]
+
+
+def test_taking_a_weight_back_brings_the_work_back(project: Project) -> None:
+    boss, ann = factories.make_manager(project), factories.make_labeler(project)
+    factories.make_ranking(project, ann)
+    before = datasets.freeze_rankings(project=project)
+    set_weight(project=project, labeler=ann, weight=0, by=boss, reason="ranks at random")
+    assert datasets.freeze_rankings(project=project).rows == 0
+    set_weight(project=project, labeler=ann, weight=1, by=boss)
+    assert datasets.freeze_rankings(project=project) == before
+
+
+def test_demonstrations_carry_weights_too(project: Project) -> None:
+    boss, ann = factories.make_manager(project), factories.make_labeler(project)
+    factories.make_demonstration(factories.make_prompt(project), "Do it so.", ann)
+    set_weight(project=project, labeler=ann, weight=0.5, by=boss, reason="new here")
+    assert [row["weight"] for row in rows(datasets.freeze_demonstrations(project=project))] == [0.5]

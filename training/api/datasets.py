@@ -17,9 +17,13 @@ from training.models import Dataset
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     """Rows written once; the same selection gives the same bytes."""
 
+    left_out = serializers.IntegerField(
+        help_text="Rankings or demonstrations of labelers whose work counted nothing then."
+    )
+
     class Meta:
         model = Dataset
-        fields = ["id", "kind", "rows", "sha256", "created_at"]
+        fields = ["id", "kind", "rows", "left_out", "sha256", "created_at"]
         read_only_fields = fields
 
 
@@ -33,7 +37,8 @@ class DatasetListView(ProjectView):
 
     def get_queryset(self) -> QuerySet[Dataset]:
         """The project's datasets."""
-        return Dataset.objects.visible_to(self.user).filter(project=self.project)
+        found = Dataset.objects.visible_to(self.user).filter(project=self.project)
+        return found.with_left_out()
 
     @extend_schema(operation_id="datasets_list", responses=DatasetSerializer(many=True))
     def get(self, request: Request, slug: str) -> Response:

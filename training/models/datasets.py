@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
+from django.db.models import Count, IntegerField, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Demonstration, Project, Prompt, Ranking, User
@@ -11,6 +15,18 @@ from training.models.visibility import ProjectRows
 
 class DatasetQuerySet(ProjectRows["Dataset"]):
     """The vocabulary of frozen datasets."""
+
+    def with_left_out(self) -> DatasetQuerySet:
+        """Each with `left_out`: how much was left out since it counted nothing then."""
+        rankings = DatasetRanking.objects.filter(dataset=OuterRef("pk"), weight=0)
+        rows = DatasetDemonstration.objects.filter(dataset=OuterRef("pk"), weight=0)
+        return self.annotate(left_out=_counted(rankings) + _counted(rows))
+
+
+def _counted(rows: models.QuerySet[Any]) -> Coalesce:
+    """How many rows of a dataset, as a subquery."""
+    counts = rows.order_by().values("dataset").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(counts, output_field=IntegerField()), 0)
 
 
 class Dataset(models.Model):

@@ -297,7 +297,11 @@ def base_samples(sources: Sequence[str], base_source: str | None) -> list[int]:
 
 
 def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> ResultMetrics:
-    """Accuracy on rankings that the fit did not see, and what it was fitted on."""
+    """Accuracy on rankings that the fit did not see, and what it was fitted on.
+
+    Every untied pair counts the same in an accuracy, whoever ordered it; the log loss, which fits
+    are chosen by, is weighted as the fit itself is.
+    """
     found = accuracy_interval(
         held_out.scores, held_out.rankings, draws=config.bootstrap, seed=config.seed
     )

@@ -108,11 +108,11 @@ def state_class(state: str) -> str:
 
 
 METRIC_NAMES = {
-    "oof_accuracy": gettext_lazy("accuracy, out of fold"),
+    "oof_accuracy": gettext_lazy("accuracy, out of fold, unweighted"),
     "oof_low": gettext_lazy("accuracy, low"),
     "oof_high": gettext_lazy("accuracy, high"),
-    "oof_log_loss": gettext_lazy("log loss, out of fold"),
-    "test_accuracy": gettext_lazy("accuracy on test prompts"),
+    "oof_log_loss": gettext_lazy("log loss, out of fold, by labelers' weights"),
+    "test_accuracy": gettext_lazy("accuracy on test prompts, unweighted"),
     "test_low": gettext_lazy("accuracy on test prompts, low"),
     "test_high": gettext_lazy("accuracy on test prompts, high"),
     "tied_pairs": gettext_lazy("tied pairs"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -14,19 +14,10 @@ from django.views.decorators.http import require_GET
 
 from labeling.models import Split
 from training.artifacts import ArtifactMissing, fetch_file
-from training.models import Dataset
+from training.models import Dataset, DatasetDemonstration, DatasetRanking
 from training.views.access import SignedIn, place_of, signed_in
 
 PER_PAGE = 30
-
-TO_PROMPT = {
-    Dataset.Kind.RANKINGS: ("rankings", "rankings__slate__prompt__split", "rankings__labeler"),
-    Dataset.Kind.DEMONSTRATIONS: (
-        *("demonstrations", "demonstrations__prompt__split", "demonstrations__labeler"),
-    ),
-    Dataset.Kind.PROMPTS: ("prompts", "prompts__split", ""),
-}
-"""By kind: what its rows are, and the ways to their split and to who made them."""
 
 
 @signed_in
@@ -34,7 +25,8 @@ TO_PROMPT = {
 def dataset_list(request: SignedIn, slug: str) -> HttpResponse:
     """All frozen datasets, newest first."""
     place = place_of(request, slug)
-    found = Dataset.objects.filter(project=place.project).select_related("created_by")
+    found = Dataset.objects.filter(project=place.project).with_left_out()
+    found = found.select_related("created_by")
     found = found.annotate(run_count=Count("runs", distinct=True)).order_by("-pk")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "training/dataset_list.html", {"project": place.project, "page": page})
@@ -51,27 +43,44 @@ def dataset(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "dataset": shown,
         "by_split": _by_split(shown),
         "by_labeler": _by_labeler(shown),
+        "left_out": _by_labeler(shown, left_out=True),
         "runs": shown.runs.order_by("-pk")[:PER_PAGE],
     }
     return render(request, "training/dataset.html", context)
 
 
+def _selected(shown: Dataset) -> tuple[QuerySet[Any], str, str]:
+    """The rows that say what is in it, and their ways to a prompt's split and to a labeler."""
+    match shown.kind:
+        case Dataset.Kind.RANKINGS:
+            rows: QuerySet[Any] = DatasetRanking.objects.filter(dataset=shown)
+            return rows, "ranking__slate__prompt__split", "ranking__labeler__pseudonym"
+        case Dataset.Kind.DEMONSTRATIONS:
+            rows = DatasetDemonstration.objects.filter(dataset=shown)
+            return rows, "demonstration__prompt__split", "demonstration__labeler__pseudonym"
+        case _:
+            return shown.prompts.all(), "split", ""
+
+
 def _by_split(shown: Dataset) -> list[tuple[str, int]]:
-    rows, split, _labeler = TO_PROMPT[Dataset.Kind(shown.kind)]
-    counted = Dataset.objects.filter(pk=shown.pk).order_by(split).values_list(split)
+    rows, split, labeler = _selected(shown)
+    rows = rows.filter(weight__gt=0) if labeler else rows
     labels = dict(Split.choices)
-    found = counted.annotate(number=Count(rows))
-    return [(str(labels.get(name, name)), number) for name, number in found if name]
+    found = rows.order_by(split).values_list(split).annotate(number=Count("pk"))
+    return [(str(labels.get(name, name)), number) for name, number in found]
 
 
-def _by_labeler(shown: Dataset) -> list[tuple[Any, int]]:
-    rows, _split, labeler = TO_PROMPT[Dataset.Kind(shown.kind)]
+def _by_labeler(shown: Dataset, *, left_out: bool = False) -> list[tuple[Any, float, int]]:
+    """(pseudonym, weight, rows), of what is in it or of what was left out."""
+    rows, _split, labeler = _selected(shown)
     if not labeler:
         return []
-    name = f"{labeler}__pseudonym"
-    counted = Dataset.objects.filter(pk=shown.pk, **{f"{rows}__isnull": False})
-    found = counted.values_list(name).annotate(number=Count(rows)).order_by("-number", name)
-    return [(who or _("imported"), number) for who, number in found]
+    rows = rows.filter(weight=0) if left_out else rows.filter(weight__gt=0)
+    found = rows.values_list(labeler, "weight").annotate(number=Count("pk"))
+    return [
+        (who or _("imported"), weight, number)
+        for who, weight, number in found.order_by("-number", labeler)
+    ]
 
 
 @signed_in

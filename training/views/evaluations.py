@@ -16,13 +16,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labeling.models import Project
 from labeling.refusals import Refusal
+from labeling.views.drawing import Dot
 from training.deployments import current
 from training.evaluations import open_blind_slates
 from training.gate import Gate, gate_of
 from training.models import Checkpoint, Evaluation, EvaluationText
 from training.runs import results_of
 from training.views.access import Place, SignedIn, managed_project, place_of, signed_in
-from training.views.drawing import Dot
 from training.views.trust import trust_dots
 
 PER_PAGE = 30

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET
 from labeling.models import Project
 from labeling.progress import DAYS, rankings_by_day
 from labeling.views.bars import bars
+from labeling.views.drawing import Dot
 from training.models import Checkpoint, Evaluation, RunResult
 from training.views.access import SignedIn, place_of, signed_in
-from training.views.drawing import Dot
 from training.views.loop import loop_of
 from training.views.needs import needs
 from training.views.stages import stages

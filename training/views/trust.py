@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 
 from labeling.agreement import Agreement, agreement_of
 from labeling.models import Project, Ranking
+from labeling.views.drawing import Dot
 from training.models import Checkpoint
 from training.runs import results_of
-from training.views.drawing import Dot
 
 KEPT_SECONDS = 3600
 

@@ -174,3 +174,21 @@ def test_a_freer_feature_is_one_with_a_smaller_ridge():
     gram = used.T @ used / 120 + np.diag([0.7] * 5 + [0.7 / 9])
     expected = np.linalg.solve(gram, used.T @ targets / 120) / scale
     assert np.abs(probe.weight.numpy() - expected).max() < 1e-8
+
+
+@pytest.mark.parametrize("features", [6, 60])
+def test_a_ranking_of_weight_two_is_as_two_of_weight_one(features):
+    rows, rankings, _ = planted(prompts=12, features=features, noise=0.5)
+    weights = [1.0, 2.0, 3.0] * 4
+    weighted = Rankings(
+        rows=rankings.rows, ranks=rankings.ranks, prompts=rankings.prompts, weights=weights
+    )
+    often = [number for number in range(12) for _ in range(int(weights[number]))]
+    columns = {"all": range(features)}
+    one = fit_probe(rows, weighted, columns, folds=3, seed=0)
+    other = fit_probe(rows, rankings.subset(often), columns, folds=3, seed=0)
+    assert one.ridge == other.ridge
+    assert torch.allclose(one.weight, other.weight, atol=1e-8, rtol=1e-6)
+    assert torch.allclose(one.out_of_fold, other.out_of_fold, atol=1e-8, rtol=1e-6)
+    plain = fit_probe(rows, rankings, columns, folds=3, seed=0)
+    assert not torch.allclose(one.weight, plain.weight, atol=1e-4)

@@ -7,6 +7,7 @@ import hashlib
 from django.urls import reverse
 
 from training import artifacts
+from training.models import DatasetRanking
 
 
 def at(name, seeded):
@@ -16,7 +17,19 @@ def at(name, seeded):
 def test_it_counts_rows_by_split_and_by_labeler(seeded, manager):
     context = manager.get(at("dataset", seeded)).context
     assert sum(number for _name, number in context["by_split"]) == seeded.dataset.rows == 9
-    assert sorted(number for _name, number in context["by_labeler"]) == [3, 6]
+    assert sorted(number for _name, _weight, number in context["by_labeler"]) == [3, 6]
+    assert context["left_out"] == []
+
+
+def test_it_says_whose_work_was_left_out(seeded, manager):
+    who = DatasetRanking.objects.filter(dataset=seeded.dataset).first().ranking.labeler
+    rows = DatasetRanking.objects.filter(dataset=seeded.dataset, ranking__labeler=who)
+    number = rows.update(weight=0)
+    page = manager.get(at("dataset", seeded))
+    assert page.context["left_out"] == [(who.pseudonym, 0.0, number)]
+    assert f"{number} rows" in page.content.decode()
+    listed = manager.get(reverse("dataset-list", args=[seeded.project.slug]))
+    assert f"{number} left out" in listed.content.decode()
 
 
 def test_the_file_has_the_sum_that_the_page_names(seeded, manager):
