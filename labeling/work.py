@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from django.db.models import F
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from labeling.models import Project, User, WorkDay
@@ -43,3 +43,9 @@ def count_work(
     if not today.update(**added):
         WorkDay.objects.bulk_create([WorkDay(**key)], ignore_conflicts=True)
         today.update(**added)
+
+
+def ranked_today(*, project: Project, labeler: User) -> int:
+    """How many rankings `labeler` submitted today: read off the work day, however many there are."""
+    today = WorkDay.objects.filter(project=project, labeler=labeler, day=timezone.localdate())
+    return today.aggregate(n=Sum("rankings"))["n"] or 0

@@ -97,8 +97,8 @@ def _answer(
                 slate=assignment.slate_id, labeler=request.user, judgement=said, seconds=seconds
             )
         kept = True
-    following = assignments.lease_next(project=assignment.project, labeler=request.user)
-    answer: dict[str, object] = {"open": following.pk if following else None}
+    following = assignments.open_next(project=assignment.project, labeler=request.user)
+    answer: dict[str, object] = {"open": following}
     if refusal is None:
         return JsonResponse(answer)
     answer |= {"code": refusal.code, "message": refusal.message, "kept": kept}
@@ -110,6 +110,9 @@ def _guidelines_shown(request: SignedIn, assignment: Assignment) -> Guidelines |
     version = small_int(request.POST.get("guidelines", ""), most=10**6)
     if version is None:
         return None
+    in_force = assignment.project.guidelines
+    if in_force is not None and in_force.version == version:
+        return in_force
     return assignment.project.guideline_versions.filter(version=version).first()
 
 
