@@ -31,7 +31,7 @@ RANK = re.compile(rb'<select name="(rank-\d+)"')
 OPEN = re.compile(rb'"open": (\d+|null)')
 
 
-class Unavailable(Exception):
+class NoAnswerError(Exception):
     """No whole answer came: the server is gone, or went while it answered."""
 
 
@@ -91,7 +91,7 @@ class Connection:
             status, body = self._answer(self._socket)
         except OSError as error:
             self.close()
-            raise Unavailable(str(error)) from error
+            raise NoAnswerError(str(error)) from error
         return Answer(status, body, time.perf_counter() - began)
 
     def _answer(self, connection: socket.socket) -> tuple[int, bytes]:
@@ -167,11 +167,12 @@ class Heard:
 
 
 class Labeler(threading.Thread):
-    """Ranks by chance without a pause until told to stop, or until nothing is left.
+    """Ranks by chance until told to stop, or until nothing is left.
 
     patient: asks again, with the same words, where no answer came, as the page's outbox does; else
     that ends it. drafts: keeps a draft of each ranking before it submits it, and of each fifth one
-    only that.
+    only that. seconds_each: how long a ranking takes at least; half as much again, or as little, by
+    chance.
     """
 
     def __init__(
@@ -182,12 +183,14 @@ class Labeler(threading.Thread):
         *,
         patient: bool = False,
         drafts: bool = False,
+        seconds_each: float = 0.0,
         over: threading.Event | None = None,
     ) -> None:
         super().__init__(daemon=True)
         self.connection = Connection(port, session)
         self.base = f"/projects/{slug}/rank/"
         self.patient, self.drafts = patient, drafts
+        self.seconds_each = seconds_each
         self.over = over or threading.Event()
         self.heard = Heard()
         self.random = random.Random(session)
@@ -196,7 +199,7 @@ class Labeler(threading.Thread):
 
     def run(self) -> None:
         """Rank one after the other."""
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(NoAnswerError):
             given = self._open()
             while given is not None and not self.over.is_set():
                 given = self._turn(given)
@@ -212,6 +215,8 @@ class Labeler(threading.Thread):
             ranks={int(name[5:]): self.random.randint(1, 4) for name in given.ranks},
             comment=f"{self.random.getrandbits(64):x}" if self.drafts else "",
         )
+        if self.seconds_each:
+            self.over.wait(self.seconds_each * self.random.uniform(0.5, 1.5))
         if self.drafts:
             self._draft(given, said)
             if self.random.random() < 0.2:
@@ -245,7 +250,7 @@ class Labeler(threading.Thread):
         self._opened = None
         try:
             answer = self._ask("submit", lambda: self.connection.post(where, [*fields, *beside]))
-        except Unavailable:
+        except NoAnswerError:
             self.heard.unanswered.append(said)
             raise
         if answer.status == 200:
@@ -263,7 +268,7 @@ class Labeler(threading.Thread):
             self.heard.tries += 1
             try:
                 answer = request()
-            except Unavailable:
+            except NoAnswerError:
                 if not self.patient or self.over.is_set():
                     raise
             else:
@@ -272,7 +277,7 @@ class Labeler(threading.Thread):
                     self.heard.times.setdefault(kind, []).append(entry)
                     return answer
                 if not self.patient:
-                    raise Unavailable(f"{answer.status}")
+                    raise NoAnswerError(f"{answer.status}")
             time.sleep(0.05)
 
     _opened: int | None = None

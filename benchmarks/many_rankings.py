@@ -92,15 +92,20 @@ def scene_of(rng: random.Random, *, name: str, by: User, prompts: int, labelers:
     )
 
 
-def add_slates(rng: random.Random, scene: Scene, *, ranked: int, waiting: int = 0) -> None:
-    """So many slates that the labelers ranked by turns over the last days, and so many open."""
+def add_slates(
+    rng: random.Random, scene: Scene, *, ranked: int, waiting: int = 0, overlap: int = 1
+) -> None:
+    """So many slates that the labelers ranked by turns over the last days, and so many open.
+
+    overlap: the slots of each open one.
+    """
     days = _Days()
     for first in range(0, ranked + waiting, BATCH):
         numbers = range(first, min(first + BATCH, ranked + waiting))
         with transaction.atomic():
             slates, completions = _slates(rng, scene, numbers)
             done = sum(number < ranked for number in numbers)
-            _open(scene, slates[done:])
+            _open(scene, slates[done:], overlap)
             _ranked(rng, scene, slates[:done], completions, days)
     days.store(scene.project)
 
@@ -140,11 +145,15 @@ def _slates(
     return slates, completions
 
 
-def _open(scene: Scene, slates: list[Slate]) -> None:
-    """A free slot each."""
+def _open(scene: Scene, slates: list[Slate], overlap: int) -> None:
+    """Free slots."""
     _stored(
         Assignment,
-        (Assignment(slate=one, project=scene.project, slot=0, order="0123") for one in slates),
+        (
+            Assignment(slate=one, project=scene.project, slot=slot, order="0123")
+            for one in slates
+            for slot in range(overlap)
+        ),
     )
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 from tests import servers
+from tests.lengths import at_least
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_ARGS = [
@@ -28,6 +30,15 @@ CHROMIUM_ARGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+
+settings.register_profile(
+    "fuzz",
+    max_examples=at_least(100, "EXAMPLES"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+if at_least(0, "EXAMPLES"):
+    settings.load_profile("fuzz")
 
 
 @pytest.fixture(scope="session")
