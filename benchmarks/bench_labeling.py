@@ -113,7 +113,7 @@ class Filled:
 def _database_like(address: str, template: str) -> Iterator[str]:
     """A copy of a database of PostgreSQL, gone after."""
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE copy TEMPLATE " + _identifier(template))  # type: ignore[call-overload]
+        connection.execute("CREATE DATABASE copy TEMPLATE " + _identifier(template))
     yield urlsplit(address)._replace(path="/copy").geturl()
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("DROP DATABASE copy WITH (FORCE)")
@@ -134,7 +134,7 @@ def filled(home: Path, completions: int, labelers: int, *, address: str = "") ->
         shutil.rmtree(folder, ignore_errors=True)  # its server is a new one
         database = urlsplit(address)._replace(path=f"/{folder.name}").geturl()
         with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE " + _identifier(folder.name))  # type: ignore[call-overload]
+            connection.execute("CREATE DATABASE " + _identifier(folder.name))
     if not (folder / TOLD).exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

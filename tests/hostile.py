@@ -77,35 +77,14 @@ ATTACKS = [
     "${alert(1)} #{alert(1)} <%= alert(1) %>",
     "+ADw-script+AD4-alert(1)+ADw-/script+AD4-",
     "%3Cscript%3Ealert(1)%3C/script%3E &lt;script&gt; \\u003cscript\\u003e",
-    "\u202e<script>\u2066alert(1)\x00\x1b</script>",
+    "\u202e<script>\u2066alert(1)\x07\x1b</script>",
     "\uff1cscript\uff1ealert(1)\uff1c/script\uff1e \u2028<script>",
 ]
 """Sixty-nine of them. Where each has to be found again, `marked` says which one it was."""
 
-URLS = {
-    "href",
-    "src",
-    "srcset",
-    "action",
-    "formaction",
-    "xlink:href",
-    "data",
-    "poster",
-    "background",
-}
+URLS = set("href src srcset action formaction xlink:href data poster background".split())
 SCRIPTED = {"hx-get", "hx-post", "hx-put", "hx-delete", "hx-patch"}
-NEVER = {
-    "iframe",
-    "object",
-    "embed",
-    "base",
-    "frame",
-    "applet",
-    "style",
-    "marquee",
-    "video",
-    "audio",
-}
+NEVER = set("iframe object embed base frame applet style marquee video audio".split())
 
 
 def mark(number: int) -> str:
