@@ -59,10 +59,15 @@ def environment(
 
 @contextmanager
 def web_server(
-    folder: Path, *, database: str = "", debug: bool = False, command: Sequence[str] = ()
+    folder: Path,
+    *,
+    database: str = "",
+    debug: bool = False,
+    command: Sequence[str] = (),
+    port: int | None = None,
 ) -> Iterator[WebServer]:
     """A fresh server. command: another one, in which {port} stands for the port."""
-    port = free_port()
+    port = port or free_port()
     chosen = [part.format(port=port) for part in command] or [sys.executable, "-m", "config.web"]
     process = subprocess.Popen(
         chosen, cwd=ROOT, env=environment(folder, port, database=database, debug=debug)
@@ -75,7 +80,11 @@ def web_server(
         yield WebServer(port=port, process=process, worker=worker)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def in_folder(folder: Path, *module: str, database: str = "", debug: bool = False) -> str:
