@@ -75,8 +75,9 @@ test-postgres: dev ## what depends on the database or the broker, on real Postgr
 fuzz: dev ## throw generated files at the importers for longer than the tests do (EXAMPLES=2000)
 	@RANKLOOP_TEST_EXAMPLES=$(or $(EXAMPLES),2000) $(PY) -m pytest -q --timeout 1800 -k "hypothesis or fuzz" tests
 
-chaos: dev ## kill real processes with -9 in the middle of their work
-	@$(PY) -m pytest -m kill tests
+chaos: dev ## kill real processes with -9 in the middle of their work (LABELERS=50 MINUTES=10 KILLS=5)
+	@RANKLOOP_TEST_LABELERS=$(LABELERS) RANKLOOP_TEST_MINUTES=$(MINUTES) RANKLOOP_TEST_KILLS=$(KILLS) \
+	  $(PY) -m pytest -m kill $(if $(MINUTES),-s) $(or $(TESTS),tests)
 
 # --- measurements ------------------------------------------------------------------------------
 

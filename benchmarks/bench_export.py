@@ -13,28 +13,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import http.client
-import json
-import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from benchmarks import report
-from benchmarks.product import ROOT, free_port
+from benchmarks.web_server import memory_of, told_by, web_server
 
 PAIRS = 200_000
 FEW = 20_000
 TIMES = 3
-START_SECONDS = 60
 PIECE = 256 * 1024
 LESS = {"more_is_better": False}
 
@@ -55,66 +48,11 @@ class Export:
     digest: str
 
 
-def environment(folder: Path, port: int) -> dict[str, str]:
-    """The product's settings for a folder of its own."""
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RANKLOOP_")},
-        "RANKLOOP_DATA": str(folder),
-        "RANKLOOP_PORT": str(port),
-        "RANKLOOP_BROKER": "memory://",
-        "RANKLOOP_DEBUG": "true",
-        "RANKLOOP_LOG_LEVEL": "WARNING",
-    }
-
-
-@contextmanager
-def server(folder: Path, *, plain: bool) -> Iterator[tuple[int, int]]:
-    """A fresh server: its port and the process id of its worker."""
-    port = free_port()
-    command = [sys.executable, "-m", "config.web"]
-    if plain:
-        command = [
-            *(sys.executable, "-m", "granian", "benchmarks.plain_export:application"),
-            *("--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", str(port)),
-            *("--workers", "1", "--blocking-threads", "8", "--log-level", "warning"),
-        ]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(folder, port))
-    try:
-        _wait_for(port)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        workers = [int(pid) for pid in children if "resource_tracker" not in _command_of(pid)]
-        yield port, max(workers, key=lambda pid: _memory(pid, "VmRSS"))
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-
-
-def _command_of(pid: str) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        try:
-            connection.request("GET", "/health/")
-            connection.getresponse().read()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-        finally:
-            connection.close()
-    raise RuntimeError("the server did not start")
-
-
-def _memory(pid: int, field: str) -> int:
-    """A field of /proc/<pid>/status in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no {field} for process {pid}")
+PLAIN = (
+    *(sys.executable, "-m", "granian", "benchmarks.plain_export:application"),
+    *("--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", "{port}"),
+    *("--workers", "1", "--blocking-threads", "8", "--log-level", "warning"),
+)
 
 
 def fetch(port: int, path: str, token: str) -> tuple[int, float, float, str]:
@@ -142,13 +80,13 @@ class PrivateMemory:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.peak = self.before = _memory(pid, "RssAnon")
+        self.peak = self.before = memory_of(pid, "RssAnon")
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
 
     def _look(self) -> None:
         while not self._over.wait(0.02):
-            self.peak = max(self.peak, _memory(self.pid, "RssAnon"))
+            self.peak = max(self.peak, memory_of(self.pid, "RssAnon"))
 
     def __enter__(self) -> Self:
         self._watch.start()
@@ -161,10 +99,10 @@ class PrivateMemory:
 
 def measure(folder: Path, path: str, token: str, *, plain: bool, times: int) -> Export:
     """Export `times` times from a fresh server."""
-    with server(folder, plain=plain) as (port, worker):
-        with PrivateMemory(worker) as private:
-            taken = [fetch(port, path, token) for _ in range(times)]
-        resident = _memory(worker, "VmHWM")
+    with web_server(folder, debug=True, command=PLAIN if plain else ()) as server:
+        with PrivateMemory(server.worker) as private:
+            taken = [fetch(server.port, path, token) for _ in range(times)]
+        resident = memory_of(server.worker, "VmHWM")
     if len({(rows, digest) for rows, _seconds, _first, digest in taken}) != 1:
         raise RuntimeError("the same export gave different bytes")
     rows, _seconds, _first, digest = taken[0]
@@ -196,18 +134,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rankloop-export-") as name:
         folder = Path(name)
         print(f"writing {wanted.pairs:,} pairs…", flush=True)
-        filled = subprocess.run(
-            [
-                *(sys.executable, "-m", "benchmarks.many_rankings"),
-                *(f"many={wanted.pairs}", f"few={FEW}"),
-            ],
-            cwd=ROOT,
-            env=environment(folder, 8000),
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        token = json.loads(filled.stdout)["token"]
+        sizes = (f"many={wanted.pairs}", f"few={FEW}")
+        token = told_by(folder, "benchmarks.many_rankings", *sizes, debug=True)["token"]
         print("exporting…", flush=True)
         address = "/api/v1/projects/{}/preferences.jsonl".format
         ours = measure(folder, address("many"), token, plain=False, times=wanted.times)

@@ -71,15 +71,21 @@ def machine() -> str:
 
 
 def write(
-    name: str, rows: Sequence[Row], *, results: Path = RESULTS, page: Path | None = None
+    name: str,
+    rows: Sequence[Row],
+    *,
+    note: str = "",
+    results: Path = RESULTS,
+    page: Path | None = None,
 ) -> Path:
     """Write results/NAME.json and draw the tables again. Returns the file's path.
 
-    page: docs/benchmarks.md unless told; results elsewhere don't touch it.
+    note: what a reader has to know, and who the peer is. page: docs/benchmarks.md unless told;
+    results elsewhere don't touch it.
     """
     results.mkdir(parents=True, exist_ok=True)
     path = results / f"{name}.json"
-    record = {"machine": machine(), "rows": list(rows)}
+    record = {"machine": machine(), **({"note": note} if note else {}), "rows": list(rows)}
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     target = page or (PAGE if results == RESULTS else None)
     if target is not None:
@@ -112,6 +118,8 @@ def _section(name: str, record: Mapping[str, Any]) -> str:
         if not any(isinstance(item.get(column), dict | list) for item in rows)
     ]
     lines = [f"## {name}", "", f"{record.get('machine', '')}", ""]
+    if "note" in record:
+        lines += [record["note"], ""]
     if "seconds" in record:
         minutes, right = record["seconds"] / 60, record["labeler_accuracy"]
         words = (

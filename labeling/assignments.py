@@ -127,11 +127,30 @@ def lease_ahead(*, project: Project, labeler: User) -> Assignment | None:
     return _lease(project, labeler, ahead=True)
 
 
+def open_next(*, project: Project, labeler: User) -> int | None:
+    """As `lease_next`, for who needs only the slot's id: the one held ahead is opened at once."""
+    ahead = Assignment.objects.filter(
+        project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=True
+    )
+    held = ahead.values_list("pk", flat=True).first()
+    if held is not None and project.archived_at is None:
+        try:
+            with transaction.atomic():
+                if ahead.filter(pk=held, break_ends_at=None).update(
+                    ahead=False, opened_at=Now(), lease_expires_at=lease_end()
+                ):
+                    return held
+        except IntegrityError:
+            pass  # another one is open still
+    following = lease_next(project=project, labeler=labeler)
+    return following.pk if following else None
+
+
 def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None:
     """The labeler's slot of this kind, else the next free one."""
     mine = Assignment.objects.filter(
         project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=ahead
-    ).select_related("slate__prompt", "project__guidelines")
+    ).select_related("slate__prompt")
     membership = screening.labeler_in(project=project, user=labeler)
     refuse_paused(membership)
     screened = screening.is_screened(membership)
@@ -150,7 +169,9 @@ def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None
                 if membership is not None:
                     _make_own_slot(membership, purposes, left, ahead=ahead)
                 if _take_next(project, labeler, purposes, left, ahead=ahead):
-                    return _with_token(mine.get(), labeler)
+                    taken = mine.get()
+                    taken.project = project
+                    return _with_token(taken, labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
     return None

@@ -46,6 +46,6 @@ def count_work(
 
 
 def done_today(*, project: Project, labeler: User, what: str) -> int:
-    """How many of `what` (a column of WorkDay: "demonstrations", "prompts") they did today."""
+    """How many of `what` (a column of WorkDay: "rankings", "prompts" …) they did today."""
     today = WorkDay.objects.filter(project=project, labeler=labeler, day=timezone.localdate())
     return today.aggregate(total=Sum(what))["total"] or 0

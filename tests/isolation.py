@@ -1,7 +1,8 @@
 """Loaded before Django (`-p tests.isolation` in pyproject.toml): tests see no one's own settings.
 
 What is kept from the environment: RANKLOOP_DATABASE, with which a run can be put on PostgreSQL,
-and RANKLOOP_BROKER. The data folder is a fresh one for each process of pytest.
+RANKLOOP_BROKER, and what says how long a test goes on (RANKLOOP_TEST_…, see `tests/lengths.py`).
+The data folder is a fresh one for each process of pytest.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import tempfile
 import pytest
 
 KEPT = ("RANKLOOP_DATABASE", "RANKLOOP_BROKER")
+LENGTHS = "RANKLOOP_TEST_"
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes of tests share the cores
 kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-for name in [name for name in os.environ if name.startswith("RANKLOOP_")]:
+for name in [
+    name for name in os.environ if name.startswith("RANKLOOP_") and not name.startswith(LENGTHS)
+]:
     del os.environ[name]
 os.environ |= {
     # Where the environment names none, messages go nowhere, at once.

@@ -91,8 +91,11 @@ def postgres_programs() -> Path:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server with nothing in it; the address of its database `postgres`."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """A PostgreSQL server with nothing in it; the address of its database `postgres`.
+
+    durable: a commit waits for the disk, as it does where data matter.
+    """
     programs = postgres_programs()
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
     with tempfile.TemporaryDirectory(prefix="rankloop-postgres-") as name:
@@ -115,9 +118,7 @@ def postgres() -> Iterator[str]:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(folder),
             "max_connections": "200",
-            "fsync": "off",
-            "full_page_writes": "off",
-        }
+        } | ({} if durable else {"fsync": "off", "full_page_writes": "off"})
         command = [str(programs / "postgres"), "-D", data, "-p", str(port)]
         command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         with guarded(command, user=user, log=log) as server:

@@ -7,7 +7,6 @@ import uuid
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -27,6 +26,7 @@ from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.desks import desk_of, lettered
 from labeling.views.my_work import minutes_without_pause
 from labeling.views.quotas import used_up_sentences
+from labeling.work import done_today
 
 HELD_BACK = (Paused, NotAccepted)
 """Why a labeler gets nothing until a manager says so."""
@@ -58,6 +58,9 @@ def desk_page(
         page["screening"] = _screening(project, assignment, request.user)
         page["desk"] = desk_of(assignment, request.user, said=said)
         page["on_break"] = assignments.on_break(assignment)
+        page["last"] = rankings.latest_of(project=project.pk, labeler=request.user)
+    else:
+        page["waiting"] = _waiting(project)
     template = "labeling/rank.html"
     if request.htmx:
         template += "#assignment"
@@ -65,15 +68,11 @@ def desk_page(
 
 
 def _page(request: SignedIn, project: Project, *, ahead: int = 0) -> dict[str, object]:
-    """How the labeler is doing, and whether more is coming."""
-    mine = Ranking.objects.current().filter(labeler=request.user, slate__project=project)
-    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    """How the labeler is doing."""
     return {
         "project": project,
-        "today": mine.filter(created_at__gte=today).count() + ahead,
-        "ranked": mine,
-        "waiting": _waiting(project),
-        "last": rankings.latest_of(project=project.pk, labeler=request.user),
+        "today": done_today(project=project, labeler=request.user, what="rankings") + ahead,
+        "ranked": Ranking.objects.current().filter(labeler=request.user, slate__project=project),
         "notices": notices.unseen_in(project, request.user),
         "rest_minutes": minutes_without_pause(request, project),
     }

@@ -123,10 +123,10 @@ def _answer(
             )
         kept = True
     try:
-        following = assignments.lease_next(project=assignment.project, labeler=request.user)
+        following = assignments.open_next(project=assignment.project, labeler=request.user)
     except HELD_BACK:
         following = None  # the page asks for what is open, and is told why nothing is
-    answer: dict[str, object] = {"open": following.pk if following else None}
+    answer: dict[str, object] = {"open": following}
     if refusal is None:
         return JsonResponse(answer)
     answer |= {"code": refusal.code, "message": refusal.message, "kept": kept}
@@ -138,6 +138,9 @@ def _guidelines_shown(request: SignedIn, assignment: Assignment) -> Guidelines |
     version = small_int(request.POST.get("guidelines", ""), most=10**6)
     if version is None:
         return None
+    in_force = assignment.project.guidelines
+    if in_force is not None and in_force.version == version:
+        return in_force
     return assignment.project.guideline_versions.filter(version=version).first()
 
 
