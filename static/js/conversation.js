@@ -55,6 +55,7 @@ function showClock() {
 function arrived(swapped) {
   began = performance.now();
   restore();
+  if (form()?.elements.text.value) keep(form().elements); // typed before this script was there
   if (swapped && form()) {
     const { text } = form().elements;
     text.focus();

@@ -31,6 +31,7 @@ def begun(page: Page, project: Project) -> Conversation:
     page.goto(address(project))
     page.get_by_role("button", name="Begin a conversation").press("Enter")
     expect(page.get_by_label("What do you say first?")).to_be_focused()
+    page.wait_for_load_state()  # the field has the focus before the page's script is there
     return Conversation.objects.get()
 
 
