@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling import screening
 from labeling.assignments import free, is_for, keep_for, keep_no_longer
 from labeling.completions import ask_now, waiting_requests
 from labeling.models import (
@@ -175,7 +176,7 @@ def begin(*, project: Project, labeler: User) -> Conversation:
     there = mine.first()
     if there is not None:
         return there
-    _refuse(project)
+    _refuse(project, labeler)
     try:
         with transaction.atomic():
             return Conversation.objects.create(project=project, labeler=labeler)
@@ -208,7 +209,7 @@ def say(
             raise ConversationClosed
         if number > len(turns) + 1:
             raise NotYet
-        _refuse(held.project)
+        _refuse(held.project, held.labeler)
         last = turns[-1] if turns else None
         chosen = None if last is None else choose(turn=last, completion=going_on_from)
         messages = [*_so_far(last, chosen), {"role": "user", "content": said}]
@@ -250,7 +251,7 @@ def ask_again(*, turn: Turn) -> None:
             return
         if conversation.closed_at is not None:
             raise ConversationClosed
-        _refuse(conversation.project)
+        _refuse(conversation.project, conversation.labeler)
         if held.prompt.withdrawn_at is not None:
             raise TakenOut
         k = conversation.project.k
@@ -367,11 +368,12 @@ def open_at(ranking: Ranking) -> Conversation | None:
     return turn.conversation
 
 
-def _refuse(project: Project) -> None:
-    """Raise ConversationRefused or ProjectArchived where nobody may talk (any more)."""
+def _refuse(project: Project, labeler: User) -> None:
+    """Raise ConversationRefused, ProjectArchived, or what `screening.refuse_held_back` does."""
     refuse_archived(project)
     if not project.allows_conversations:
         raise ConversationRefused
+    screening.refuse_held_back(project=project, user=labeler)
 
 
 def _so_far(last: Turn | None, chosen: Completion | None) -> list[Message]:

@@ -28,6 +28,7 @@ from labeling.models import (
     User,
 )
 from labeling.models.slates import SlateQuerySet
+from labeling.pauses import refuse_paused
 from labeling.refusals import Refusal
 from labeling.slates import open_slate
 
@@ -43,6 +44,13 @@ class NotAccepted(Refusal):
         "You are through with the quiz, and a manager looks at it now. They will write to you "
         "about how to go on."
     )
+
+
+class ItemsFirst(Refusal):
+    """Practice and quiz items come before anything else."""
+
+    code = "items_first"
+    sentence = _("Practice and a short quiz come first: you find them under “Rank”.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +98,14 @@ def labeler_in(*, project: Project, user: User) -> Membership | None:
     if membership is not None:
         membership.project, membership.user = project, user
     return membership
+
+
+def refuse_held_back(*, project: Project, user: User) -> None:
+    """For work other than ranking. Raises Paused, NotAccepted, ItemsFirst."""
+    membership = labeler_in(project=project, user=user)
+    refuse_paused(membership)
+    if is_screened(membership):
+        raise ItemsFirst
 
 
 def is_screened(membership: Membership | None) -> bool:

@@ -17,6 +17,7 @@ from labeling import screening
 from labeling.decisions import decided, decision_of
 from labeling.models import RANKERS, Assignment, Project, Purpose, Ranking
 from labeling.rankings import ranks_of
+from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.desks import in_letters, lettered
 
@@ -55,6 +56,16 @@ def on_from_item(request: SignedIn, assignment: Assignment) -> HttpResponse:
             request, _("You passed the quiz, welcome. From here on your rankings count.")
         )
     return _to(request, reverse("rank", args=[project.slug]))
+
+
+def held_back_first(request: SignedIn, project: Project) -> HttpResponse | None:
+    """To the ranking page, which says why, for whom other work does not come yet; else None."""
+    try:
+        screening.refuse_held_back(project=project, user=request.user)
+    except Refusal as refusal:
+        messages.info(request, refusal.message)
+        return _to(request, reverse("rank", args=[project.slug]))
+    return None
 
 
 def _to(request: SignedIn, address: str) -> HttpResponse:

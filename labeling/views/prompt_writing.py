@@ -21,6 +21,7 @@ from labeling.prompts import PromptRefused
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.guidelines import unread_first
+from labeling.views.practice import held_back_first
 from labeling.work import done_today
 
 
@@ -31,7 +32,9 @@ def prompt_write(request: SignedIn, slug: str) -> HttpResponse:
     """A form for one prompt; sent, it is live at once and the form is empty again."""
     project = project_for(request, slug, *RANKERS)
     if request.method == "GET":
-        first = unread_first(request, project, "prompt-write") if project.asks_prompts else None
+        first = held_back_first(request, project)
+        if first is None and project.asks_prompts:
+            first = unread_first(request, project, "prompt-write")
         return first or _page(request, project, WrittenPrompt())
     written = written_prompt(request.POST)
     if "more" in request.POST:

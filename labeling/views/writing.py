@@ -19,6 +19,7 @@ from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.desks import SHOWN_TURNS
 from labeling.views.guidelines import unread_first
+from labeling.views.practice import held_back_first
 from labeling.views.rankings import MOST_SECONDS_UNSEEN
 from labeling.work import done_today
 
@@ -78,6 +79,8 @@ def demonstration_write(request: SignedIn, slug: str) -> HttpResponse:
     project = project_for(request, slug, *RANKERS)
     if not project.asks_demonstrations:
         return _page(request, project, None)
+    if first := held_back_first(request, project):
+        return first
     if first := unread_first(request, project, "demonstration-write"):
         return first
     task = writing.next_task(project=project, labeler=request.user)
