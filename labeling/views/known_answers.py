@@ -17,7 +17,7 @@ from labeling import known_answers
 from labeling.decisions import decided, decision_of
 from labeling.formats import jsonl
 from labeling.formats.lines import Problem
-from labeling.forms.known_answers import PURPOSES, AnswerForm, PasteForm
+from labeling.forms.known_answers import AnswerForm, PasteForm
 from labeling.models import (
     KNOWN_ANSWERS,
     Completion,
@@ -59,7 +59,7 @@ def known_answer_list(request: SignedIn, slug: str) -> HttpResponse:
             for item in page
         ],
         "purpose": purpose,
-        "purposes": PURPOSES,
+        "purposes": [(use.value, use.label) for use in KNOWN_ANSWERS],
         "any": found.exists() or bool(purpose),
         "manages": role_in(project, request.user) == Role.MANAGER,
     }

@@ -11,7 +11,7 @@ from django.urls import reverse
 from labeling.assignments import lease_next, shown
 from labeling.decisions import decided, decision_of
 from labeling.models import Assignment, Membership, Project, Purpose, Ranking, User
-from labeling.projects import update_project
+from labeling.slates import give_slot
 from tests.factories import make_answer, make_item, make_labeler, make_ranking, make_slate
 from tests.labeling.views.clients import as_user
 
@@ -76,12 +76,9 @@ def test_a_script_that_sends_it_later_is_led_there_once(project: Project, labele
 def test_only_ones_own_practice_is_explained(project: Project, labeler: User) -> None:
     practice = make_answer(make_item(project, "practice"), labeler)
     gold = make_answer(make_item(project, "gold"), labeler)
-    other = as_user(make_labeler(project))
-    assert (
-        other.get(reverse("practice-answer", args=[project.slug, practice.pk])).status_code == 404
-    )
-    own = as_user(labeler)
-    assert own.get(reverse("practice-answer", args=[project.slug, gold.pk])).status_code == 404
+    for user, ranking in ((make_labeler(project), practice), (labeler, gold)):
+        address = reverse("practice-answer", args=[project.slug, ranking.pk])
+        assert as_user(user).get(address).status_code == 404
 
 
 def test_who_passes_is_welcomed(project: Project, labeler: User) -> None:
@@ -143,20 +140,25 @@ def pages_of(project: Project, purpose: Purpose) -> list[str]:
     """All that a labeler sees of such a slate: before, ahead, after, in the list, skipped."""
     labeler = make_labeler(project)
     client = as_user(labeler)
-    make_ranking(project, labeler)
+    make_slate(project)
+    first = lease_next(project=project, labeler=labeler)
+    assert first
+    make_ranking(
+        project,
+        labeler,
+        {one.pk: place for place, one in enumerate(shown(first), 1)},
+        assignment=first,
+    )
     if purpose == Purpose.GOLD:
         slate = make_item(project)
     else:
         slate = make_slate(project, purpose=purpose, overlap=0)
-    from labeling.slates import give_slot
-
     held = give_slot(slate=slate, labeler=labeler)
     opened = rank_page(client, project)
     assert f'data-assignment="{held.pk}"' in opened
     compared = client.get(reverse("compare", args=[project.slug, held.pk])).content.decode()
     held = lease_next(project=project, labeler=labeler)  # type: ignore[assignment]  # it is held
-    ids = slate.items.values_list("completion_id", flat=True)
-    submit(client, held, {pk: place for place, pk in enumerate(ids, 1)})
+    submit(client, held, {one.pk: place for place, one in enumerate(shown(held), 1)})
     ranking = Ranking.objects.get(slate=slate)
     after = client.get(reverse("ranking", args=[project.slug, ranking.pk])).content.decode()
     mine = client.get(reverse("my-rankings", args=[project.slug])).content.decode()
@@ -167,6 +169,7 @@ def pages_of(project: Project, purpose: Purpose) -> list[str]:
         labeler=labeler,
     )
     skipped = lease_next(project=project, labeler=labeler)  # type: ignore[assignment]  # it is held
+    make_slate(project)
     passed = client.post(
         reverse("skip", args=[project.slug, skipped.pk]),
         {"lease": str(skipped.lease_token)},
@@ -177,7 +180,6 @@ def pages_of(project: Project, purpose: Purpose) -> list[str]:
 
 @pytest.mark.parametrize("purpose", [Purpose.GOLD, Purpose.REPEAT])
 def test_it_looks_like_any_other_prompt(project: Project, purpose: Purpose) -> None:
-    update_project(project=project, asks_likert=True, k=4)
     usual, this = pages_of(project, Purpose.TRAINING), pages_of(project, purpose)
     for one, other in zip(usual, this, strict=True):
         assert one == other

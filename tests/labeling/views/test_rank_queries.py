@@ -26,7 +26,7 @@ def count(client: Client, name: str, address: str, fields: dict[str, object] | N
 
 
 WATCHED = {"rank": 18, "ahead": 20, "submission": 12, "my-rankings": 10, "ranking": 13}
-"""Where gold items and repeats are mixed in: what was done is counted, what is due drawn."""
+"""Where gold items and repeats are mixed in: what a labeler did is counted as well."""
 
 
 def counts(k: int, rankings: int, **settings: int) -> dict[str, int]:
