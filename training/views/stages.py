@@ -150,7 +150,11 @@ def _rankings(loop: Loop) -> Stage:
         sentence = ngettext(
             "%(n)s prompt waits for labelers.", "%(n)s prompts wait for labelers.", ready
         )
-        mark = Mark(kind="waits", sentence=sentence % {"n": loop.slates_ready_said}, href=address_in("rank", loop))
+        mark = Mark(
+            kind="waits",
+            sentence=sentence % {"n": loop.slates_ready_said},
+            href=address_in("rank", loop),
+        )
     elif loop.labeling.prompts:
         mark = Mark(kind="waits", sentence=why_nothing_is_ready(loop))
     return Stage(
