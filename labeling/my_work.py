@@ -32,7 +32,6 @@ class Done:
     """How much in a span of time. seconds: active ones."""
 
     rankings: int
-    corrections: int
     seconds: float
 
     @property
@@ -58,7 +57,7 @@ def done_by(*, project: Project, labeler: User) -> dict[str, Done]:
     today = timezone.localdate()
     monday = today - timedelta(days=today.weekday())
     spans = {"today": Q(day=today), "week": Q(day__gte=monday), "all": Q()}
-    names = ("rankings", "corrections", "seconds")
+    names = ("rankings", "seconds")
     sums = WorkDay.objects.filter(project=project, labeler=labeler).aggregate(
         **{
             f"{span}_{name}": Sum(name, filter=when) if when else Sum(name)
@@ -69,7 +68,6 @@ def done_by(*, project: Project, labeler: User) -> dict[str, Done]:
     return {
         span: Done(
             rankings=sums[f"{span}_rankings"] or 0,
-            corrections=sums[f"{span}_corrections"] or 0,
             seconds=sums[f"{span}_seconds"] or 0.0,
         )
         for span in spans

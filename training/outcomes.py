@@ -16,7 +16,15 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from training import artifacts, checkpoints, evaluations, launcher, rounds, runs
+from training import (
+    artifacts,
+    checkpoints,
+    evaluations,
+    launcher,
+    rounds,
+    runs,
+    second_opinions,
+)
 from training.apart import apart
 from training.follower import Ending
 from training.full_disk import is_full_disk
@@ -115,6 +123,8 @@ def take_in(run: Run, folder: Path, result: Mapping[str, Any]) -> None:
     with apart("tidying up after a run", run.pk):  # the run is closed: no error changes that
         if evaluation is not None:
             evaluations.open_blind_slates(evaluation)
+        if run.kind == Run.Kind.REWARD:
+            second_opinions.ask_for_second_opinions(run, folder)
         launcher.forget_states(run)
         for attempt in range(1, run.attempt):
             artifacts.remove_folder(_artifact(run, attempt))

@@ -109,6 +109,16 @@ class SampleRow(TypedDict):
     score: NotRequired[float]
 
 
+class MarginRow(TypedDict):
+    """margins.jsonl, written by `reward`: how sure the fit is of a ranking that it did not see.
+
+    margin: the smallest |p − ½| over its untied pairs, p the probability of the labeler's order.
+    """
+
+    id: str
+    margin: float
+
+
 class ErrorRecord(TypedDict):
     """result.json's error: a code that the web translates, and the values it names."""
 

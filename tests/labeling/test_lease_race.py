@@ -38,9 +38,17 @@ def racer(environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[s
     )
 
 
-def race(environment: Mapping[str, str], slates: int, labelers: list[str]) -> list[Lease]:
+def race(
+    environment: Mapping[str, str],
+    slates: int,
+    labelers: list[str],
+    *,
+    overlap: int = 1,
+    most_overlap: int = 0,
+) -> list[Lease]:
     """One process for each name (a name twice: two tabs of that labeler); what they got."""
-    filled = racer(environment, "prepare", str(slates), str(len(set(labelers))))
+    numbers = (slates, len(set(labelers)), overlap, most_overlap)
+    filled = racer(environment, "prepare", *map(str, numbers))
     filled.communicate()
     assert filled.returncode == 0
     racers = [racer(environment, "rank", name) for name in labelers]
@@ -71,3 +79,28 @@ def test_two_tabs_of_each_labeler_double_nothing(database):
         by_slot.setdefault(slot, set()).add((name, ranking))
     assert len(by_slot) == 300
     assert all(len(found) == 1 for found in by_slot.values())
+
+
+def test_slates_that_are_disputed_grow_to_the_limit_and_no_further(database):
+    """Eight labelers, four of each opinion, on the same few slates, all at once."""
+    leases = race(
+        database,
+        60,
+        [f"labeler{number}" for number in range(8)],
+        overlap=2,
+        most_overlap=5,
+    )
+    looked_at = racer(database, "look")
+    output, _nothing = looked_at.communicate()
+    slots = [line.split() for line in output.splitlines()]
+    by_slate: dict[str, list[tuple[int, str, str]]] = {}
+    for slate, slot, labeler, agrees in slots:
+        by_slate.setdefault(slate, []).append((int(slot), labeler, agrees))
+    assert len(by_slate) == 60
+    for found in by_slate.values():
+        assert sorted(slot for slot, _, _ in found) == list(range(len(found)))
+        assert len({labeler for _, labeler, _ in found}) == len(found)
+        opinions = [agrees for _, _, agrees in sorted(found)]
+        assert len(found) == (2 if opinions[0] == opinions[1] else 5)
+    assert len(leases) == len(slots)
+    assert max(map(len, by_slate.values())) == 5

@@ -21,6 +21,8 @@ class RankedRows:
     rows: list[FeatureRow]
     sources: list[str]
     rankings: Rankings
+    ids: list[str]
+    """Of each ranking, as the dataset names it."""
 
     def prompt_of_row(self) -> list[str]:
         """The prompt (as in `rankings.prompts`) of every row."""
@@ -49,7 +51,7 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
 
     rows: list[FeatureRow] = []
     sources: list[str] = []
-    indices, ranks, prompts, weights = [], [], [], []
+    indices, ranks, prompts, weights, ids = [], [], [], [], []
     for prompt, group in order.items():
         places: dict[tuple[str, bool], int] = {}
         for row in group:
@@ -65,8 +67,9 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
             ranks.append([int(rank) for rank in row["ranks"]])
             prompts.append(prompt)
             weights.append(float(row.get("weight", 1.0)))
+            ids.append(str(row.get("id", "")))
     rankings = Rankings(rows=indices, ranks=ranks, prompts=prompts, weights=weights)
-    return RankedRows(rows, sources, rankings)
+    return RankedRows(rows, sources, rankings, ids)
 
 
 @dataclass(frozen=True)

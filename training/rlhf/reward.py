@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from training.configs import RewardConfig
+from training.records import MarginRow
 from training.rlhf.features import (
     VISIBLE_FEATURES,
     FeatureRow,
@@ -98,6 +99,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         held_out = HeldOut(found.out_of_fold.nan_to_num() * scale, fit.rankings)
         metrics |= {"columns": found.columns, "ridge": found.ridge}
         logger.info("probe on %s with λ = %g", found.columns, found.ridge)
+        directory.write_rows("margins", margins(held_out, fit.ids))
         run.probe_fitted()
     metrics["seconds_probe"] = round(time.monotonic() - seconds, 2)
 
@@ -283,6 +285,19 @@ def probe_freedom(features: int) -> Tensor:
     freedom = torch.ones(features, dtype=torch.float64)
     freedom[-VISIBLE_FEATURES:] = VISIBLE_FREEDOM
     return freedom
+
+
+def margins(held_out: HeldOut, ids: Sequence[str]) -> list[MarginRow]:
+    """The smallest |p − ½| over the untied pairs of each ranking; without such a pair, no row.
+
+    ids: of `held_out.rankings`, in their order.
+    """
+    number = held_out.rankings.untied[2].tolist()
+    chances = torch.sigmoid(held_out.rankings.differences(held_out.scores.double()))
+    smallest: dict[int, float] = {}
+    for ranking, margin in zip(number, (chances - 0.5).abs().tolist(), strict=True):
+        smallest[ranking] = min(margin, smallest.get(ranking, 0.5))
+    return [MarginRow(id=ids[ranking], margin=margin) for ranking, margin in smallest.items()]
 
 
 def improves(trial: HeldOut, probe: HeldOut) -> bool:

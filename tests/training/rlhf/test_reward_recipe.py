@@ -1,6 +1,7 @@
 """The recipe `reward` on a tiny model with a planted taste."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from tests.training.rlhf.rehearsal import (
 )
 from training.configs import RewardConfig
 from training.rlhf.features import FeatureRow
-from training.rlhf.reward import main
+from training.rlhf.probe import Rankings
+from training.rlhf.reward import HeldOut, main, margins
 from training.rlhf.reward_model import load_reward_model
 from training.rlhf.rundir import RunError
 
@@ -51,6 +53,30 @@ def fresh_rows(tiny_folder, count=40):
 def correlation(scores, rows):
     taste = torch.tensor([vowels(row.text) for row in rows])
     return float(torch.corrcoef(torch.stack([scores, taste]))[0, 1])
+
+
+class TestMargins:
+    """By hand: σ(0) = ½, σ(log 3) = ¾, σ(−log 3) = ¼, σ(2 log 3) = 9/10."""
+
+    def test_each_ranking_has_that_of_its_closest_untied_pair(self):
+        log3 = math.log(3)
+        rankings = Rankings(
+            rows=[[0, 1, 2], [3, 4], [5, 6]],
+            ranks=[[1, 2, 3], [1, 1], [2, 1]],
+            prompts=["a", "b", "c"],
+            weights=[1.0, 1.0, 1.0],
+        )
+        scores = torch.tensor([2 * log3, log3, 0.0, 5.0, 5.0, 0.0, -log3])
+        found = margins(HeldOut(scores, rankings), ["11", "12", "13"])
+        assert [row["id"] for row in found] == ["11", "13"]
+        assert [row["margin"] for row in found] == pytest.approx([0.25, 0.25])
+
+    def test_a_run_writes_one_for_each_ranking_it_learned_from(self, train, ranked):
+        _, folder = train(ranked)
+        found = log(folder, "margins")
+        untied = [row for row in ranked if row["split"] == "train" and len(set(row["ranks"])) > 1]
+        assert {row["id"] for row in found} == {row["id"] for row in untied}
+        assert all(0 <= row["margin"] <= 0.5 for row in found)
 
 
 class TestProbe:
