@@ -118,7 +118,8 @@ def write_prompt(
     """Store a prompt that `by` wrote; it is live at once. Sent again by them, it is the same row.
 
     seconds: active ones. seen: ids of near duplicates that were shown: where there are no others,
-    it is stored all the same, in their split. Raises PromptRefused, KnownPrompt, NearDuplicatesFound, ProjectArchived.
+    it is stored all the same, in their split. Raises PromptRefused, KnownPrompt,
+    NearDuplicatesFound, ProjectArchived.
     """
     refuse_archived(project)
     row = _row(kind=kind, text=text, system=system, category=category, language=language)
