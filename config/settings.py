@@ -299,6 +299,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "SourceKind": "labeling.models.Source.Kind",
         "SlatePurpose": "labeling.models.Purpose",
+        "PromptKind": "labeling.models.Prompt.Kind",
         "PromptSplit": "labeling.models.Split",
         "DatasetKind": "training.models.Dataset.Kind",
         "CheckpointKind": "training.models.Checkpoint.Kind",

@@ -28,6 +28,7 @@ from labeling.models import (
     Role,
     Token,
     User,
+    WritingTask,
 )
 from labeling.refusals import Refusal
 
@@ -167,6 +168,8 @@ def _release_leases(whose: Q) -> None:
     Assignment.objects.filter(whose, state=Assignment.State.OPEN, slate__purpose__in=SHARED).update(
         labeler=None, lease_expires_at=None
     )
+    # What was written stays with its writer.
+    WritingTask.objects.filter(whose, state=WritingTask.State.OPEN).update(lease_expires_at=None)
 
 
 def _refuse_last_manager(project: Project, user: User) -> None:

@@ -11,7 +11,7 @@ import time
 from datetime import timedelta
 
 from django.db import IntegrityError, models, transaction
-from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, Expression, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext_lazy as _
 
@@ -131,7 +131,7 @@ def _opened(project: Project, prompt: Prompt, labeler: User) -> WritingTask:
     return made
 
 
-def _lease_end() -> ExpressionWrapper:
+def _lease_end() -> Expression:
     """When a lease that starts now ends, by the database's clock."""
     return ExpressionWrapper(Now() + Value(LEASE), output_field=models.DateTimeField())
 

