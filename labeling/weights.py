@@ -29,7 +29,7 @@ from labeling.refusals import Refusal
 FULL = 1.0
 STEPS = 20
 """Suggestions come in steps of 1/20."""
-MOST_RELIABLE = 0.995
+MOST_RELIABLE = 0.99
 LONGEST_REASON = 400
 
 
