@@ -46,6 +46,6 @@ def count_work(
 
 
 def ranked_today(*, project: Project, labeler: User) -> int:
-    """How many rankings `labeler` submitted today: read off the work day, however many there are."""
+    """How many rankings `labeler` submitted today, read off the work day: no ranking is counted."""
     today = WorkDay.objects.filter(project=project, labeler=labeler, day=timezone.localdate())
     return today.aggregate(n=Sum("rankings"))["n"] or 0

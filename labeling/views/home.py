@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -16,9 +16,9 @@ from labeling.models import (
     Project,
     Prompt,
     Purpose,
-    Ranking,
     Role,
     User,
+    WorkDay,
 )
 from labeling.slates import DEMOTED
 from labeling.views.access import SignedIn, may_create_projects, signed_in
@@ -34,6 +34,13 @@ def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce
         .values("number")
     )
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+def _ranked(days: QuerySet[WorkDay]) -> Coalesce:
+    """How many rankings these work days of the outer project hold."""
+    summed = days.filter(project=OuterRef("pk")).order_by().values("project")
+    number = summed.annotate(number=Sum("rankings")).values("number")
+    return Coalesce(Subquery(number, output_field=IntegerField()), 0)
 
 
 def _ready_for(user: User) -> QuerySet[Assignment]:
@@ -55,12 +62,11 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
 
 def _projects_of(user: User) -> QuerySet[Project]:
     """The projects `user` sees, with the counts that the page shows, in one query."""
-    rankings = Ranking.objects.current()
     return Project.objects.visible_to(user).annotate(
         prompt_count=_count(Prompt.objects.live(), "project"),
         ready_count=_count(_ready_for(user), "project", "slate"),
-        ranking_count=_count(rankings, "slate__project"),
-        my_ranking_count=_count(rankings.filter(labeler=user), "slate__project"),
+        ranking_count=_ranked(WorkDay.objects.all()),
+        my_ranking_count=_ranked(WorkDay.objects.filter(labeler=user)),
     )
 
 
