@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.db.models import Count, Max, Q
+from django.db.models import OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -13,7 +14,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling import people
 from labeling.forms.people import InvitationForm, RoleForm
-from labeling.models import Invitation, Membership, Project, Role, SignInLink
+from labeling.models import (
+    Invitation,
+    Membership,
+    Project,
+    Ranking,
+    Role,
+    SignInLink,
+    WorkDay,
+)
 from labeling.refusals import Refusal
 from labeling.sign_in_links import SENT_LINK_MINUTES, issue_sign_in_link
 from labeling.standings import standings_in
@@ -31,13 +40,15 @@ def people_page(
     status: int = 200,
 ) -> HttpResponse:
     """The page; with `fresh` or `sign_in_link` and its secret, that link on top, this once."""
-    theirs = Q(user__rankings__slate__project=project, user__rankings__is_current=True)
+    days = WorkDay.objects.filter(project=project, labeler=OuterRef("user")).order_by()
+    ranked = days.values("labeler").annotate(number=Sum("rankings")).values("number")
+    theirs = Ranking.objects.current().filter(slate__project=project, labeler=OuterRef("user"))
     members = (
         Membership.objects.filter(project=project)
         .select_related("user")
         .annotate(
-            rankings=Count("user__rankings", filter=theirs),
-            last_ranking=Max("user__rankings__created_at", filter=theirs),
+            rankings=Coalesce(Subquery(ranked), 0),
+            last_ranking=Subquery(theirs.order_by("-pk").values("created_at")[:1]),
         )
         .order_by("-user__is_active", "user__name", "user__username")
     )

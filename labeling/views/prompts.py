@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -18,7 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import imports, prompts, uploads
 from labeling.forms.prompts import ImportForm
-from labeling.models import READERS, Import, Prompt, Role, Split
+from labeling.models import READERS, Import, Prompt, Ranking, Role, Split
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 
@@ -46,9 +47,9 @@ def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
         found = found.exclude(kind="")
     elif kind in Prompt.Kind.values:
         found = found.filter(kind=kind)
-    found = found.annotate(
-        ranking_count=Count("slates__rankings", filter=Q(slates__rankings__is_current=True))
-    )
+    rankings = Ranking.objects.current().filter(slate__prompt=OuterRef("pk")).order_by()
+    counted = rankings.values("slate__prompt").annotate(number=Count("pk")).values("number")
+    found = found.annotate(ranking_count=Coalesce(Subquery(counted), 0))  # of the page's rows only
     page = {
         "project": project,
         "page": Paginator(found.order_by("-pk"), PAGE).get_page(request.GET.get("page")),

@@ -88,7 +88,7 @@ def test_so_is_the_ranking_page_with_all_that_can_open(
     for width, scheme in LOOKS:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
-        assert complaints(page) == [], (step, width, scheme)
+        assert complaints(page) == [], (width, scheme)
     page.locator("h1").focus()
     for key in ("?", "v"):
         press(page, key)
