@@ -11,7 +11,7 @@ from labeling import quality_reports, tasks
 from labeling.models import Dispute, Purpose, QualityReport, Ranking
 from labeling.quality.report import work_out
 from labeling.quality_reports import ask_for_report, newest_report
-from tests.factories import make_labeler, make_project, make_ranking, make_slate
+from tests.factories import make_answer, make_labeler, make_project, make_ranking, make_slate
 
 pytestmark = pytest.mark.django_db
 
@@ -93,13 +93,13 @@ def test_gold_items_are_apart_from_agreement(shared):
 def test_repeats_are_held_against_the_first_time(shared):
     project, ann, _ben = shared
     first = Ranking.objects.filter(labeler=ann).earliest("pk")
-    again = make_slate(project, prompt=first.slate.prompt, purpose=Purpose.REPEAT, overlap=1)
+    again = make_slate(project, prompt=first.slate.prompt, purpose=Purpose.REPEAT, overlap=0)
     again.items.all().delete()
     for item in first.slate.items.all():
         again.items.create(completion_id=item.completion_id, position=item.position)
     again.repeats = first.slate
     again.save()
-    make_ranking(project, ann, [2, 1, 3])
+    make_answer(again, ann, [2, 1, 3])
     found = work_out(ask_for_report(project)).figures.get(measure="repeats")
     assert (found.labeler, found.value, found.count) == (ann, 2 / 3, 3)
 

@@ -133,6 +133,17 @@ def test_a_prompt_is_withdrawn_and_put_back(boss, project):
     assert Prompt.objects.live().count() == 1
 
 
+NUMBERS = (
+    *("most_overlap", "correction_hours", "break_minutes", "rest_minutes", "quiz_pass"),
+    *("gold_percent", "gold_window", "gold_pass", "repeat_percent"),
+)
+
+
+def usual() -> dict[str, object]:
+    """What the form begins with of numbers that these tests leave alone."""
+    return {name: Project._meta.get_field(name).get_default() for name in NUMBERS}
+
+
 def test_a_manager_makes_a_project_and_is_led_to_its_prompts(boss):
     fields = {
         "name": "Weather!",
@@ -141,8 +152,7 @@ def test_a_manager_makes_a_project_and_is_led_to_its_prompts(boss):
         "max_new_tokens": 40,
         "temperature": "0.8",
         "slates_ahead": 12,
-        "correction_hours": 24,
-        "break_minutes": 30,
+        **usual(),
         "guidelines": "",
         "base_model": "",
     }
@@ -167,8 +177,7 @@ def test_settings_change_only_what_was_changed(boss, project):
         "max_new_tokens": project.max_new_tokens,
         "temperature": project.temperature,
         "slates_ahead": project.slates_ahead,
-        "correction_hours": 24,
-        "break_minutes": 30,
+        **usual(),
         "guidelines": "Be kind.",
         "base_model": "",
     }
