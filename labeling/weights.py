@@ -74,14 +74,14 @@ def set_weight(
     What counts so much already, for the same reason, is left as it is. Datasets that are frozen
     stay as they are. Raises BadWeight, ReasonNeeded (below 1), NobodyHere.
     """
+    here = Membership.objects.filter(project=project, user=labeler).exists()
+    if not here and not Ranking.objects.filter(slate__project=project, labeler=labeler).exists():
+        raise NobodyHere
     if not (math.isfinite(weight) and 0 <= weight <= FULL):
         raise BadWeight
     why = reason.strip()
     if (weight < FULL and not why) or len(why) > LONGEST_REASON:
         raise ReasonNeeded
-    here = Membership.objects.filter(project=project, user=labeler).exists()
-    if not here and not Ranking.objects.filter(slate__project=project, labeler=labeler).exists():
-        raise NobodyHere
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         rows = LabelerWeight.objects.filter(project=project, labeler=labeler, is_current=True)

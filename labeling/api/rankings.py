@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -22,6 +22,7 @@ from labeling.models import (
     RANKERS,
     Assignment,
     CompletionFlag,
+    Decision,
     PromptFlag,
     Purpose,
     Ranking,
@@ -44,6 +45,9 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
     )
     flags = serializers.SerializerMethodField(help_text="Flags by completion id.")
     prompt_flags = serializers.SerializerMethodField(help_text="Flags on the prompt.")
+    decision = serializers.SerializerMethodField(
+        help_text="Where somebody decided the slate: rank by completion id. Not for labelers."
+    )
     guidelines = serializers.IntegerField(
         source="guidelines.version",
         default=None,
@@ -63,6 +67,7 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
             "likert",
             "flags",
             "prompt_flags",
+            "decision",
             "none_good",
             "comment",
             "guidelines",
@@ -100,6 +105,14 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
     def get_prompt_flags(self, ranking: Ranking) -> list[str]:
         """What was noted of the prompt."""
         return [row.flag for row in ranking.prompt_flags.all()]
+
+    def get_decision(self, ranking: Ranking) -> dict[str, int] | None:
+        """What an adjudicator decided; the answers of gold items are nobody's business."""
+        if not self.context.get("decisions") or ranking.slate.purpose != Purpose.TRAINING:
+            return None
+        for decision in ranking.slate.decisions.all():
+            return {str(row.completion_id): row.rank for row in decision.ranks.all()}
+        return None
 
 
 class ByCompletion(serializers.DictField):
@@ -186,9 +199,17 @@ class RankingListView(ProjectView):
         rows = Ranking.objects.visible_to(self.user).current().filter(slate__project=self.project)
         if self.role == Role.LABELER:
             rows = rows.filter(labeler=self.user)
-        return rows.select_related("slate", "labeler", "guidelines").prefetch_related(
+        rows = rows.select_related("slate", "labeler", "guidelines").prefetch_related(
             "ranks", "completion_flags", "prompt_flags"
         )
+        if self.role == Role.LABELER:
+            return rows
+        standing = Decision.objects.filter(is_current=True).prefetch_related("ranks")
+        return rows.prefetch_related(Prefetch("slate__decisions", queryset=standing))
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """Labelers are told of no decision."""
+        return {**super().get_serializer_context(), "decisions": self.role != Role.LABELER}
 
     @extend_schema(operation_id="rankings_list", responses=RankingSerializer(many=True))
     def get(self, request: Request, slug: str) -> Response:

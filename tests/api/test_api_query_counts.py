@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 LISTS = {
     "prompts/": 3,
     "completions/": 3,
-    "rankings/": 6,
+    "rankings/": 7,
     "datasets/": 3,
     "runs/": 3,
     "runs/{run}/": 7,

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from labeling.decisions import decide
 from labeling.models import Assignment, Ranking, Skip
 from tests.factories import (
     make_labeler,
@@ -195,3 +196,22 @@ def test_filters(api, project, base):
     get = lambda **query: client.get(f"{base}rankings/", query).json()["results"]
     assert [row["id"] for row in get(slate=ranking.slate_id)] == [ranking.pk]
     assert get(purpose="evaluation") == []
+
+
+def test_a_decision_is_told_to_researchers_and_no_gold_answer_to_anybody(api, project, base):
+    labeler, researcher = make_labeler(project), make_researcher(project)
+    decided = {}
+    for purpose in ("training", "gold"):
+        slate = make_slate(project, ["One.", "Two."], purpose=purpose)
+        make_ranking(project, labeler, [1, 2])
+        ids = slate.items.values_list("completion_id", flat=True)
+        decided[purpose] = dict(zip(ids, [2, 1], strict=True))
+        decide(slate=slate, by=make_manager(project), ranks=decided[purpose])
+    told = {
+        row["purpose"]: row["decision"]
+        for row in api(researcher).get(f"{base}rankings/").json()["results"]
+    }
+    assert told["training"] == {str(pk): rank for pk, rank in decided["training"].items()}
+    assert told["gold"] is None
+    rows = api(labeler).get(f"{base}rankings/").json()["results"]
+    assert [row["decision"] for row in rows] == [None, None]
