@@ -88,13 +88,15 @@ def is_large(project: Project) -> bool:
 
 def keep_due_tallies() -> int:
     """Count anew what was counted a while ago, of large projects; how many that were."""
-    mark = _mark()
     kept = {row.project_id: row for row in Tally.objects.filter(measure=Tally.Measure.MARK)}
     counted = 0
     for project in Project.objects.open():
         last = kept.get(project.pk)
         if last is None and not is_large(project):
             continue
+        if last is not None and timezone.now() - last.counted_at < KEPT_FOR:
+            continue
+        mark = _mark()
         if last is not None and _holds(last, mark):
             continue
         keep_tallies(project=project, mark=mark)
@@ -103,9 +105,8 @@ def keep_due_tallies() -> int:
 
 
 def _holds(last: Tally, mark: int) -> bool:
-    """Whether what was counted when `last` was written need not be counted again yet."""
-    age = timezone.now() - last.counted_at
-    return age < KEPT_FOR or (last.number == mark and age < AT_LEAST_EVERY)
+    """Whether nothing came in since `last` was written, not too long ago."""
+    return last.number == mark and timezone.now() - last.counted_at < AT_LEAST_EVERY
 
 
 def _mark() -> int:
