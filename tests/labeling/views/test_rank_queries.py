@@ -14,7 +14,7 @@ from tests.labeling.views.clients import as_user
 
 pytestmark = pytest.mark.django_db
 
-COUNTS = {"rank": 13, "ahead": 12, "submission": 12, "my-rankings": 10, "ranking": 13}
+COUNTS = {"rank": 13, "ahead": 13, "submission": 12, "my-rankings": 10, "ranking": 13}
 """At most; session and person included, and on PostgreSQL the lock that writers share."""
 
 
