@@ -6,6 +6,7 @@ Knows nothing of the product but the name of its session's cookie.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+
+QUIET = 500
+"""Milliseconds: twice so long without a request under way, and all of a page is there."""
+QUIET_WITHIN = 60.0
+"""Seconds."""
 
 
 def chromium_path() -> str:
@@ -78,6 +84,13 @@ def visit(context: BrowserContext, address: str, *, wait_for: str = "main") -> V
     session = context.new_cdp_session(page)
     session.send("Network.enable")
     urls: dict[str, str] = {}
+    under_way: set[str] = set()
+
+    def asked(event: dict[str, object]) -> None:
+        under_way.add(str(event["requestId"]))
+
+    def failed(event: dict[str, object]) -> None:
+        under_way.discard(str(event["requestId"]))
 
     def answered(event: dict[str, object]) -> None:
         response = event["response"]
@@ -88,12 +101,15 @@ def visit(context: BrowserContext, address: str, *, wait_for: str = "main") -> V
         seen.encodings[url] = heads.get("content-encoding", "")
 
     def finished(event: dict[str, object]) -> None:
+        under_way.discard(str(event["requestId"]))
         url = urls.get(str(event["requestId"]))
         if url is not None and not url.startswith("data:"):
             length = event["encodedDataLength"]
             assert isinstance(length, int | float)
             seen.bytes[url] = seen.bytes.get(url, 0) + int(length)
 
+    session.on("Network.requestWillBeSent", asked)
+    session.on("Network.loadingFailed", failed)
     session.on("Network.responseReceived", answered)
     session.on("Network.loadingFinished", finished)
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
@@ -105,6 +121,10 @@ def visit(context: BrowserContext, address: str, *, wait_for: str = "main") -> V
     )
     page.goto(address)
     page.wait_for_selector(wait_for, state="attached")
-    page.wait_for_load_state("networkidle")
+    deadline = time.monotonic() + QUIET_WITHIN
+    quiet = 0
+    while quiet < 2 and time.monotonic() < deadline:
+        page.wait_for_timeout(QUIET)
+        quiet = 0 if under_way else quiet + 1
     page.close()
     return seen

@@ -14,6 +14,7 @@ import re
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,6 +25,7 @@ CSRF = "c" * 32
 BOUNDARY = "----RankloopLabeler7MA4YWxkTrZu0gW"
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+GZIP = re.compile(rb"\r\ncontent-encoding: *gzip", re.IGNORECASE)
 ASSIGNMENT = re.compile(rb'data-assignment="(\d+)" data-slate="(\d+)"')
 LEASE = re.compile(rb'name="lease" value="([0-9a-f-]{36})"')
 VERSION = re.compile(rb'name="guidelines" value="(\d*)"')
@@ -51,7 +53,7 @@ class Connection:
         self.common = (
             f" HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
             f"Cookie: csrftoken={CSRF}; sessionid={session}\r\nHX-Request: true\r\n"
-            "Accept-Encoding: gzip, deflate, br\r\n"
+            "Accept-Encoding: gzip\r\n"
         )
         self._socket: socket.socket | None = None
 
@@ -107,7 +109,10 @@ class Connection:
         while have < wanted:
             pieces.append(self._more(connection))
             have += len(pieces[-1])
-        return int(status.group(1)), b"".join(pieces)
+        whole = b"".join(pieces)
+        if whole and GZIP.search(head):
+            whole = zlib.decompress(whole, wbits=31)
+        return int(status.group(1)), whole
 
     def _more(self, connection: socket.socket) -> bytes:
         piece = connection.recv(PIECE)
