@@ -58,7 +58,9 @@ def duration(seconds: float | None) -> str:
         return _("%(n)s min") % {"n": minutes}
     hours, rest = divmod(minutes, 60)
     if hours < 24:
-        return _("%(h)s h %(m)s min") % {"h": hours, "m": rest} if rest else f"{hours} h"
+        if not rest:
+            return _("%(h)s h") % {"h": hours}
+        return _("%(h)s h %(m)s min") % {"h": hours, "m": rest}
     return ngettext("%(n)s day", "%(n)s days", hours // 24) % {"n": hours // 24}
 
 
