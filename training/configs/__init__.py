@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 
 from training.configs.base import PRESETS, ConfigError, Preset, Problems, RunConfig
+from training.configs.dpo import DirectLoss, DpoConfig
 from training.configs.evaluate import EvaluateConfig
+from training.configs.policy import PolicyConfig
 from training.configs.ppo import Advantage, Critic, PpoConfig
 from training.configs.reward import Finetune, RewardConfig
 from training.configs.sample import SampleConfig
@@ -21,8 +23,11 @@ __all__ = [
     "Advantage",
     "ConfigError",
     "Critic",
+    "DirectLoss",
+    "DpoConfig",
     "EvaluateConfig",
     "Finetune",
+    "PolicyConfig",
     "PpoConfig",
     "Preset",
     "Problems",
@@ -35,7 +40,7 @@ __all__ = [
 
 CONFIGS: dict[str, type[RunConfig]] = {
     config.recipe: config
-    for config in (SftConfig, RewardConfig, PpoConfig, SampleConfig, EvaluateConfig)
+    for config in (SftConfig, RewardConfig, PpoConfig, DpoConfig, SampleConfig, EvaluateConfig)
 }
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from training.configs.base import Problems, RunConfig
+from training.configs.base import Problems
+from training.configs.policy import PolicyConfig
 
 Advantage = Literal["rloo", "gae"]
 Critic = Literal["ridge", "network"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PpoConfig(RunConfig):
+class PpoConfig(PolicyConfig):
     """PPO against a reward model, with a KL penalty to the base and optionally PPO-ptx."""
 
     recipe: ClassVar[str] = "ppo"
@@ -42,10 +43,6 @@ class PpoConfig(RunConfig):
 
     reward: str = ""
     """Folder of the reward model's checkpoint."""
-    judge: str | None = None
-    """Folder of the judge's checkpoint; it picks the checkpoint along the run."""
-    adapter: str | None = None
-    """Folder of the policy to start from; None: the base. The KL reference is always the base."""
     advantage: Advantage = "gae"
     """Per token from a critic (gae), or a whole completion's against the prompt's others (rloo)."""
     critic: Critic = "ridge"
@@ -56,14 +53,8 @@ class PpoConfig(RunConfig):
     samples_per_prompt: int = 4
     epochs: int = 2
     minibatches: int = 2
-    max_new_tokens: int = 40
-    temperature: float = 1.0
-    learning_rate: float = 6e-4
     warmup_steps: int = 0
     """Steps over which the learning rate rises from a tenth of its peak."""
-    adam_beta2: float = 0.95
-    adam_epsilon: float = 1e-5
-    gradient_clip: float = 1.0
     clip: float = 0.2
     value_clip: float = 0.2
     value_coefficient: float = 0.1
@@ -76,29 +67,12 @@ class PpoConfig(RunConfig):
     kl_step: float | None = 5.0
     """The target is at most this many nats beyond the policy that the run starts from: the reward
     model has seen no text further out. None: the target alone counts. Without a target: unused."""
-    kl_limit: float = 10.0
-    """No checkpoint above this many nats a completion is picked."""
     missing_eos: Literal["subtract", "replace"] = "subtract"
     missing_eos_penalty: float = 1.0
     missing_eos_min_share: float = 0.8
     """Below this share of the base's samples that end by themselves there is no penalty."""
-    lora_rank: int = 16
-    """0: full fine-tuning."""
-    lora_scale: float = 2.0
-    lora_top_share: float = 1 / 3
     ptx_coefficient: float = 0.0
     ptx_texts_per_episode: float = 8.0
-    ema: float | None = 0.7
-    """Decay of the averaged weights, per batch, which are what a run results in; None: the last."""
-    evaluate_every: int = 256
-    """Episodes between looks by the judge on development prompts."""
-    development_samples: int = 64
-    distinct_share: float = 0.85
-    """No checkpoint is picked that would have less than this share of the base's distinct-2 in an
-    evaluation; a look, with fewer texts, holds it to a stricter one."""
-    save_every: int = 1
-    """Batches between training states."""
-    max_prompt_tokens: int = 512
 
     def check(self, problems: Problems) -> None:
         super().check(problems)
@@ -109,13 +83,9 @@ class PpoConfig(RunConfig):
         problems.positive(
             self,
             *("episodes", "prompts_per_batch", "samples_per_prompt", "epochs", "minibatches"),
-            *("max_new_tokens", "temperature", "learning_rate", "clip", "evaluate_every"),
-            *("development_samples", "save_every", "max_prompt_tokens", "kl_limit"),
+            "clip",
         )
-        problems.within(
-            self, 0, 1, "gamma", "gae_lambda", "missing_eos_min_share", "distinct_share"
-        )
-        problems.within(self, 0.01, 1, "lora_top_share")
+        problems.within(self, 0, 1, "gamma", "gae_lambda", "missing_eos_min_share")
         problems.unless(
             self.advantage == "gae" or self.samples_per_prompt >= 2,
             "samples_per_prompt: leave-one-out advantages (rloo) need at least 2",
@@ -125,9 +95,6 @@ class PpoConfig(RunConfig):
         )
         problems.unless(
             self.kl_step is None or self.kl_step > 0, "kl_step: above 0, or null for no limit"
-        )
-        problems.unless(
-            self.ema is None or 0 < self.ema < 1, f"ema: between 0 and 1, or null, is {self.ema}"
         )
         problems.unless(
             (self.prompts_per_batch * self.samples_per_prompt) % self.minibatches == 0,
