@@ -34,6 +34,7 @@ KIND_OF: dict[str, str] = {
     Run.Kind.REWARD: Checkpoint.Kind.REWARD,
     Run.Kind.JUDGE: Checkpoint.Kind.JUDGE,
     Run.Kind.PPO: Checkpoint.Kind.POLICY,
+    Run.Kind.DPO: Checkpoint.Kind.POLICY,
 }
 """What a run of each kind leaves behind; the others leave numbers only."""
 UNDER_WAY = (Round.State.OPEN, Round.State.STOPPED, Round.State.WAITING)

@@ -16,6 +16,7 @@ from labeling.refusals import Refusal
 from training.configs import (
     CONFIGS,
     ConfigError,
+    DpoConfig,
     EvaluateConfig,
     PpoConfig,
     RewardConfig,
@@ -33,6 +34,7 @@ RECIPES: dict[str, type[RunConfig]] = {
     Run.Kind.JUDGE: RewardConfig,
     Run.Kind.BEST_OF: EvaluateConfig,
     Run.Kind.PPO: PpoConfig,
+    Run.Kind.DPO: DpoConfig,
     Run.Kind.EVALUATE: EvaluateConfig,
 }
 PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed", "deployed_base")
@@ -140,6 +142,8 @@ def path_relations(run: Run) -> dict[str, Checkpoint | None]:
     relations: dict[str, Checkpoint | None] = {"base": run.base}
     if run.kind == Run.Kind.PPO:
         relations |= {"reward": run.reward, "judge": run.judge, "adapter": _adapter(run.start)}
+    elif run.kind == Run.Kind.DPO:
+        relations |= {"judge": run.judge, "adapter": _adapter(run.start)}
     elif run.kind == Run.Kind.BEST_OF:
         relations |= {"reward": run.reward, "judge": run.judge}
     elif run.kind == Run.Kind.EVALUATE:
@@ -169,14 +173,15 @@ def _adapter(checkpoint: Checkpoint | None) -> Checkpoint | None:
 
 def _from_project(plan: Plan, project: Project, kind: str) -> dict[str, Any]:
     """What the project decides: how it samples, and its limits."""
-    if kind == Run.Kind.PPO:
-        return {
+    if kind in (Run.Kind.PPO, Run.Kind.DPO):
+        values = {
             "max_new_tokens": project.max_new_tokens,
             "temperature": project.temperature,
             "kl_limit": plan.kl_limit,
             "distinct_share": plan.distinct_share,
-            "ptx_coefficient": 0.0,  # projects hold no pretraining texts yet
         }
+        # Projects hold no pretraining texts yet.
+        return values if kind == Run.Kind.DPO else {**values, "ptx_coefficient": 0.0}
     if kind in (Run.Kind.EVALUATE, Run.Kind.BEST_OF):
         most = MOST_BEST_OF_PROMPTS if kind == Run.Kind.BEST_OF else plan.evaluation_prompts
         return {

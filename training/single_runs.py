@@ -54,6 +54,9 @@ def _inputs(project: Project, kind: Run.Kind, by: User | None) -> runs.Inputs:
     base = checkpoints.base_checkpoint(project)
     if kind in (Run.Kind.REWARD, Run.Kind.JUDGE):
         return runs.Inputs(base=base, datasets=_datasets(project, kind, by))
+    if kind == Run.Kind.DPO:
+        judge = checkpoints.latest(project, Checkpoint.Kind.JUDGE, base=base)
+        return runs.Inputs(base=base, judge=judge, datasets=_datasets(project, kind, by))
     deployed = deployments.current_or_first(project).checkpoint
     reward = checkpoints.latest(project, Checkpoint.Kind.REWARD, base=base)
     judge = checkpoints.latest(project, Checkpoint.Kind.JUDGE, base=base)
@@ -85,4 +88,10 @@ def _datasets(project: Project, kind: Run.Kind, by: User | None) -> list[Dataset
         shifts = kind == Run.Kind.REWARD and demonstrations.rows
         return [rankings, demonstrations] if shifts else [rankings]
     count = plan_of(project).evaluation_prompts
-    return [datasets.freeze_prompts(project=project, evaluation_prompts=count, by=by)]
+    prompts = datasets.freeze_prompts(project=project, evaluation_prompts=count, by=by)
+    if kind != Run.Kind.DPO:
+        return [prompts]
+    rankings = datasets.freeze_rankings(project=project, by=by)
+    if not rankings.rows:
+        raise NothingToTrainOn(rows=_("rankings"))
+    return [rankings, prompts]

@@ -181,7 +181,7 @@ RULES: dict[str, Rule] = {
     "round-resume": Rule(NOBODY, MANAGERS),
     "round-cancel": Rule(NOBODY, MANAGERS),
     "round-refuse": Rule(NOBODY, MANAGERS),
-    "run-list": Rule(READERS),
+    "run-list": Rule(READERS, MANAGERS),
     "run-compare": Rule(READERS),
     "run": Rule(READERS, pk="run"),
     "run-live": Rule(READERS, pk="run"),

@@ -11,7 +11,17 @@ from labeling.assignments import lease_next
 from labeling.completions import ready_slates
 from labeling.models import Completion, Project, SampleRequest, Slate, Split
 from tests import factories
-from training import artifacts, checkpoints, deployments, gate, rounds, runs, sampling, work
+from training import (
+    artifacts,
+    checkpoints,
+    deployments,
+    gate,
+    rounds,
+    runs,
+    sampling,
+    single_runs,
+    work,
+)
 from training.models import (
     Checkpoint,
     Evaluation,
@@ -125,3 +135,23 @@ def test_the_loop_goes_round(
     written = Completion.objects.filter(source=policy.source).first()
     assert written is not None
     assert written.sampling["temperature"] == project.temperature
+
+
+def test_a_run_by_itself_makes_a_policy_straight_from_rankings(
+    tiny_project: Project, filler: sampling.Filler
+) -> None:
+    project = tiny_project
+    add_prompts(project)
+    sample_and_rank(project, filler, at_least=12)
+    filler.close()
+    run = single_runs.start_run(project=project, kind=Run.Kind.DPO)
+    work.carry_out_runs(stopping=threading.Event())
+    run.refresh_from_db()
+    assert (run.state, runs.describe_error(run)) == (Run.State.SUCCEEDED, "")
+    policy = Checkpoint.objects.get(kind="policy")
+    assert policy.run == run
+    assert checkpoints.lineage(policy).rankings >= 12
+    names = set(RunMetric.objects.filter(run=run).values_list("name", flat=True))
+    assert {"loss", "accuracy", "development_kl"} <= names
+    deployments.deploy(checkpoint=policy, by=factories.make_manager(project))
+    assert deployments.current_or_first(project).checkpoint == policy

@@ -36,6 +36,7 @@ class Run(models.Model):
         JUDGE = "judge", _("Judge")
         BEST_OF = "best_of", _("Check of the reward model")
         PPO = "ppo", _("PPO")
+        DPO = "dpo", _("DPO")
         EVALUATE = "evaluate", _("Evaluation")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")

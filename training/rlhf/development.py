@@ -1,6 +1,6 @@
-"""Looks at a policy along its PPO run, on development prompts, and which of them was the best.
+"""Looks at a policy along its run, on development prompts, and which of them was the best.
 
-The judge compares the policy's samples with the base's; the reward has no say in it.
+The judge compares the policy's samples with the base's; a reward has no say in it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.configs import PpoConfig
+from training.configs import PolicyConfig
 from training.records import SampleRow
 from training.rlhf.looks import SHOWN, Drawing, Samples, against, draw_samples
 from training.rlhf.policies import Policy
@@ -28,8 +28,9 @@ BASE_SAMPLES = 2
 class Look:
     """What a look found, on development prompts. Scores are the reward model's."""
 
-    episodes: int
-    score: float
+    seen: int
+    """Episodes (of dpo: prompts) that the policy had learned from."""
+    score: float | None
     kl: float
     """Nats a completion, to the base."""
     length: float
@@ -44,17 +45,17 @@ class Look:
     preference: float | None
     """Mean probability that a labeler prefers the policy's, says the judge: less noisy."""
 
-    def within(self, config: PpoConfig) -> bool:
+    def within(self, config: PolicyConfig) -> bool:
         """Whether a checkpoint from here may become the run's result."""
         most_lost = SEEN_IN_A_LOOK * (1 - config.distinct_share)
         return self.kl <= config.kl_limit and 1 - self.distinct_share <= most_lost
 
-    def better_than(self, other: Look, config: PpoConfig) -> bool:
+    def better_than(self, other: Look, config: PolicyConfig) -> bool:
         """The judge's choice among those within the limits; without a judge, the later one."""
         if not self.within(config) or not other.within(config):
             return self.within(config)
         if self.preference is None or other.preference is None:
-            return self.episodes >= other.episodes
+            return self.seen >= other.seen
         return self.preference >= other.preference
 
 
@@ -63,14 +64,15 @@ class Development:
 
     def __init__(
         self,
-        config: PpoConfig,
+        config: PolicyConfig,
         policy: Policy,
         prompts: Sequence[Prompt],
-        reward: RewardModel,
+        reward: RewardModel | None,
         judge: RewardModel | None,
     ) -> None:
-        self.config, self.policy, self.prompts, self.judge = config, policy, prompts, judge
-        self.models = [reward] if judge is None else [reward, judge]
+        self.config, self.policy, self.prompts = config, policy, prompts
+        self.reward, self.judge = reward, judge
+        self.models = [model for model in (reward, judge) if model is not None]
         self.samples = max(1, config.development_samples // len(prompts))
         self._base: Samples | None = None
 
@@ -80,24 +82,20 @@ class Development:
             self._base = self._draw(BASE_SAMPLES, control, of_base=True)
         return self._base
 
-    def ends_by_itself(self, control: Control) -> bool:
-        """Whether enough of the base's samples end for a missing end to be held against one."""
-        return self.base(control).finished_share >= self.config.missing_eos_min_share
-
-    def look(self, episodes: int, control: Control) -> tuple[Look, list[SampleRow]]:
+    def look(self, seen: int, control: Control) -> tuple[Look, list[SampleRow]]:
         """Sample the policy as it is now, compare it with the base; and texts for people."""
         base, ours = self.base(control), self._draw(1, control, of_base=False)
         like = distinct(self._as_many(base.texts))
         win_rate = preference = None
         if self.judge is not None:
-            theirs = base.scores[1].view(len(self.prompts), -1)
+            theirs = base.scores[-1].view(len(self.prompts), -1)
             won, sure = against(
-                ours.scores[1], theirs.repeat_interleave(self.samples, 0), self.judge
+                ours.scores[-1], theirs.repeat_interleave(self.samples, 0), self.judge
             )
             win_rate, preference = float(won.mean()), float(sure.mean())
         look = Look(
-            episodes=episodes,
-            score=float(ours.scores[0].mean()),
+            seen=seen,
+            score=None if self.reward is None else float(ours.scores[0].mean()),
             kl=float(ours.kl.mean()),
             length=ours.length,
             finished_share=ours.finished_share,
@@ -131,13 +129,15 @@ class Development:
 
     def _shown(self, base: Samples, ours: Samples) -> list[SampleRow]:
         size = self.samples
-        return [
+        shown: list[SampleRow] = [
             {
                 "step": 0,
                 "prompt": prompt.text,
                 "before": base.texts[index * size * BASE_SAMPLES],
                 "after": ours.texts[index * size],
-                "score": round(float(ours.scores[-1][index * size]), 3),
             }
             for index, prompt in enumerate(self.prompts[:SHOWN])
         ]
+        for index, row in enumerate(shown if self.models else []):
+            row["score"] = round(float(ours.scores[-1][index * size]), 3)
+        return shown

@@ -47,18 +47,74 @@ def ranking_loss(
     """
     pairs = preferred_pairs(ranks, mask)
     differences = scores.unsqueeze(2) - scores.unsqueeze(1)
-    counts = pairs.sum(dim=(1, 2))
-    per_prompt = -(logsigmoid(differences) * pairs).sum(dim=(1, 2)) / counts.clamp(min=1)
-    weight = torch.ones_like(per_prompt) if weights is None else weights.to(per_prompt.dtype)
-    weight = weight * (counts > 0)
-    loss = (per_prompt * weight).sum() / weight.sum().clamp(min=1e-12)
+    per_prompt = _over_pairs(-logsigmoid(differences), pairs)
+    loss = _over_prompts(per_prompt, pairs.any(dim=2).any(dim=1), weights)
+    return loss, _ranking_stats(differences, pairs, mask)
 
+
+def ipo_loss(
+    log_ratios: Tensor,
+    ranks: Tensor,
+    mask: Tensor,
+    weights: Tensor | None = None,
+    *,
+    tau: float,
+) -> tuple[Tensor, RankingStats]:
+    """Mean of (h_i − h_j − 1/(2τ))² over all pairs where i is ranked above j (arXiv 2310.12036).
+
+    Equation 17, h = log π/π_ref of a whole completion. log_ratios: (prompts, K) float, nats. The
+    rest as in `ranking_loss`. A scalar in nats squared: 1/(4τ²) where the policy is its reference.
+    """
+    pairs = preferred_pairs(ranks, mask)
+    differences = log_ratios.unsqueeze(2) - log_ratios.unsqueeze(1)
+    per_prompt = _over_pairs((differences - 1 / (2 * tau)) ** 2, pairs)
+    loss = _over_prompts(per_prompt, pairs.any(dim=2).any(dim=1), weights)
+    return loss, _ranking_stats(differences, pairs, mask)
+
+
+def plackett_luce_loss(
+    scores: Tensor, ranks: Tensor, mask: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, RankingStats]:
+    """−log of the chance that each completion comes before all that are ranked below it.
+
+    Plackett (1975), Luce (1959); of policies arXiv 2305.18290, appendix A.3. Shapes as in
+    `ranking_loss`. Tied completions don't compete with each other: each is measured against those
+    strictly below it, so that a prompt that is one tie has no loss. The mean is taken over a
+    prompt's completions that have one below them. A scalar in nats; for K = 2 that of
+    `ranking_loss`.
+    """
+    pairs = preferred_pairs(ranks, mask)
+    own = torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)
+    rivals = scores.unsqueeze(1).masked_fill(~(pairs | own), -torch.inf)
+    beats = pairs.any(dim=2)
+    terms = torch.where(beats, rivals.logsumexp(dim=2) - scores, torch.zeros_like(scores))
+    per_prompt = terms.sum(1) / beats.sum(1).clamp(min=1)
+    loss = _over_prompts(per_prompt, beats.any(dim=1), weights)
+    differences = scores.unsqueeze(2) - scores.unsqueeze(1)
+    return loss, _ranking_stats(differences, pairs, mask)
+
+
+def _over_pairs(losses: Tensor, pairs: Tensor) -> Tensor:
+    """(prompts,) the mean of `losses` (prompts, K, K) over each prompt's pairs, 0 without any."""
+    kept = torch.where(pairs, losses, torch.zeros_like(losses))
+    return kept.sum(dim=(1, 2)) / pairs.sum(dim=(1, 2)).clamp(min=1)
+
+
+def _over_prompts(per_prompt: Tensor, counts: Tensor, weights: Tensor | None) -> Tensor:
+    """The weighted mean of the prompts that have a loss. counts: (prompts,) bool."""
+    weight = torch.ones_like(per_prompt) if weights is None else weights.to(per_prompt.dtype)
+    weight = weight * counts
+    return (per_prompt * weight).sum() / weight.sum().clamp(min=1e-12)
+
+
+def _ranking_stats(differences: Tensor, pairs: Tensor, mask: Tensor) -> RankingStats:
+    """Of the pairs (prompts, K, K); differences of what the completions are ordered by."""
     kept = differences.detach()[pairs]
     right = (kept > 0).sum() + 0.5 * (kept == 0).sum()
-    total = int(counts.sum())
+    total = int(pairs.sum())
     sizes = mask.sum(dim=1)
     everything = int((sizes * (sizes - 1) // 2).sum())
-    return loss, RankingStats(
+    return RankingStats(
         accuracy=float(right) / total if total else 0.5, pairs=total, tied_pairs=everything - total
     )
 

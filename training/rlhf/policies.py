@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.configs import PpoConfig
+from training.configs import PolicyConfig
 from training.rlhf.adapters import SETTINGS
 from training.rlhf.models import (
     LanguageModel,
@@ -49,7 +49,7 @@ class Policy:
                 parameter.copy_(tensors[name])
 
 
-def start_policy(config: PpoConfig, base: LanguageModel) -> Policy:
+def start_policy(config: PolicyConfig, base: LanguageModel) -> Policy:
     """The policy that the config starts from, trainable. Raises RunError as loading does."""
     reference = base.with_adapter(None)
     is_adapter = config.adapter is not None and (Path(config.adapter) / SETTINGS).is_file()

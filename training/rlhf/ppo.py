@@ -6,7 +6,6 @@ the config's. Which checkpoint of a run is its result is for the judge, never fo
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from training.configs import PpoConfig
 from training.rlhf.advantages import penalise_missing_end
-from training.rlhf.development import Development, Look
+from training.rlhf.development import Development
 from training.rlhf.layers import Batch, make_batch
-from training.rlhf.models import LanguageModel, load_language_model, save_adapter
-from training.rlhf.policies import Policy, average, start_policy
+from training.rlhf.models import LanguageModel, load_language_model
+from training.rlhf.picking import Picking
+from training.rlhf.policies import start_policy
 from training.rlhf.ppo_update import Update, make_targets
 from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control, run_recipe
@@ -31,8 +31,6 @@ from training.rlhf.rollouts import Episodes, collect
 from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import KlController, kl_target_from, warmed_up
 from training.rlhf.values import ValueFunction
-
-logger = logging.getLogger(__name__)
 
 
 def main(directory: RunDirectory, control: Control) -> ResultMetrics:
@@ -64,14 +62,14 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     development = Development(config, policy, prompts.development, reward, judge)
 
     # 3. Where an interrupted run stood, or a first look at what it starts from.
+    picking = Picking(directory, control, config=config, policy=policy, development=development)
     run = PpoRun(
         directory,
         control,
         config=config,
-        policy=policy,
         update=update,
         critic=critic if isinstance(critic, RidgeCritic) else None,
-        development=development,
+        picking=picking,
     )
     run.resume_or_look()
     for number in range(run.done, run.batches):
@@ -95,7 +93,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         # 5. Rewards and advantages: the score, less for a missing end, less β·KL; β by the KL seen.
         run.measure(episodes)
         scores = episodes.scores[0]
-        if development.ends_by_itself(control):
+        if development.base(control).finished_share >= config.missing_eos_min_share:
             scores = penalise_missing_end(
                 scores,
                 episodes.finished.cpu(),
@@ -138,7 +136,7 @@ def start_critic(config: PpoConfig, reward: RewardModel) -> ValueFunction | Ridg
 
 
 class PpoRun:
-    """What a PPO run remembers from batch to batch: β, averaged weights, the best look so far."""
+    """What a PPO run remembers from batch to batch: β, its critic, and what may become of it."""
 
     def __init__(
         self,
@@ -146,21 +144,16 @@ class PpoRun:
         control: Control,
         *,
         config: PpoConfig,
-        policy: Policy,
         update: Update,
         critic: RidgeCritic | None,
-        development: Development,
+        picking: Picking,
     ) -> None:
         self.directory, self.control, self.config = directory, control, config
-        self.policy, self.update, self.development = policy, update, development
-        self.critic = critic
+        self.update, self.critic, self.picking = update, critic, picking
         self.episodes_per_batch = config.prompts_per_batch * config.samples_per_prompt
         self.batches = -(-config.episodes // self.episodes_per_batch)
         self.done = 0
         self.controller = self._controller(started_at=0.0)
-        self.averaged = policy.snapshot() if config.ema is not None else {}
-        self.best = policy.snapshot()
-        self.best_look: Look | None = None
 
     @property
     def beta(self) -> float:
@@ -171,18 +164,16 @@ class PpoRun:
         """Go on from the last state; at the very start, look at the policy that it starts from."""
         state = self.directory.load_state()
         if state is None:
-            self._look(0)
-            if self.best_look is not None:
-                self.controller = self._controller(started_at=self.best_look.kl)
+            self.picking.look(0, step=0)
+            if self.picking.best_look is not None:
+                self.controller = self._controller(started_at=self.picking.best_look.kl)
             return
         self.done = state.step
         self.update.optimiser.load(state.tensors, "update.")
         if self.critic is not None:
             self.critic.load(state.tensors, "critic.")
-        self.best = _part(state.tensors, "best.", like=self.best)
-        self.averaged = _part(state.tensors, "averaged.", like=self.averaged)
+        self.picking.load(state.tensors, state.values)
         self.controller = KlController(**state.values["controller"])
-        self.best_look = Look(**state.values["best_look"])
 
     def measure(self, episodes: Episodes) -> None:
         """Set β by the KL of the batch at hand, before it is learned from.
@@ -194,15 +185,13 @@ class PpoRun:
 
     def finish_batch(self, done: int, numbers: Mapping[str, float | None]) -> None:
         """Take note of a batch, the `done`-th; look and save where it is time; stop if asked to."""
-        if self.config.ema is not None:
-            average(self.averaged, self.policy.lm.trainable(), self.config.ema)
-        looked = {}
-        if self._time_to_look(done):
-            started = time.monotonic()
-            looked = self._look(done)
-            looked["seconds_look"] = round(time.monotonic() - started, 2)
-        self.directory.log_metrics(done, self.batches, **{**numbers, **looked})
+        self.picking.average()
         last = done == self.batches
+        looked = {}
+        seen = done * self.episodes_per_batch
+        if self.picking.is_due(seen, batch=self.episodes_per_batch, last=last):
+            looked = self.picking.look(seen, step=done)
+        self.directory.log_metrics(done, self.batches, **{**numbers, **looked})
         if done % self.config.save_every == 0 or last or self.control.stopping:
             self._save(done)
         if not last:
@@ -210,24 +199,13 @@ class PpoRun:
 
     def publish(self) -> ResultMetrics:
         """Make the best look's weights the checkpoint, and its numbers the run's metrics."""
-        if self.best_look is None:
-            raise ValueError("a run has looked at least once")
-        look = self.best_look
-        self.policy.load(self.best)
-        folder = self.directory.checkpoint_folder()
-        save_adapter(self.policy.lm, folder)
-        self.directory.publish_checkpoint(folder)
+        found = self.picking.publish()
+        look = self.picking.best_look
         return {
             "episodes": self.batches * self.episodes_per_batch,
-            "picked_episode": look.episodes,
-            "judge_win_rate": look.win_rate,
-            "judge_preference": look.preference,
-            "reward": look.score,
-            "kl": look.kl,
-            "length": look.length,
-            "finished_share": look.finished_share,
-            "entropy": look.entropy,
-            "distinct2": look.distinct2,
+            "picked_episode": None if look is None else look.seen,
+            "reward": None if look is None else look.score,
+            **found,
         }
 
     def _controller(self, *, started_at: float) -> KlController:
@@ -236,40 +214,13 @@ class PpoRun:
         target = kl_target_from(started_at, target=config.kl_target or 1.0, step=config.kl_step)
         return KlController(target=target, start=config.kl_coefficient)
 
-    def _time_to_look(self, done: int) -> bool:
-        episodes, every = done * self.episodes_per_batch, self.config.evaluate_every
-        before = episodes - self.episodes_per_batch
-        return episodes // every > before // every or done == self.batches
-
-    def _look(self, done: int) -> dict[str, float | None]:
-        """Look at the (averaged) policy, keep its weights if they are the best so far."""
-        current = self.policy.snapshot()
-        if self.config.ema is not None:
-            self.policy.load(self.averaged)
-        look, shown = self.development.look(done * self.episodes_per_batch, self.control)
-        if self.best_look is None or look.better_than(self.best_look, self.config):
-            self.best, self.best_look = self.policy.snapshot(), look
-        self.policy.load(current)
-        self.directory.log_samples([{**row, "step": done} for row in shown])
-        logger.info("%s", look)
-        return {
-            "judge_win_rate": look.win_rate,
-            "judge_preference": look.preference,
-            "development_score": look.score,
-            "development_kl": look.kl,
-            "development_length": look.length,
-            "distinct2": look.distinct2,
-        }
-
     def _save(self, done: int) -> None:
         tensors = {
             **self.update.optimiser.tensors("update."),
             **({} if self.critic is None else self.critic.tensors("critic.")),
-            **{f"best.{name}": value for name, value in self.best.items()},
-            **{f"averaged.{name}": value for name, value in self.averaged.items()},
+            **self.picking.tensors(),
         }
-        look = None if self.best_look is None else asdict(self.best_look)
-        values = {"controller": asdict(self.controller), "best_look": look}
+        values = {"controller": asdict(self.controller), **self.picking.values()}
         self.directory.save_state(done, tensors, values)
 
 
@@ -305,13 +256,6 @@ def text_batches(
         prompts, rest = [text[:1] for text in chosen], [text[1:] for text in chosen]
         batches.append(make_batch(lm, prompts, rest, range(size)))
     return batches
-
-
-def _part(
-    tensors: Mapping[str, Tensor], prefix: str, *, like: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, on the devices of those in `like`."""
-    return {name: tensors[prefix + name].to(value.device) for name, value in like.items()}
 
 
 if __name__ == "__main__":

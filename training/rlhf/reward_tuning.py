@@ -23,11 +23,15 @@ from training.rlhf.probe import Rankings
 from training.rlhf.process import Control
 from training.rlhf.randomness import generator, shuffled
 from training.rlhf.ranked import RankedRows
+from training.rlhf.ranking_tables import (
+    by_prompt,
+    put_together,
+    ranking_table,
+    rows_of,
+    weight_of,
+)
 from training.rlhf.reward_model import last_scores
 from training.rlhf.schedules import cosine
-
-MICRO_BATCH = 32
-"""Completions a forward and backward pass; fixed, so that a resumed run adds up the same."""
 
 
 def tuning_steps(config: RewardConfig, prompts: int) -> int:
@@ -73,10 +77,7 @@ class RewardTuning:
             clip=config.gradient_clip,
             weight_decay=config.weight_decay,
         )
-        groups: dict[str, list[int]] = {}
-        for number in chosen:
-            groups.setdefault(data.rankings.prompts[number], []).append(number)
-        self.prompts = list(groups.values())
+        self.prompts = by_prompt(data.rankings, chosen)
 
     @property
     def steps(self) -> int:
@@ -93,17 +94,17 @@ class RewardTuning:
         order = shuffled(len(self.prompts), self.config.seed, self.key, epoch)
         batch = order[place * self.config.batch : (place + 1) * self.config.batch]
         rankings = self.data.rankings.subset([n for index in batch for n in self.prompts[index]])
-        total = _weight(rankings)
+        total = weight_of(rankings)
         loss, right, pairs = 0.0, 0.0, 0
-        for part in _micro_batches(self.data.rankings, [self.prompts[index] for index in batch]):
+        for part in put_together(self.data.rankings, [self.prompts[index] for index in batch]):
             control.step_boundary()
             own = self.data.rankings.subset(part)
             scores, rows = self._scores(own)
-            table = _table(own, rows, self.lm.device)
+            table = ranking_table(own, rows, self.lm.device)
             value, stats = ranking_loss(
                 scores[table.places], table.ranks, table.mask, table.weights
             )
-            share = _weight(own) / max(total, 1e-12)
+            share = weight_of(own) / max(total, 1e-12)
             (value * share).backward()  # type: ignore[no-untyped-call]  # torch types it so
             loss += float(value.detach()) * share
             right, pairs = right + stats.accuracy * stats.pairs, pairs + stats.pairs
@@ -115,14 +116,14 @@ class RewardTuning:
         found = torch.zeros(len(self.data.rows))
         with torch.no_grad():
             groups = [[number] for number in chosen]
-            for part in _micro_batches(self.data.rankings, groups):
+            for part in put_together(self.data.rankings, groups):
                 scores, rows = self._scores(self.data.rankings.subset(part))
                 found[rows] = scores.cpu()
         return found
 
     def _scores(self, rankings: Rankings) -> tuple[Tensor, list[int]]:
         """Scores of the rows that these rankings name, each once, and which rows they are."""
-        rows = sorted({row for own in rankings.rows for row in own})
+        rows = rows_of(rankings)
         batch = encode_group(self.lm, [self.data.rows[row] for row in rows], self.config.max_tokens)
         return last_scores(self.lm, self.head, batch) + self.offsets[rows], rows
 
@@ -148,49 +149,3 @@ def _trainable(base: LanguageModel, config: RewardConfig, key: str) -> LanguageM
     own = load_language_model(base.path, device=str(base.device), precision=precision)
     unfreeze(own)
     return own
-
-
-def _weight(rankings: Rankings) -> float:
-    """Label weight of the rankings that have an untied pair: the others have no loss."""
-    return sum(
-        weight
-        for ranks, weight in zip(rankings.ranks, rankings.weights, strict=True)
-        if len(set(ranks)) > 1
-    )
-
-
-def _micro_batches(rankings: Rankings, groups: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Groups put together as long as they name no more than MICRO_BATCH completions."""
-    parts: list[list[int]] = []
-    size = MICRO_BATCH
-    for group in groups:
-        rows = len({row for number in group for row in rankings.rows[number]})
-        if not parts or size + rows > MICRO_BATCH:
-            parts.append([])
-            size = 0
-        parts[-1].extend(group)
-        size += rows
-    return parts
-
-
-class _Table(NamedTuple):
-    """Rankings as rectangles, padded to the largest K, for `losses.ranking_loss`."""
-
-    places: Tensor
-    """(rankings, K) int64: where each completion's score stands."""
-    ranks: Tensor
-    mask: Tensor
-    weights: Tensor
-
-
-def _table(rankings: Rankings, rows: Sequence[int], device: torch.device) -> _Table:
-    place = {row: index for index, row in enumerate(rows)}
-    size = (len(rankings), max(map(len, rankings.rows)))
-    places, ranks = torch.zeros(size, dtype=torch.int64), torch.ones(size, dtype=torch.int64)
-    mask = torch.zeros(size, dtype=torch.bool)
-    for number, (own, order) in enumerate(zip(rankings.rows, rankings.ranks, strict=True)):
-        places[number, : len(own)] = torch.tensor([place[row] for row in own])
-        ranks[number, : len(own)] = torch.tensor(list(order))
-        mask[number, : len(own)] = True
-    weights = torch.tensor(rankings.weights)
-    return _Table(*(tensor.to(device) for tensor in (places, ranks, mask, weights)))

@@ -27,6 +27,8 @@ class Curve:
     high: float | None = None
 
 
+WINS = _("by the judge, development prompts")
+VARIETY = _("share of word pairs, development")
 PPO = (
     Curve(name="reward", title=_("Reward"), unit=_("mean per completion, KL taken off")),
     Curve(name="score", title=_("Score"), unit=_("reward model, base = 0 ± 1")),
@@ -39,8 +41,8 @@ PPO = (
     Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
     Curve(name="value_loss", title=_("Value loss")),
     Curve(name="beta", title=_("KL coefficient β"), unit=_("per nat")),
-    Curve(name="judge_win_rate", title=_("Win rate"), unit=_("by the judge, development prompts")),
-    Curve(name="distinct2", title=_("Distinct-2"), unit=_("share of word pairs, development")),
+    Curve(name="judge_win_rate", title=_("Win rate"), unit=WINS),
+    Curve(name="distinct2", title=_("Distinct-2"), unit=VARIETY),
 )
 REWARD = (
     Curve(name="loss", title=_("Loss"), unit=_("nats per pair")),
@@ -58,6 +60,16 @@ CURVES: dict[str, tuple[Curve, ...]] = {
     Run.Kind.REWARD: REWARD,
     Run.Kind.JUDGE: REWARD,
     Run.Kind.PPO: PPO,
+    Run.Kind.DPO: (
+        Curve(name="loss", title=_("Loss"), unit=_("nats per pair")),
+        Curve(name="accuracy", title=_("Accuracy"), unit=_("share of pairs"), low=0.5, high=1),
+        Curve(name="held_out_accuracy", title=_("Held-out accuracy"), unit=_("share of pairs")),
+        Curve(name="development_kl", title=_("KL to the base"), unit=_("nats per completion")),
+        Curve(name="development_length", title=_("Length"), unit=_("tokens")),
+        Curve(name="judge_win_rate", title=_("Win rate"), unit=WINS),
+        Curve(name="distinct2", title=_("Distinct-2"), unit=VARIETY),
+        Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
+    ),
     Run.Kind.BEST_OF: (),
     Run.Kind.EVALUATE: (),
 }

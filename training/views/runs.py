@@ -16,7 +16,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling.refusals import Refusal
+from training import single_runs
 from training.forms.config_fields import config_form
+from training.full_disk import full_disk_refused
 from training.models import Run, RunMetric, RunResult
 from training.queue_places import queue_places
 from training.run_configs import editable_fields
@@ -38,9 +40,14 @@ MOST_COMPARED = 6
 
 
 @signed_in
-@require_GET
+@require_http_methods(["GET", "HEAD", "POST"])
 def run_list(request: SignedIn, slug: str) -> HttpResponse:
-    """The queue first, then what has ended, newest first; filters in the query string."""
+    """The queue first, then what has ended, newest first; filters in the query string.
+
+    A POST puts one run of `kind` into the queue, outside of any round.
+    """
+    if request.method == "POST":
+        return _start(request, slug)
     place = place_of(request, slug)
     runs = runs_of(place.project)
     kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
@@ -61,6 +68,21 @@ def run_list(request: SignedIn, slug: str) -> HttpResponse:
         "state": state,
     }
     return render(request, "training/run_list.html", context)
+
+
+def _start(request: SignedIn, slug: str) -> HttpResponse:
+    project = managed_project(request, slug)
+    kind = request.POST.get("kind", "")
+    if kind not in Run.Kind.values:
+        messages.error(request, _("Choose what to run."))
+        return redirect("run-list", slug=slug)
+    try:
+        with full_disk_refused():
+            started = single_runs.start_run(project=project, kind=kind, by=request.user)
+    except Refusal as refusal:
+        messages.error(request, refusal.message)
+        return redirect("run-list", slug=slug)
+    return redirect("run", slug=slug, pk=started.pk)
 
 
 def _run(request: SignedIn, slug: str, pk: int) -> tuple[Run, bool]:

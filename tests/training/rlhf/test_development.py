@@ -11,7 +11,7 @@ CONFIG = PpoConfig(base="b", reward="r", kl_limit=10.0, distinct_share=0.85)
 def look(**values):
     """A look within all limits, but for `values`."""
     usual = {
-        "episodes": 64,
+        "seen": 64,
         "score": 1.0,
         "kl": 5.0,
         "length": 20.0,

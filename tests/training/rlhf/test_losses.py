@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from training.rlhf.losses import (
+    ipo_loss,
     kl_k1,
     kl_k3,
+    plackett_luce_loss,
     ppo_policy_loss,
     ranking_loss,
     sampler_weights,
@@ -207,3 +209,69 @@ class TestTokenLoss:
         mask = torch.tensor([[True, True], [True, False]])
         loss = token_loss(logprobs, mask, torch.tensor([1.0, 2.0]))
         assert float(loss) == pytest.approx((1 + 2 + 2 * 3) / 4)
+
+
+class TestPlackettLuce:
+    def test_three_completions_by_hand(self):
+        # Scores 2, 1, −1 in this order: first among three, then first among the last two.
+        loss, stats = plackett_luce_loss(
+            torch.tensor([[2.0, 1.0, -1.0]]), torch.tensor([[1, 2, 3]]), full(1, 3)
+        )
+        first = math.exp(2) / (math.exp(2) + math.exp(1) + math.exp(-1))
+        second = math.exp(1) / (math.exp(1) + math.exp(-1))
+        assert float(loss) == pytest.approx(-(math.log(first) + math.log(second)) / 2, rel=1e-6)
+        assert stats == (1.0, 3, 0)
+
+    def test_of_two_it_is_bradley_terry(self):
+        scores, ranks = torch.tensor([[0.3, -1.1], [2.0, 0.5]]), torch.tensor([[2, 1], [1, 2]])
+        loss, _ = plackett_luce_loss(scores, ranks, full(2, 2))
+        same, _ = ranking_loss(scores, ranks, full(2, 2))
+        assert float(loss) == pytest.approx(float(same), rel=1e-6)
+
+    def test_tied_completions_do_not_compete(self):
+        # a = b over c: each of a, b against c alone.
+        loss, stats = plackett_luce_loss(
+            torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[1, 1, 2]]), full(1, 3)
+        )
+        by_hand = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
+        assert float(loss) == pytest.approx(by_hand, rel=1e-6)
+        assert (stats.pairs, stats.tied_pairs) == (2, 1)
+
+    def test_one_tie_has_no_loss_and_a_gradient_of_zero(self):
+        scores = torch.tensor([[1.0, 0.0, 3.0]], requires_grad=True)
+        loss, _ = plackett_luce_loss(scores, torch.tensor([[1, 1, 1]]), full(1, 3))
+        loss.backward()
+        assert float(loss.detach()) == 0.0
+        assert scores.grad is not None
+        assert scores.grad.tolist() == [[0.0, 0.0, 0.0]]
+
+    def test_padding_and_a_shift_of_all_scores_change_nothing(self):
+        scores, ranks = torch.tensor([[0.3, -0.4, 1.1]]), torch.tensor([[2, 3, 1]])
+        plain, _ = plackett_luce_loss(scores, ranks, full(1, 3))
+        padded, _ = plackett_luce_loss(
+            torch.tensor([[7.3, 6.6, 8.1, 99.0]]),
+            torch.tensor([[2, 3, 1, 1]]),
+            torch.tensor([[True, True, True, False]]),
+        )
+        assert float(padded) == pytest.approx(float(plain), rel=1e-5)
+
+
+class TestIpo:
+    def test_three_completions_by_hand(self):
+        # Differences 1, 3, 2; the target with τ = 0.25 is 2: squares 1, 1, 0.
+        loss, stats = ipo_loss(
+            torch.tensor([[2.0, 1.0, -1.0]]), torch.tensor([[1, 2, 3]]), full(1, 3), tau=0.25
+        )
+        assert float(loss) == pytest.approx(2 / 3, rel=1e-6)
+        assert stats == (1.0, 3, 0)
+
+    def test_a_policy_that_is_its_reference_costs_a_quarter_of_one_over_tau_squared(self):
+        loss, _ = ipo_loss(torch.zeros(1, 2), torch.tensor([[1, 2]]), full(1, 2), tau=0.1)
+        assert float(loss) == pytest.approx(25.0, rel=1e-6)
+
+    def test_tied_pairs_are_dropped_and_label_weights_weigh_prompts(self):
+        ratios = torch.tensor([[1.0, 5.0], [0.0, 0.0], [2.0, 0.0]])
+        ranks = torch.tensor([[1, 1], [1, 2], [1, 2]])
+        loss, stats = ipo_loss(ratios, ranks, full(3, 2), torch.tensor([9.0, 1.0, 3.0]), tau=0.5)
+        assert float(loss) == pytest.approx((1 * 1.0 + 3 * 1.0) / 4, rel=1e-6)
+        assert stats.tied_pairs == 1

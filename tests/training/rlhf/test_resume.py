@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.training.rlhf.rehearsal import log, messages, prompt_rows, timeless, write_run
-from training.configs import EvaluateConfig, PpoConfig, RewardConfig, SftConfig
+from training.configs import DpoConfig, EvaluateConfig, PpoConfig, RewardConfig, SftConfig
 
 pytestmark = [pytest.mark.model, pytest.mark.kill, pytest.mark.timeout(600)]
 
@@ -114,6 +114,22 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
             SftConfig(base=base, epochs=8, save_every=5, learning_rate=3e-3, **FIXED),
             {"demonstrations": demonstrations},
         ),
+        "dpo": (
+            DpoConfig(
+                base=base,
+                judge=judge,
+                epochs=3,
+                learning_rate=4e-3,
+                lora_rank=8,
+                lora_top_share=0.5,
+                max_new_tokens=24,
+                development_samples=16,
+                evaluate_every=24,
+                save_every=2,
+                **FIXED,
+            ),
+            {"rankings": ranked, "prompts": prompts},
+        ),
         "evaluate": (
             EvaluateConfig(base=base, judge=judge, reward=reward, best_of=4, batch=8, **FIXED),
             {"prompts": prompts},
@@ -139,7 +155,7 @@ def fresh(originals, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "sft", "evaluate"])
+@pytest.mark.parametrize("recipe", ["reward", "ppo", "dpo", "sft", "evaluate"])
 def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     rng = random.Random(recipe)
@@ -167,7 +183,7 @@ def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "sft"])
+@pytest.mark.parametrize("recipe", ["reward", "ppo", "dpo", "sft"])
 def test_asked_to_stop_it_saves_ends_and_goes_on_later(fresh, recipe):
     folder, expected = fresh(recipe)
     process = start(folder, recipe)

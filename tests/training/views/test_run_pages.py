@@ -205,3 +205,20 @@ def test_without_texts_it_says_why_there_are_none(kind, state, sentence, seeded,
     RunSample.objects.filter(run=seeded.ppo).delete()
     Run.objects.filter(pk=seeded.ppo.pk).update(kind=kind, state=state)
     assert sentence in manager.get(at("run", seeded)).content.decode()
+
+
+def test_a_manager_starts_one_run_by_itself(seeded, manager):
+    address = reverse("run-list", args=[seeded.project.slug])
+    answer = manager.post(address, {"kind": "dpo"}, follow=True)
+    started = Run.objects.get(kind="dpo")
+    assert answer.redirect_chain[-1][0] == at("run", seeded, started)
+    assert (started.round, started.state) == (None, Run.State.QUEUED)
+    assert started.config["loss"] == "dpo"
+
+
+def test_a_run_that_cannot_start_says_why(seeded, manager):
+    address = reverse("run-list", args=[seeded.project.slug])
+    page = manager.post(address, {"kind": "nonsense"}, follow=True).content.decode()
+    assert "Choose what to run." in page
+    page = manager.post(address, {"kind": "sft"}, follow=True).content.decode()
+    assert "There is nothing to train on yet: this run needs demonstrations." in page
