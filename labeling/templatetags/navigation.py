@@ -21,40 +21,58 @@ register = template.Library()
 EVERYONE = tuple(Role)
 MANAGERS = (Role.MANAGER,)
 
-GROUPS: tuple[tuple[tuple[str, Promise, tuple[Role, ...]], ...], ...] = (
+REVIEWERS = (Role.REVIEWER, Role.MANAGER)
+
+Page = tuple[str, Promise, tuple[Role, ...]]
+
+AREAS: tuple[tuple[Promise, tuple[Page, ...]], ...] = (
+    (_("Overview"), (("overview", _("Overview"), READERS),)),
     (
-        ("overview", _("Overview"), READERS),
-        ("progress", _("Progress"), READERS),
-        ("rank", _("Rank"), RANKERS),
-        ("my-rankings", _("My rankings"), RANKERS),
-        ("my-work", _("My work"), RANKERS),
-        ("conversation-list", _("Conversations"), RANKERS),
-        ("demonstration-write", _("Write demonstrations"), RANKERS),
-        ("prompt-write", _("Write prompts"), RANKERS),
-        ("prompt-list", _("Prompts"), READERS),
-        ("demonstration-list", _("Demonstrations"), READERS),
-        ("quality", _("Quality"), READERS),
-        ("dispute-list", _("Disputes"), READERS),
+        _("Work"),
+        (
+            ("rank", _("Rank"), RANKERS),
+            ("conversation-list", _("Conversations"), RANKERS),
+            ("demonstration-write", _("Write demonstrations"), RANKERS),
+            ("prompt-write", _("Write prompts"), RANKERS),
+            ("my-rankings", _("My rankings"), RANKERS),
+            ("my-work", _("My work"), RANKERS),
+            ("guidelines", _("Guidelines"), EVERYONE),
+        ),
     ),
     (
-        ("round-list", _("Rounds"), READERS),
-        ("run-list", _("Runs"), READERS),
-        ("checkpoint-list", _("Models"), READERS),
-        ("evaluation-list", _("Evaluations"), READERS),
-        ("deployment-list", _("Deployments"), READERS),
-        ("dataset-list", _("Datasets"), READERS),
+        _("Labels"),
+        (
+            ("prompt-list", _("Prompts"), READERS),
+            ("demonstration-list", _("Demonstrations"), READERS),
+            ("progress", _("Progress"), READERS),
+            ("quality", _("Quality"), READERS),
+            ("dispute-list", _("Disputes"), READERS),
+            ("known-answer-list", _("Known answers"), REVIEWERS),
+        ),
     ),
     (
-        ("guidelines", _("Guidelines"), EVERYONE),
-        ("known-answer-list", _("Known answers"), (Role.REVIEWER, Role.MANAGER)),
-        ("project-people", _("People"), MANAGERS),
-        ("notice-list", _("Notices"), MANAGERS),
-        ("quota-list", _("Quotas"), MANAGERS),
-        ("payment-list", _("Payments"), MANAGERS),
-        ("project-settings", _("Settings"), MANAGERS),
+        _("Training"),
+        (
+            ("round-list", _("Rounds"), READERS),
+            ("run-list", _("Runs"), READERS),
+            ("checkpoint-list", _("Models"), READERS),
+            ("evaluation-list", _("Evaluations"), READERS),
+            ("deployment-list", _("Deployments"), READERS),
+            ("dataset-list", _("Datasets"), READERS),
+        ),
     ),
+    (
+        _("Team"),
+        (
+            ("project-people", _("People"), MANAGERS),
+            ("notice-list", _("Notices"), MANAGERS),
+            ("quota-list", _("Quotas"), MANAGERS),
+            ("payment-list", _("Payments"), MANAGERS),
+        ),
+    ),
+    (_("Settings"), (("project-settings", _("Settings"), MANAGERS),)),
 )
-"""What is ranked, what is trained, what is set up: URL name, label, whose."""
+"""What people come for, and the pages of each: URL name, label, whose."""
 WHERE_SET = {
     "demonstration-write": "asks_demonstrations",
     "prompt-write": "asks_prompts",
@@ -64,13 +82,11 @@ WHERE_SET = {
 
 
 class Tab(TypedDict):
-    """One tab, as the template draws it."""
+    """One link, as the template draws it: to a page, or to the first page of an area."""
 
     name: Promise
     url: str
     current: bool
-    first: bool
-    """Of its group."""
 
 
 def address(name: str, project: Project) -> str | None:
@@ -89,26 +105,37 @@ def is_asked_for(name: str, project: Project) -> bool:
 
 @register.inclusion_tag("labeling/_project_tabs.html", takes_context=True)
 def project_tabs(context: dict[str, Any], project: Project) -> dict[str, Any]:
-    """The tabs that the signed-in person's role has in `project`."""
+    """The areas of the signed-in person's role in `project`, and the pages of the one shown."""
     request = context["request"]
     role = role_in(project, request.user)
-    tabs: list[Tab] = []
-    for group in GROUPS:
-        first = True
-        for name, label, roles in group:
-            url = address(name, project)
-            if role in roles and url is not None and is_asked_for(name, project):
-                tabs.append(Tab(name=label, url=url, current=False, first=first and bool(tabs)))
-                first = False
-    path = request.path
+    areas = [(name, pages) for name, all_ in AREAS if (pages := _pages(all_, project, role))]
+    every = [page for _name, pages in areas for page in pages]
     nearest = max(
-        (tab for tab in tabs if path.startswith(tab["url"])),
-        key=lambda tab: len(tab["url"]),
+        (page for page in every if request.path.startswith(page["url"])),
+        key=lambda page: len(page["url"]),
         default=None,
     )
     if nearest is not None:
         nearest["current"] = True
-    return {"tabs": tabs, "project": project}
+    shown = next((pages for _name, pages in areas if nearest in pages), [])
+    return {
+        "project": project,
+        "areas": [
+            Tab(name=name, url=pages[0]["url"], current=pages is shown) for name, pages in areas
+        ],
+        "pages": shown or (areas[0][1] if len(areas) == 1 else []),
+    }
+
+
+def _pages(pages: tuple[Page, ...], project: Project, role: Role | None) -> list[Tab]:
+    """Those that are there for `role`."""
+    return [
+        Tab(name=label, url=url, current=False)
+        for name, label, roles in pages
+        if role in roles
+        and is_asked_for(name, project)
+        and (url := address(name, project)) is not None
+    ]
 
 
 @register.simple_tag

@@ -90,7 +90,8 @@ document.addEventListener("htmx:error", (event) => {
 document.addEventListener("htmx:after:swap", () => localTimes());
 localTimes();
 
-// On a phone the tabs scroll: show the one that we are on.
-const tabs = document.querySelector(".tabs");
-const current = tabs?.querySelector("[aria-current]");
-if (current) tabs.scrollLeft = current.offsetLeft - (tabs.clientWidth - current.clientWidth) / 2;
+// On a phone the tabs scroll: show those that we are on.
+for (const tabs of document.querySelectorAll(".tabs")) {
+  const current = tabs.querySelector("[aria-current]");
+  if (current) tabs.scrollLeft = current.offsetLeft - (tabs.clientWidth - current.clientWidth) / 2;
+}
