@@ -90,9 +90,10 @@ def items(project: Project) -> SlateQuerySet:
 
 def labeler_in(*, project: Project, user: User) -> Membership | None:
     """The membership of a labeler; None for others, who are neither screened nor watched."""
+    made = Slate.objects.filter(project=project, purpose__in=SCREENING, withdrawn_at=None)
     membership = (
         Membership.objects.filter(project=project, user=user, role=Role.LABELER)
-        .annotate(meets_items=Exists(items(project).order_by()))
+        .annotate(may_meet_items=Exists(made))
         .first()
     )
     if membership is not None:
@@ -117,24 +118,25 @@ def is_screened(membership: Membership | None) -> bool:
         return False
     if membership.quiz_failed_at is not None:
         raise NotAccepted
-    if not vars(membership)["meets_items"]:
+    if not vars(membership)["may_meet_items"]:
         return False
-    settle(membership=membership)
+    progress = settle(membership=membership)
     if membership.quiz_failed_at is not None:
         raise NotAccepted
-    return membership.accepted_at is None
+    return membership.accepted_at is None and progress.practice + progress.quiz > 0
 
 
-def settle(*, membership: Membership) -> None:
+def settle(*, membership: Membership) -> Progress:
     """Where no item is left: accepted, or not passed. Without quiz items practice is enough."""
     progress = progress_of(membership)
     if progress.left or not progress.practice + progress.quiz:
-        return
+        return progress
     passed = progress.share is None or at_least(progress.share, membership.project.quiz_pass)
     change = {"accepted_at": Now()} if passed else {"quiz_failed_at": Now()}
     undecided = Membership.objects.filter(pk=membership.pk, accepted_at=None, quiz_failed_at=None)
     undecided.update(**change)
     membership.refresh_from_db(fields=["accepted_at", "quiz_failed_at"])
+    return progress
 
 
 def at_least(share: float, percent: int) -> bool:
