@@ -9,13 +9,13 @@ from typing import Any
 from django.db import transaction
 
 from labeling import known_answers
-from labeling.assignments import lease_next
 from labeling.completions import (
     NewCompletion,
     add_completions,
     source_for,
 )
 from labeling.judgements import Judgement
+from labeling.leasing import lease_next
 from labeling.models import (
     Assignment,
     Completion,

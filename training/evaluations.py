@@ -16,8 +16,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from labeling.assignments import blind_judges
 from labeling.completions import NewCompletion, add_completions
+from labeling.leasing import blind_judges
 from labeling.models import (
     Assignment,
     Project,

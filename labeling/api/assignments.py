@@ -10,7 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import assignments
+from labeling import assignments, leasing
 from labeling.api.permissions import ProjectView, Rule, Scope
 from labeling.api.prompts import MessageSerializer
 from labeling.models import RANKERS, Assignment
@@ -82,7 +82,7 @@ class AssignmentNextView(AssignmentView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Take the next prompt to rank; the same one comes back until it is done or skipped."""
-        assignment = assignments.lease_next(project=self.project, labeler=self.user)
+        assignment = leasing.lease_next(project=self.project, labeler=self.user)
         if assignment is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         shown = [

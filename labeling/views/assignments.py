@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from labeling import assignments, guidelines, notices, rankings, screening
+from labeling import assignments, guidelines, leasing, notices, rankings, screening
 from labeling.completions import waiting_requests
 from labeling.differences import side_by_side
 from labeling.forms.rankings import SkipForm
@@ -106,7 +106,7 @@ def next_page(request: SignedIn, project: Project, *, done: str) -> HttpResponse
     if guidelines.to_be_read(project=project, user=request.user):
         return guidelines_first(request, project)
     try:
-        following = assignments.lease_next(project=project, labeler=request.user)
+        following = leasing.lease_next(project=project, labeler=request.user)
     except HELD_BACK as refusal:
         return desk_page(request, project, None, done=done, held_back=refusal)
     return desk_page(request, project, following, done=done)
@@ -146,7 +146,7 @@ def rank(request: SignedIn, slug: str) -> HttpResponse:
     if (explained := practice.to_be_explained(request, project)) is not None:
         return practice.explanation_first(request, project, explained)
     try:
-        following = assignments.lease_next(project=project, labeler=request.user)
+        following = leasing.lease_next(project=project, labeler=request.user)
     except HELD_BACK as refusal:
         return desk_page(request, project, None, held_back=refusal)
     asked = request.GET.get("waiting")
@@ -167,7 +167,7 @@ def ahead(request: SignedIn, slug: str) -> HttpResponse:
     if guidelines.to_be_read(project=project, user=request.user):
         return HttpResponse(status=204)
     try:
-        following = assignments.lease_ahead(project=project, labeler=request.user)
+        following = leasing.lease_ahead(project=project, labeler=request.user)
     except HELD_BACK:
         following = None
     if following is None:

@@ -8,7 +8,8 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from labeling import notices
-from labeling.assignments import active_labelers, free, untouched_by
+from labeling.assignments import free
+from labeling.leasing import active_labelers, untouched_by
 from labeling.models import (
     RANKERS,
     READERS,

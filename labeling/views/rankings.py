@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling import assignments, conversations, drafts, rankings
+from labeling import assignments, conversations, drafts, leasing, rankings
 from labeling.forms.rankings import DraftForm, judgement_in, seconds_in
 from labeling.judgements import BadJudgement, Judgement
 from labeling.models import (
@@ -123,7 +123,7 @@ def _answer(
             )
         kept = True
     try:
-        following = assignments.open_next(project=assignment.project, labeler=request.user)
+        following = leasing.open_next(project=assignment.project, labeler=request.user)
     except HELD_BACK:
         following = None  # the page asks for what is open, and is told why nothing is
     answer: dict[str, object] = {"open": following}

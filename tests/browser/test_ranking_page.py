@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
-from labeling.assignments import lease_next
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Draft, Project, Ranking, SampleRequest, User
 from labeling.rankings import ranks_of
 from tests.factories import make_labeler, make_prompt, make_slate

@@ -32,14 +32,12 @@ from labeling.assignments import (
     LeaseExpired,
     begin_break,
     end_break,
-    lease_ahead,
-    lease_next,
-    open_next,
     renew,
     skip,
 )
 from labeling.drafts import draft_of, drafted, save_draft
 from labeling.judgements import Judgement, dense_ranks, judgement_of
+from labeling.leasing import lease_ahead, lease_next, open_next
 from labeling.models import Assignment, Draft, Project, Ranking, Skip, User
 from labeling.prompts import restore_prompt, withdraw_prompt
 from labeling.rankings import AlreadyRanked, correct_ranking, latest_of, submit_ranking

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.assignments import lease_next, skip
+from labeling.assignments import skip
 from labeling.completions import (
     NewCompletion,
     SourceRefused,
@@ -19,6 +19,7 @@ from labeling.completions import (
     source_for,
     waiting_requests,
 )
+from labeling.leasing import lease_next
 from labeling.models import Completion, Project, SampleRequest, Slate, Source, Split
 from labeling.projects import archive_project
 from labeling.prompts import withdraw_prompt

@@ -11,7 +11,6 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from labeling import assignments, conversations
-from labeling.assignments import lease_next
 from labeling.completions import fail_request, ready_slates, request_samples
 from labeling.conversations import (
     ask_again,
@@ -24,6 +23,7 @@ from labeling.conversations import (
     take_up,
 )
 from labeling.judgements import Judgement, judgement_of
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Conversation, Prompt, SampleRequest, Split, Turn
 from labeling.people import issue_token
 from labeling.projects import archive_project, update_project

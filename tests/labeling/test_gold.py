@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.assignments import lease_ahead, lease_next, skip
+from labeling.assignments import skip
 from labeling.gold import window_of
 from labeling.judgements import Judgement
 from labeling.known_answers import make_item as make_item_of
+from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Assignment, Draft, Membership, Project, Purpose, Role, Slate, User
 from labeling.pauses import Paused, pause, resume
 from labeling.rankings import correct_ranking, submit_ranking

@@ -12,13 +12,12 @@ from labeling.assignments import (
     AlreadyDone,
     LeaseExpired,
     NotGiven,
-    lease_ahead,
-    lease_next,
     refuse_strangers,
     renew,
     shown,
     skip,
 )
+from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Assignment
 from labeling.people import deactivate_user
 from labeling.projects import archive_project

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from labeling.assignments import lease_next
 from labeling.judgements import Judgement
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Project, Purpose, Ranking, Slate
 from labeling.overlap import ask_once_more
 from labeling.prompts import withdraw_prompt

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from labeling.assignments import lease_next
 from labeling.judgements import Judgement
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Import, Prompt, SampleRequest, Split
 from labeling.prompts import (
     Added,

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.assignments import lease_ahead, lease_next
+from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Project, Quota, User
 from labeling.quotas import QuotaRefused, add_quota, allowance, remove_quota
 from tests.factories import make_manager, make_prompt, make_ranking, make_slate

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.assignments import LeaseExpired, NotGiven, lease_next, skip
+from labeling.assignments import LeaseExpired, NotGiven, skip
 from labeling.drafts import DraftRefused, draft_of, drafted, save_draft
 from labeling.judgements import BadRanks, Judgement
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Draft, RankedCompletion, Ranking, User
 from labeling.rankings import (
     AlreadyRanked,

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from labeling.assignments import lease_ahead, lease_next
+from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Prompt, Slate, User
 from labeling.reading import LanguagesRefused, checked_languages, primary
 from tests.factories import make_labeler, make_project, make_prompt, make_ranking, make_slate

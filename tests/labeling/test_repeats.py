@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.assignments import lease_next
+from labeling.leasing import lease_next
 from labeling.models import Project, Purpose, Slate, User
 from labeling.repeats import AGO
 from tests.factories import make_ranking, make_slate

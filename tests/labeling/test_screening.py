@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from labeling import screening
-from labeling.assignments import lease_ahead, lease_next, skip
+from labeling.assignments import skip
 from labeling.known_answers import restore_item, withdraw_item
+from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Assignment, Membership, Project, Ranking, Role, User
 from labeling.people import set_role
 from labeling.screening import NotAccepted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.assignments import lease_next
+from labeling.leasing import lease_next
 from labeling.models import Ranking, Slate, SlateCompletion, Split
 from labeling.slates import (
     EvaluationPromptRefused,

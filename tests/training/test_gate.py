@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.assignments import blind_judges, lease_next, skip
+from labeling.assignments import skip
+from labeling.leasing import blind_judges, lease_next
 from labeling.models import Assignment, Project, Purpose, Slate, User
 from labeling.slates import withdraw_slate
 from tests import factories

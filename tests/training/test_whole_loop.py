@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from labeling.assignments import lease_next
 from labeling.completions import ready_slates
+from labeling.leasing import lease_next
 from labeling.models import Completion, Project, SampleRequest, Slate, Split
 from tests import factories
 from training import (

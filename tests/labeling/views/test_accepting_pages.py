@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from labeling.assignments import lease_next, shown
+from labeling.assignments import shown
 from labeling.decisions import decided, decision_of
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Membership, Project, Purpose, Ranking, User
 from labeling.slates import give_slot
 from tests.factories import make_answer, make_item, make_labeler, make_ranking, make_slate

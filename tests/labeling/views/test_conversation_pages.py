@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.assignments import lease_next
 from labeling.completions import fail_request
 from labeling.conversations import begin, close, say, take_up
 from labeling.guidelines import publish
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Conversation, Draft, Ranking, Role, SampleRequest, Turn
 from labeling.projects import update_project
 from tests.factories import make_labeler, make_member, make_project, make_prompt, make_ranking

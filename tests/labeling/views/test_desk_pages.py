@@ -10,10 +10,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.assignments import BreakTaken, begin_break, lease_ahead, lease_next, shown
+from labeling.assignments import BreakTaken, begin_break, shown
 from labeling.drafts import drafted
 from labeling.guidelines import publish
 from labeling.judgements import judgement_of
+from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Assignment, Draft, Ranking, User
 from labeling.projects import update_project
 from tests.factories import make_labeler, make_project, make_ranking, make_slate

@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.assignments import lease_next, skip
+from labeling.assignments import skip
+from labeling.leasing import lease_next
 from labeling.models import Assignment
 from labeling.slates import demote_unopened
 from tests.factories import (

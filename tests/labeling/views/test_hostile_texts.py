@@ -10,9 +10,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from labeling.assignments import lease_next, shown
+from labeling.assignments import shown
 from labeling.demonstrations import propose_demonstration
 from labeling.guidelines import mark_read, publish
+from labeling.leasing import lease_next
 from labeling.models import Import, ImportProblem, Membership, Project, User
 from labeling.people import invite
 from labeling.projects import create_project, update_project

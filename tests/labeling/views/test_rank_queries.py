@@ -8,7 +8,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from labeling.assignments import lease_next, shown
+from labeling.assignments import shown
+from labeling.leasing import lease_next
 from tests.factories import make_labeler, make_project, make_ranking, make_slate
 from tests.labeling.views.clients import as_user
 

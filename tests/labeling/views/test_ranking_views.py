@@ -14,9 +14,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.assignments import lease_next, shown
+from labeling.assignments import shown
 from labeling.drafts import drafted
 from labeling.judgements import Judgement
+from labeling.leasing import lease_next
 from labeling.models import Assignment, Draft, Ranking
 from labeling.prompts import withdraw_prompt
 from labeling.rankings import ranks_of

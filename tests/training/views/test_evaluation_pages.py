@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from labeling.assignments import lease_next
 from labeling.judgements import Judgement
+from labeling.leasing import lease_next
 from labeling.models import Purpose, Slate
 from labeling.rankings import submit_ranking
 from tests.factories import make_labeler

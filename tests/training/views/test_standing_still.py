@@ -8,7 +8,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from labeling.assignments import lease_next, skip
+from labeling.assignments import skip
+from labeling.leasing import lease_next
 from labeling.models import Ranking
 from labeling.prompts import withdraw_prompt
 from tests.factories import make_labeler, make_manager, make_project, make_prompt, make_ranking
