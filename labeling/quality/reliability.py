@@ -31,7 +31,7 @@ NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 """Of the Gauss-Hermite sum over d."""
 GOOD, BAD = 9.0, 1.0
 """The prior Beta(9, 1) of η: as if each had meant it eight times before."""
-MOST_RELIABLE = 0.99
+MOST_RELIABLE = 0.995
 ROUNDS = 200
 NEAR = 1e-4
 CHUNK = 200_000

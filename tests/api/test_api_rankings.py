@@ -9,6 +9,7 @@ import pytest
 from labeling.decisions import decide
 from labeling.models import Assignment, Ranking, Skip
 from tests.factories import (
+    make_answer,
     make_labeler,
     make_manager,
     make_project,
@@ -202,8 +203,8 @@ def test_a_decision_is_told_to_researchers_and_no_gold_answer_to_anybody(api, pr
     labeler, researcher = make_labeler(project), make_researcher(project)
     decided = {}
     for purpose in ("training", "gold"):
-        slate = make_slate(project, ["One.", "Two."], purpose=purpose)
-        make_ranking(project, labeler, [1, 2])
+        slate = make_slate(project, ["One.", "Two."], purpose=purpose, overlap=0)
+        make_answer(slate, labeler, [1, 2])
         ids = slate.items.values_list("completion_id", flat=True)
         decided[purpose] = dict(zip(ids, [2, 1], strict=True))
         decide(slate=slate, by=make_manager(project), ranks=decided[purpose])
