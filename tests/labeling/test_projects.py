@@ -55,7 +55,16 @@ def test_a_setting_out_of_its_range_is_refused_by_name(field, value):
 
 @pytest.mark.parametrize(
     "name",
-    ["../models", "tests", "tests/labeling", "owner/name/more", "~/model", ".", "a b", "{}/nothing"],
+    [
+        "../models",
+        "tests",
+        "tests/labeling",
+        "owner/name/more",
+        "~/model",
+        ".",
+        "a b",
+        "{}/nothing",
+    ],
 )
 def test_a_base_model_is_a_whole_path_or_a_hub_name(name, tmp_path):
     with pytest.raises(ProjectRefused) as refused:
