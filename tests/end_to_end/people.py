@@ -64,8 +64,9 @@ class Person:
         link = tabs.get_by_role("link", name=name, exact=True)
         if not link.first.is_visible():
             click_through(self.page, tabs.get_by_role("link", name=AREA_OF[name], exact=True))
-        if link.first.get_attribute("aria-current") != "page":
-            click_through(self.page, link.first)
+            if link.first.get_attribute("aria-current") == "page":
+                return  # the first page of its area
+        click_through(self.page, link.first)
 
     def press(self, name: str) -> None:
         """Press a button that leads to another page."""
