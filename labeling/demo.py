@@ -28,6 +28,9 @@ def create_demo_project(*, owner: User) -> Project:
             name=_("Demo"),
             slug=SLUG,
             temperature=TEMPERATURE,
+            asks_demonstrations=True,
+            asks_prompts=True,
+            allows_conversations=True,
             guidelines=_(
                 "Rank the answers from best to worst: first what is helpful and true, then what "
                 "is clear and to the point. Equal answers may share a place."
