@@ -14,14 +14,12 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import transaction
 from django.db.models import (
     Case,
     Expression,
-    ExpressionWrapper,
     F,
     Q,
-    Value,
     When,
 )
 from django.db.models.functions import Coalesce, Now
@@ -29,6 +27,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
+from labeling.clock import from_now
 from labeling.models import (
     Assignment,
     Completion,
@@ -105,9 +104,7 @@ def keep_for(*, assignment: Assignment, labeler: User, opened: bool = False) -> 
         slots.filter(theirs, state=Assignment.State.OPEN).exclude(labeler=labeler).update(
             labeler=None,
             lease_token=token,
-            lease_expires_at=ExpressionWrapper(
-                Now() + Value(KEPT), output_field=models.DateTimeField()
-            ),
+            lease_expires_at=from_now(KEPT),
             opened_at=Coalesce(F("opened_at"), Now()) if opened else F("opened_at"),
         )
     assignment.refresh_from_db(fields=["labeler", "lease_token", "lease_expires_at", "opened_at"])
@@ -131,8 +128,7 @@ def is_for(assignment: Assignment, labeler: User) -> bool:
 
 def lease_end() -> Expression:
     """When a lease that starts now ends, by the database's clock."""
-    minutes = Value(timedelta(minutes=settings.LEASE_MINUTES))
-    return ExpressionWrapper(Now() + minutes, output_field=models.DateTimeField())
+    return from_now(timedelta(minutes=settings.LEASE_MINUTES))
 
 
 def shown(assignment: Assignment) -> list[Completion]:
@@ -169,10 +165,7 @@ def begin_break(*, assignment: Assignment, labeler: User, token: uuid.UUID | Non
     held = Assignment.objects.filter(
         pk=assignment.pk, labeler=labeler, lease_token=token, state=Assignment.State.OPEN
     )
-    until = ExpressionWrapper(
-        Now() + Value(timedelta(minutes=assignment.project.break_minutes)),
-        output_field=models.DateTimeField(),
-    )
+    until = from_now(timedelta(minutes=assignment.project.break_minutes))
     begun = held.filter(break_ends_at=None).update(break_ends_at=until, lease_expires_at=until)
     assignment.refresh_from_db(fields=["break_ends_at", "lease_expires_at", "state", "labeler"])
     ends = assignment.break_ends_at

@@ -29,7 +29,8 @@ from labeling.refusals import Refusal
 FULL = 1.0
 STEPS = 20
 """Suggestions come in steps of 1/20."""
-MOST_RELIABLE = 0.99
+MOST_RELIABLE = 0.995
+"""Nobody is surer than that: the log-odds of 1 are infinite."""
 LONGEST_REASON = 400
 
 

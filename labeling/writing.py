@@ -11,10 +11,11 @@ import time
 from datetime import timedelta
 
 from django.db import IntegrityError, models, transaction
-from django.db.models import Exists, Expression, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext_lazy as _
 
+from labeling.clock import from_now
 from labeling.demonstrations import propose_demonstration
 from labeling.drafts import DraftRefused
 from labeling.languages import readable_by
@@ -87,7 +88,7 @@ def _held(project: Project, labeler: User) -> WritingTask | None:
         if not _is_free(locked, project, labeler):
             task.delete()
             return None
-    mine.update(lease_expires_at=_lease_end())
+    mine.update(lease_expires_at=from_now(LEASE))
     task.refresh_from_db(fields=["lease_expires_at"])
     return task
 
@@ -126,14 +127,9 @@ def _free(project: Project, labeler: User) -> QuerySet[Prompt]:
 def _opened(project: Project, prompt: Prompt, labeler: User) -> WritingTask:
     """A new task. Raises IntegrityError where this labeler has an open one."""
     made = WritingTask.objects.create(project=project, prompt=prompt, labeler=labeler)
-    WritingTask.objects.filter(pk=made.pk).update(lease_expires_at=_lease_end())
+    WritingTask.objects.filter(pk=made.pk).update(lease_expires_at=from_now(LEASE))
     made.refresh_from_db(fields=["lease_expires_at"])
     return made
-
-
-def _lease_end() -> Expression:
-    """When a lease that starts now ends, by the database's clock."""
-    return ExpressionWrapper(Now() + Value(LEASE), output_field=models.DateTimeField())
 
 
 def is_written_by_another(task: WritingTask) -> bool:
@@ -165,7 +161,10 @@ def save_draft(
     seen = sequence - 1 if based_on is None else min(based_on, sequence - 1)
     still_open = WritingTask.objects.filter(pk=task.pk, state=WritingTask.State.OPEN)
     stored = still_open.filter(sequence__lte=seen).update(
-        text=text, sequence=sequence, seconds=active_seconds(seconds), lease_expires_at=_lease_end()
+        text=text,
+        sequence=sequence,
+        seconds=active_seconds(seconds),
+        lease_expires_at=from_now(LEASE),
     )
     return bool(stored) or still_open.filter(sequence=sequence, text=text).exists()
 

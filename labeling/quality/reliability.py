@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.quality.table import MOST, Floats, Ints, Table
+from labeling.weights import MOST_RELIABLE
 
 SPREADS = (1.0, 1.5, 2.0, 3.0, 4.5)
 """Candidates for the standard deviation of d; the most probable one is taken."""
@@ -31,7 +32,6 @@ NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 """Of the Gauss-Hermite sum over d."""
 GOOD, BAD = 9.0, 1.0
 """The prior Beta(9, 1) of η: as if each had meant it eight times before."""
-MOST_RELIABLE = 0.995
 ROUNDS = 200
 NEAR = 1e-4
 CHUNK = 200_000

@@ -34,8 +34,8 @@ def prepare(slates: int, labelers: int, overlap: int, most_overlap: int) -> None
 
 
 def rank(name: str) -> None:
-    from labeling.leasing import lease_ahead, lease_next
     from labeling.judgements import Judgement
+    from labeling.leasing import lease_ahead, lease_next
     from labeling.models import Project, User
     from labeling.rankings import submit_ranking
 
