@@ -1,6 +1,8 @@
 """Adam over named parameters: one clipped step at a time, its whole state as tensors.
 
-Knows nothing of losses. Decoupled weight decay (arXiv 1711.05101); 0 makes it plain Adam.
+Knows nothing of losses. Decoupled weight decay (arXiv 1711.05101); 0 makes it plain Adam. Weights
+in bfloat16 are stepped as float32 copies (arXiv 1710.03740, section 3.1): a step of 1e-5 would be
+rounded away from any weight above 0.003.
 """
 
 from __future__ import annotations
@@ -29,10 +31,15 @@ class Optimiser:
         weight_decay: float = 0.0,
     ) -> None:
         self.parameters = dict(parameters)
+        self.exact = {
+            name: parameter if parameter.dtype == torch.float32 else _exact_copy(parameter)
+            for name, parameter in self.parameters.items()
+        }
+        """What is stepped: the parameters themselves, or float32 copies of them."""
         self.learning_rate = learning_rate
         self.clip = clip
         self.adam = torch.optim.AdamW(
-            list(self.parameters.values()),
+            list(self.exact.values()),
             lr=learning_rate,
             betas=(beta1, beta2),
             eps=epsilon,
@@ -51,14 +58,20 @@ class Optimiser:
             raise RunError("not_finite", step=number, quantity="gradient")
         for group in self.adam.param_groups:
             group["lr"] = self.learning_rate * share
+        for name, parameter in self._rounded():
+            self.exact[name].grad = None if parameter.grad is None else parameter.grad.float()
+            parameter.grad = None
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, parameter in self._rounded():
+                parameter.copy_(self.exact[name])
         return norm
 
     def tensors(self, prefix: str = "") -> dict[str, Tensor]:
         """Copies of the parameters and of Adam's moments, by name."""
-        found = {f"{prefix}weights.{n}": p.detach().clone() for n, p in self.parameters.items()}
-        for name, parameter in self.parameters.items():
+        found = {f"{prefix}weights.{n}": p.detach().clone() for n, p in self.exact.items()}
+        for name, parameter in self.exact.items():
             for key, value in self.adam.state.get(parameter, {}).items():
                 found[f"{prefix}{key}.{name}"] = torch.as_tensor(value).clone()
         return found
@@ -66,8 +79,9 @@ class Optimiser:
     def load(self, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
         """Take over what `tensors` gave."""
         with torch.no_grad():
-            for name, parameter in self.parameters.items():
+            for name, parameter in self.exact.items():
                 parameter.copy_(tensors[f"{prefix}weights.{name}"])
+                self.parameters[name].copy_(parameter)
                 state = {
                     key: tensors[f"{prefix}{key}.{name}"]
                     for key in ("step", "exp_avg", "exp_avg_sq")
@@ -78,3 +92,11 @@ class Optimiser:
                         key: value.clone() if key == "step" else value.to(parameter.device).clone()
                         for key, value in state.items()
                     }
+
+    def _rounded(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that have a copy of more digits, by name."""
+        return [(n, p) for n, p in self.parameters.items() if self.exact[n] is not p]
+
+
+def _exact_copy(parameter: nn.Parameter) -> nn.Parameter:
+    return nn.Parameter(parameter.detach().float())

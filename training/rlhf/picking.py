@@ -37,7 +37,9 @@ class Picking:
     ) -> None:
         self.directory, self.control, self.config = directory, control, config
         self.policy, self.development = policy, development
-        self.averaged = policy.snapshot() if config.ema is not None else {}
+        weights = policy.snapshot() if config.ema is not None else {}
+        # In float32 whatever the weights are: an average moves by small steps.
+        self.averaged = {name: value.float() for name, value in weights.items()}
         self.best = policy.snapshot()
         self.best_look: Look | None = None
 
