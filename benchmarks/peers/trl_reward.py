@@ -1,0 +1,70 @@
+"""TRL's reward trainer on pairs: `python -m benchmarks.peers.trl_reward WORK.json`.
+
+Prints the seconds of each step; a step is all pairs of one batch of rankings, in their order.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
+from trl import RewardConfig, RewardTrainer
+
+
+class Clock(TrainerCallback):
+    """Notes when each step began and ended."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.began = 0.0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.began = time.monotonic()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.seconds.append(time.monotonic() - self.began)
+
+
+def main(work: dict[str, Any]) -> list[float]:
+    """Seconds of each step."""
+    tokenizer = AutoTokenizer.from_pretrained(work["model"])
+    model = AutoModelForSequenceClassification.from_pretrained(
+        work["model"], num_labels=1, dtype=torch.float32, pad_token_id=tokenizer.pad_token_id
+    )
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = RewardConfig(
+            output_dir=folder,
+            per_device_train_batch_size=work["pairs_per_step"],
+            max_steps=work["steps"],
+            learning_rate=1e-5,
+            bf16=work["bfloat16"],
+            gradient_checkpointing=False,
+            max_length=None,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            disable_tqdm=True,
+        )
+        trainer = RewardTrainer(
+            model=model,
+            args=arguments,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_list(work["pairs"]),
+            callbacks=[clock],
+        )
+        trainer.train()
+    return clock.seconds
+
+
+if __name__ == "__main__":
+    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    torch.set_num_threads(given["threads"])
+    print(json.dumps({"seconds": main(given)}))
