@@ -15,7 +15,6 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,14 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import PPO, peer_environment
-from training.configs import PpoConfig, RewardConfig, RunConfig
+from benchmarks.recipes import MIB, NEVER, metrics, run_recipe, write_run
+from training.configs import PpoConfig, RewardConfig
 from training.rlhf.models import encode_chat, load_language_model
 from training.rlhf.prepare_default_model import prepare_default_model
 
 BATCH, NEW_TOKENS, EPOCHS, RANK = 8, 32, 4, 16
-NEVER = 10**9
 UNUSED = "<reponame>"
 """A special token that no completion contains: as EOS it never ends one."""
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -60,23 +58,6 @@ class Speed:
     seconds: float
     peak: int
     precision: str
-    metrics: tuple[Mapping[str, Any], ...] = ()
-
-
-def write_run(folder: Path, config: RunConfig, **data: list[dict[str, Any]]) -> Path:
-    """A run directory as the launcher writes it."""
-    (folder / "data").mkdir(parents=True)
-    (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
-    for name, rows in data.items():
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / "data" / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    return folder
-
-
-def run_recipe(folder: Path, recipe: str) -> int:
-    """Run a recipe to its end; its peak memory in bytes."""
-    command = [sys.executable, "-m", f"training.rlhf.{recipe}", str(folder)]
-    return run_measured(command).peak
 
 
 def make_endless_model(folder: Path) -> Path:
@@ -156,10 +137,9 @@ def ours(
     )
     write_run(folder, config, prompts=prompt_rows())
     peak = run_recipe(folder, "ppo")
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if "seconds_train" in row]
+    rows = [row for row in metrics(folder) if "seconds_train" in row]
     seconds = [row["seconds_sampling"] + row["seconds_train"] for row in rows[1:]]
-    return Speed(statistics.median(seconds), peak, precision, tuple(rows))
+    return Speed(statistics.median(seconds), peak, precision)
 
 
 def peers(folder: Path, model: Path, work: Work, *, bfloat16: bool, batches: int) -> Speed:
@@ -238,8 +218,7 @@ def own_step(folder: Path, model: Path, reward: Path) -> list[report.Row]:
     )
     write_run(folder, config, prompts=prompt_rows())
     peak = run_recipe(folder, "ppo")
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if "seconds_train" in row][1:]
+    rows = [row for row in metrics(folder) if "seconds_train" in row][1:]
     parts = {
         part: statistics.median(row[f"seconds_{part}"] for row in rows)
         for part in ("sampling", "train")

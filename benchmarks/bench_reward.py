@@ -28,6 +28,7 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import NEWEST, peer_environment
+from benchmarks.recipes import MIB
 from training.configs import RewardConfig
 from training.rlhf.encoding import encode_completion, encode_prompt
 from training.rlhf.features import FeatureRow
@@ -43,7 +44,6 @@ WORDS = 45
 """Of a completion: about 60 tokens."""
 WORKS = ((4, 2), (9, 1))
 """Completions a ranking, rankings a step."""
-MIB = 2**20
 
 
 def rankings_of(completions: int, count: int) -> list[list[FeatureRow]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,10 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    TrainerCallback,
 )
 from trl.experimental.ppo import PPOConfig, PPOTrainer
 
-
-class Clock(TrainerCallback):
-    """Notes when each batch ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.ends.append(time.monotonic())
+from benchmarks.peers.clock import Clock
 
 
 def main(work: dict[str, Any]) -> list[float]:
@@ -92,7 +82,7 @@ def main(work: dict[str, Any]) -> list[float]:
             peft_config=lora,
         )
         trainer.train()
-    return [after - before for before, after in zip(clock.ends, clock.ends[1:], strict=False)]
+    return clock.seconds
 
 
 if __name__ == "__main__":

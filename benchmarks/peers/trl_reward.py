@@ -8,28 +8,15 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from trl import RewardConfig, RewardTrainer
 
-
-class Clock(TrainerCallback):
-    """Notes when each step began and ended."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.began = 0.0
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self.began = time.monotonic()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.seconds.append(time.monotonic() - self.began)
+from benchmarks.peers.clock import Clock
 
 
 def main(work: dict[str, Any]) -> list[float]:

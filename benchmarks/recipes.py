@@ -1,0 +1,37 @@
+"""Our recipes as a benchmark runs them: a run directory, a process, the times that it noted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measured import run_measured
+from training.configs import RunConfig
+
+NEVER = 10**9
+"""Steps between looks or states, where a benchmark wants none."""
+MIB = 2**20
+
+
+def write_run(folder: Path, config: RunConfig, **data: Sequence[Mapping[str, Any]]) -> Path:
+    """A run directory as the launcher writes it: data=rows becomes data/data.jsonl."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
+    for name, rows in data.items():
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / "data" / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+def run_recipe(folder: Path, recipe: str) -> int:
+    """Run a recipe to its end; its peak memory in bytes."""
+    return run_measured([sys.executable, "-m", f"training.rlhf.{recipe}", str(folder)]).peak
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """What a run noted of its steps, in their order."""
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
