@@ -180,7 +180,7 @@ class _FrozenHead(torch.autograd.Function):
         for start in range(0, len(x), CHUNK_ROWS):
             rows = slice(start, start + CHUNK_ROWS)
             logits = F.linear(x[rows].to(head.dtype), head).float().div_(temperature)
-            logits -= logits.logsumexp(-1, keepdim=True)
+            logits = logits.log_softmax(-1)
             logprobs[rows] = logits.gather(1, targets[rows, None]).squeeze(1)
             p = logits.exp()
             entropy[rows] = -torch.linalg.vecdot(p, logits)
@@ -259,15 +259,26 @@ def run_layer(lm: LanguageModel, plan: Plan, hidden: Hidden, index: int) -> Hidd
     own = read_heads(block, hidden.completion, *plan.rotation, lora)
     both = Heads(
         own.queries,
-        torch.cat([prompt.keys[plan.owner], own.keys], dim=1),
-        torch.cat([prompt.values[plan.owner], own.values], dim=1),
+        # index_select: adding up the gradients of prompt.keys[owner] takes two hundred times longer.
+        torch.cat([prompt.keys.index_select(0, plan.owner), own.keys], dim=1),
+        torch.cat([prompt.values.index_select(0, plan.owner), own.values], dim=1),
     )
     mixed = attend(both, plan.mask)
     return Hidden(after, finish_layer(block, hidden.completion, mixed, lora))
 
 
 def attend(heads: Heads, mask: Tensor) -> Tensor:
-    """Scaled dot-product attention. queries [r, s, h, w], keys [r, k, h', w] → [r, s, h * w]."""
-    queries, keys, values = (item.transpose(1, 2) for item in heads)
-    mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, enable_gqa=True)
-    return mixed.transpose(1, 2).flatten(2)
+    """Scaled dot-product attention. queries [r, s, h, w], keys [r, k, h', w] → [r, s, h * w].
+
+    The queries that share a key head stand below each other as if they were more positions: the
+    same numbers as with repeated keys, and a backward pass in less than half the time.
+    """
+    rows, size, count, width = heads.queries.shape
+    shared = heads.keys.shape[2]
+    group = count // shared
+    queries = heads.queries.unflatten(2, (shared, group)).transpose(1, 2).flatten(2, 3)
+    keys, values = heads.keys.transpose(1, 2), heads.values.transpose(1, 2)
+    mixed = F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask.repeat_interleave(group, 2)
+    )
+    return mixed.unflatten(2, (size, group)).transpose(1, 2).reshape(rows, size, count * width)
