@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from labeling import screening
 from labeling.models import Project, Prompt, User
 from labeling.near_duplicates import MOST_SHOWN, Near, group_beside, near_duplicates
 from labeling.near_keys import root_of
@@ -47,6 +48,15 @@ MOST_EXAMPLES = 20
 LOOKED_AT = 2_000
 """Prompts whose categories are suggested: a project may have hundreds of thousands."""
 MOST_LATEST = 5
+
+
+class PromptsNotAsked(Refusal):
+    """This project takes none."""
+
+    code = "prompts_not_asked"
+    sentence = gettext_lazy(
+        "This project does not ask for prompts any more. What you wrote is still below."
+    )
 
 
 class KnownPrompt(Refusal):
@@ -119,9 +129,12 @@ def write_prompt(
 
     seconds: active ones. seen: ids of near duplicates that were shown: where there are no others,
     it is stored all the same, in their split. Raises PromptRefused, KnownPrompt,
-    NearDuplicatesFound, ProjectArchived.
+    NearDuplicatesFound, PromptsNotAsked, ProjectArchived; what `screening.refuse_held_back` does.
     """
     refuse_archived(project)
+    if not project.asks_prompts:
+        raise PromptsNotAsked
+    screening.refuse_held_back(project=project, user=by)
     row = _row(kind=kind, text=text, system=system, category=category, language=language)
     digest = content_hash(row.messages)
     if mine := _known(project, by, digest):
