@@ -100,10 +100,10 @@ def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None
         purposes = SHARED
     else:
         purposes = (Purpose.TRAINING,)
-    left = allowance(project=project, labeler=labeler)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
+                left = allowance(project=project, labeler=labeler, hold=True)
                 if membership is not None:
                     _make_own_slot(membership, purposes, left, ahead=ahead)
                 if _take_next(project, labeler, purposes, left, ahead=ahead):
