@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import django_filters
@@ -16,6 +17,7 @@ from rest_framework.response import Response
 from labeling import rankings
 from labeling.api.pagination import OldestFirst
 from labeling.api.permissions import EVERYONE, ProjectView, Rule, Scope
+from labeling.decisions import decided
 from labeling.judgements import LONGEST_COMMENT, LONGEST_EDIT, Judgement
 from labeling.models import (
     LIKE_TRAINING,
@@ -29,6 +31,15 @@ from labeling.models import (
     Role,
 )
 from labeling.whole_numbers import small_int
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    """What is right of a practice item, and why."""
+
+    ranks = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Right rank by completion id."
+    )
+    explanation = serializers.CharField(help_text="In Markdown.")
 
 
 class RankingSerializer(serializers.ModelSerializer[Ranking]):
@@ -47,6 +58,9 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
     prompt_flags = serializers.SerializerMethodField(help_text="Flags on the prompt.")
     decision = serializers.SerializerMethodField(
         help_text="Where somebody decided the slate: rank by completion id. Not for labelers."
+    )
+    answer = serializers.SerializerMethodField(
+        help_text="Of a practice item, once it is ranked: what is right, and why."
     )
     guidelines = serializers.IntegerField(
         source="guidelines.version",
@@ -68,6 +82,7 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
             "flags",
             "prompt_flags",
             "decision",
+            "answer",
             "none_good",
             "comment",
             "guidelines",
@@ -85,7 +100,7 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
 
     def get_ranks(self, ranking: Ranking) -> dict[str, int]:
         """Rank by completion id, which JSON wants as text."""
-        return {str(row.completion_id): row.rank for row in ranking.ranks.all()}
+        return _spelled({row.completion_id: row.rank for row in ranking.ranks.all()})
 
     def get_likert(self, ranking: Ranking) -> dict[str, int]:
         """Grade by completion id."""
@@ -108,11 +123,25 @@ class RankingSerializer(serializers.ModelSerializer[Ranking]):
 
     def get_decision(self, ranking: Ranking) -> dict[str, int] | None:
         """What an adjudicator decided; the answers of gold items are nobody's business."""
-        if not self.context.get("decisions") or ranking.slate.purpose != Purpose.TRAINING:
+        if self.context["view"].hides_purpose or ranking.slate.purpose != Purpose.TRAINING:
             return None
         for decision in ranking.slate.decisions.all():
-            return {str(row.completion_id): row.rank for row in decision.ranks.all()}
+            return _spelled(decided(decision))
         return None
+
+    @extend_schema_field(AnswerSerializer(allow_null=True))
+    def get_answer(self, ranking: Ranking) -> dict[str, Any] | None:
+        """What the page shows after a practice item."""
+        if ranking.slate.purpose != Purpose.PRACTICE:
+            return None
+        for decision in ranking.slate.decisions.all():
+            return {"ranks": _spelled(decided(decision)), "explanation": decision.explanation}
+        return None
+
+
+def _spelled(ranks: Mapping[int, int]) -> dict[str, int]:
+    """By completion id, which JSON wants as text."""
+    return {str(pk): rank for pk, rank in ranks.items()}
 
 
 class ByCompletion(serializers.DictField):
@@ -199,17 +228,13 @@ class RankingListView(ProjectView):
         rows = Ranking.objects.visible_to(self.user).current().filter(slate__project=self.project)
         if self.role == Role.LABELER:
             rows = rows.filter(labeler=self.user)
-        rows = rows.select_related("slate", "labeler", "guidelines").prefetch_related(
-            "ranks", "completion_flags", "prompt_flags"
-        )
-        if self.role == Role.LABELER:
-            return rows
         standing = Decision.objects.filter(is_current=True).prefetch_related("ranks")
-        return rows.prefetch_related(Prefetch("slate__decisions", queryset=standing))
-
-    def get_serializer_context(self) -> dict[str, Any]:
-        """Labelers are told of no decision."""
-        return {**super().get_serializer_context(), "decisions": self.role != Role.LABELER}
+        return rows.select_related("slate", "labeler", "guidelines").prefetch_related(
+            "ranks",
+            "completion_flags",
+            "prompt_flags",
+            Prefetch("slate__decisions", queryset=standing),
+        )
 
     @extend_schema(operation_id="rankings_list", responses=RankingSerializer(many=True))
     def get(self, request: Request, slug: str) -> Response:

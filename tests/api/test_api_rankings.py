@@ -10,6 +10,7 @@ from labeling.decisions import decide
 from labeling.models import Assignment, Ranking, Skip
 from tests.factories import (
     make_answer,
+    make_item,
     make_labeler,
     make_manager,
     make_project,
@@ -216,3 +217,24 @@ def test_a_decision_is_told_to_researchers_and_no_gold_answer_to_anybody(api, pr
     assert told["gold"] is None
     rows = api(labeler).get(f"{base}rankings/").json()["results"]
     assert [row["decision"] for row in rows] == [None, None]
+
+
+def test_after_a_practice_item_it_is_told_what_is_right_and_why(api, project, base):
+    """As the page does; of a quiz item, and before it is ranked, nothing is told."""
+    project.practice_first = True
+    project.save()
+    practice = make_item(project, "practice", [2, 1, 3, 4], explanation="**B** is shorter.")
+    make_item(project, "quiz", explanation="Nobody is told.")
+    client = api(make_labeler(project))
+    shown = take(client, base)
+    assert "**B**" not in str(shown)
+    answer = client.post(f"{base}rankings/", submission(shown), format="json").json()
+    ids = map(str, practice.items.values_list("completion_id", flat=True))
+    assert answer["answer"] == {
+        "ranks": dict(zip(ids, [2, 1, 3, 4], strict=True)),
+        "explanation": "**B** is shorter.",
+    }
+    after = client.post(f"{base}rankings/", submission(take(client, base)), format="json").json()
+    assert (after["purpose"], after["answer"], after["decision"]) == ("quiz", None, None)
+    listed = client.get(f"{base}rankings/").json()["results"]
+    assert [one["answer"] for one in listed] == [answer["answer"], None]
