@@ -1,8 +1,9 @@
 """Addresses, one prefix a noun. A slug has no "~", so `projects/~new/` is nobody's project."""
 
 from django.contrib.auth.views import LogoutView
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, register_converter
 
+from labeling.hidden_numbers import HiddenAssignment
 from labeling.views import (
     account,
     assignments,
@@ -31,6 +32,8 @@ from labeling.views import (
     weights,
     writing,
 )
+
+register_converter(HiddenAssignment, "assignment")
 
 of_project: list[URLPattern | URLResolver] = [
     path("", projects.project, name="project"),
@@ -110,13 +113,13 @@ of_project: list[URLPattern | URLResolver] = [
     path("disputes/<int:pk>/", disputes.dispute, name="dispute"),
     path("rank/", assignments.rank, name="rank"),
     path("rank/ahead/", assignments.ahead, name="ahead"),
-    path("rank/<int:pk>/submission/", rankings.submission, name="submission"),
-    path("rank/<int:pk>/draft/", rankings.draft, name="draft"),
-    path("rank/<int:pk>/renew/", assignments.renew, name="renew"),
-    path("rank/<int:pk>/skip/", assignments.skip, name="skip"),
-    path("rank/<int:pk>/break/", assignments.take_break, name="break"),
-    path("rank/<int:pk>/back/", assignments.end_break, name="end-break"),
-    path("rank/<int:pk>/compare/", assignments.compare, name="compare"),
+    path("rank/<assignment:pk>/submission/", rankings.submission, name="submission"),
+    path("rank/<assignment:pk>/draft/", rankings.draft, name="draft"),
+    path("rank/<assignment:pk>/renew/", assignments.renew, name="renew"),
+    path("rank/<assignment:pk>/skip/", assignments.skip, name="skip"),
+    path("rank/<assignment:pk>/break/", assignments.take_break, name="break"),
+    path("rank/<assignment:pk>/back/", assignments.end_break, name="end-break"),
+    path("rank/<assignment:pk>/compare/", assignments.compare, name="compare"),
     path("conversations/", conversations.conversation_list, name="conversation-list"),
     path("conversations/<int:pk>/", conversations.conversation, name="conversation"),
     path("conversations/<int:pk>/say/", conversations.say, name="conversation-say"),
