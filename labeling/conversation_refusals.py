@@ -23,6 +23,16 @@ class QuotaUsedUp(Refusal):
     )
 
 
+class StillWriting(Refusal):
+    """Requests that somebody waits for come before all others: nobody has any number of them."""
+
+    code = "still_writing"
+    sentence = _(
+        "Answers to %(most)s other things that you said are still being written. Wait for one of "
+        "them, then send this again."
+    )
+
+
 class ConversationClosed(Refusal):
     """It is over."""
 

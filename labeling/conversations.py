@@ -29,6 +29,7 @@ from labeling.conversation_refusals import (
     NotYet,
     QuotaUsedUp,
     SaidBefore,
+    StillWriting,
     TakenOut,
     TooLong,
 )
@@ -60,6 +61,9 @@ from labeling.prompts import (
 
 DEADLINE_SECONDS = 60.0
 """Whoever samples takes what is due soonest first; nothing ends at the deadline."""
+MOST_WAITING = 3
+"""So many requests of one labeler, also of conversations that were closed before the answers came.
+Else a loop of beginning and closing keeps the sampler from everybody else."""
 LATELY = 8
 """So many requests say how long one takes."""
 
@@ -131,7 +135,7 @@ def say(
     number: which turn it is, from 1, so that a second tab or click can't say it twice.
     going_on_from: the id of one of those that were ranked best (None: the first of them shown).
     Raises SaidBefore, NotYet, NotTheBest, NothingToGoOnFrom, KeptForEvaluation, TakenOut, TooLong,
-    ConversationClosed, NotSayable; what `begin` raises.
+    StillWriting, ConversationClosed, NotSayable; what `begin` raises.
     """
     try:
         said = checked_text("text", text.replace("\r\n", "\n").strip())
@@ -150,6 +154,7 @@ def say(
         if number > len(turns) + 1:
             raise NotYet
         _refuse(held.project, held.labeler)
+        _refuse_many(held)
         last = turns[-1] if turns else None
         chosen = None if last is None else choose(turn=last, completion=going_on_from)
         messages = [*_so_far(last, chosen), {"role": "user", "content": said}]
@@ -317,6 +322,17 @@ def _refuse(project: Project, labeler: User) -> None:
     screening.refuse_held_back(project=project, user=labeler)
     if quotas.allowance(project=project, labeler=labeler).nothing:
         raise QuotaUsedUp
+
+
+def _refuse_many(conversation: Conversation) -> None:
+    """Raise StillWriting where the labeler waits for many answers already."""
+    waiting = SampleRequest.objects.filter(
+        turn__conversation__labeler=conversation.labeler_id,
+        turn__conversation__project=conversation.project_id,
+        state=SampleRequest.State.WAITING,
+    )
+    if waiting.count() >= MOST_WAITING:
+        raise StillWriting(most=MOST_WAITING)
 
 
 def _so_far(last: Turn | None, chosen: Completion | None) -> list[Message]:

@@ -14,6 +14,7 @@ from labeling import assignments
 from labeling import conversation_refusals as refusals
 from labeling.completions import fail_request, ready_slates, request_samples
 from labeling.conversations import (
+    MOST_WAITING,
     ask_again,
     begin,
     best_of,
@@ -63,6 +64,18 @@ class TestBegin:
         archive_project(project=project)
         with pytest.raises(Exception, match="archived"):
             begin(project=project, labeler=ann)
+
+    def test_nobody_keeps_the_sampler_from_others_by_beginning_again_and_again(self, project, ann):
+        """What somebody waits for comes first: closed at once, it would go on without end."""
+        asked = []
+        for number in range(MOST_WAITING):
+            asked.append(talk(project, ann, f"Tell me about river {number}, its length and mouth."))
+            close(conversation=asked[-1])
+        last = begin(project=project, labeler=ann)
+        with pytest.raises(refusals.StillWriting):
+            say(conversation=last, number=1, text="And mountains?")
+        answered(asked[0])
+        assert say(conversation=last, number=1, text="And mountains?").number == 1
 
     def test_not_where_a_quota_is_done(self, project, ann):
         """Its turns are rankings: else a quota would end the one kind and not the other."""
