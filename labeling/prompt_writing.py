@@ -27,8 +27,7 @@ from labeling.prompts import (
     store_batch,
 )
 from labeling.refusals import Refusal
-from labeling.work import count_work
-from labeling.writing import active_seconds
+from labeling.work import active_seconds, count_work, left_of_today
 
 USE_CASES = (
     "generation",
@@ -127,9 +126,10 @@ def write_prompt(
 ) -> Prompt:
     """Store a prompt that `by` wrote; it is live at once. Sent again by them, it is the same row.
 
-    seconds: active ones. seen: ids of near duplicates that were shown: where there are no others,
-    it is stored all the same, in their split. Raises PromptRefused, KnownPrompt,
-    NearDuplicatesFound, PromptsNotAsked, ProjectArchived; what `screening.refuse_held_back` does.
+    seconds: active ones; nobody knows when a prompt was begun, but a day ends. seen: ids of near
+    duplicates that were shown: where there are no others, it is stored all the same, in their
+    split. Raises PromptRefused, KnownPrompt, NearDuplicatesFound, PromptsNotAsked, ProjectArchived;
+    what `screening.refuse_held_back` does.
     """
     refuse_archived(project)
     if not project.asks_prompts:
@@ -156,7 +156,7 @@ def write_prompt(
             return mine
         store_batch(project=project, batch=[beside], by=by, imported=None)
         made = Prompt.objects.get(project=project, content_hash=digest)
-        active = active_seconds(seconds)
+        active = min(active_seconds(seconds), left_of_today(by))
         count_work(project=project, labeler=by, category=made.category, prompts=1, seconds=active)
     return made
 

@@ -192,3 +192,10 @@ def test_who_is_paused_or_not_accepted_yet_writes_none(project, ann, ben):
         with pytest.raises(refusal):
             write_prompt(project=project, by=labeler, kind=Kind.PLAIN, text="Explain rain.")
     assert not WorkDay.objects.exists()
+
+
+def test_a_day_has_no_more_seconds_than_a_day_has(project, ann):
+    """Nobody knows when a prompt was begun, and people are paid by the hour."""
+    for text in ("Explain rain.", "Name ten rivers of Asia."):
+        write_prompt(project=project, by=ann, kind=Kind.PLAIN, text=text, seconds=70_000.0)
+    assert (WorkDay.objects.get().prompts, WorkDay.objects.get().seconds) == (2, 86_400.0)
