@@ -1,9 +1,8 @@
 """Addresses, one prefix a noun. A slug has no "~", so `projects/~new/` is nobody's project."""
 
 from django.contrib.auth.views import LogoutView
-from django.urls import URLPattern, URLResolver, include, path, register_converter
+from django.urls import URLPattern, URLResolver, include, path
 
-from labeling.hidden_numbers import HiddenAssignment
 from labeling.views import (
     account,
     assignments,
@@ -32,8 +31,6 @@ from labeling.views import (
     weights,
     writing,
 )
-
-register_converter(HiddenAssignment, "assignment")
 
 of_project: list[URLPattern | URLResolver] = [
     path("", projects.project, name="project"),

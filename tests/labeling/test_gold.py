@@ -21,6 +21,7 @@ from labeling.models import (
     User,
 )
 from labeling.pauses import Paused, pause, resume
+from labeling.prompts import restore_prompt, withdraw_prompt
 from labeling.rankings import correct_ranking, submit_ranking
 from labeling.tallies import tallies_of
 from tests.factories import (
@@ -121,6 +122,17 @@ def test_one_that_was_skipped_is_no_work_left_to_be_done(project: Project, ann: 
     assert tallies_of(project).total(Tally.Measure.OPEN) == 1
     make_ranking(project, ann)
     assert tallies_of(project).total(Tally.Measure.OPEN) == 0
+
+
+def test_one_whose_prompt_comes_back_is_given_anew_and_leaves_no_open_slot(
+    project: Project, ann: User
+) -> None:
+    item, _real = make_item(project), make_slate(project)
+    assert next_for(project, ann) == item
+    withdraw_prompt(prompt=item.prompt)
+    restore_prompt(prompt=item.prompt)
+    assert tallies_of(project).total(Tally.Measure.OPEN) == 1
+    assert next_for(project, ann) == item
 
 
 def test_who_is_paused_does_not_go_on_with_one_held_ahead(project: Project, ann: User) -> None:
