@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labeling.agreement import agreeing_pairs, agreement_of, summarised
-from labeling.models import Ranking
+from labeling.models import Ranking, Slate
 from labeling.overlap import ask_once_more
 from tests.factories import make_labeler, make_project, make_ranking, make_slate
 
@@ -71,7 +71,7 @@ def test_disputed_slates_weigh_no_more_because_more_people_are_asked():
     make_slate(project)
     for place, labeler in enumerate(labelers):
         make_ranking(project, labeler, [1, 2] if place % 2 else [2, 1])
-    assert Ranking.objects.count() == 8
+    assert (Slate.objects.count(), Ranking.objects.count()) == (2, 8)
     found = agreement_of(project)
     assert (found.rate, found.pairs, found.slates) == (0.5, 2, 2)
 
