@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from django.db.models import Q, QuerySet
+
 from labeling.models import Project, Purpose, RankedCompletion, Ranking
 
 MOST_SLATES = 2000
@@ -31,11 +33,14 @@ def agreement_of(project: Project) -> Agreement | None:
     """Pairwise agreement of labelers on the newest slates that two or more ranked; None without.
 
     A pair of completions counts once for each two labelers, unless one of them tied it. The
-    interval is by bootstrap over slates, since pairs of one slate are not independent.
+    interval is by bootstrap over slates, since pairs of one slate are not independent. Only what
+    every slate gets is counted: see `asked_of_all`.
     """
+    counted = asked_of_all(project)
     shared = (
         Ranking.objects.current()
         .filter(
+            counted,
             slate__project=project,
             slate__purpose__in=[Purpose.TRAINING, Purpose.EVALUATION],
             assignment__slot__gte=1,
@@ -44,15 +49,31 @@ def agreement_of(project: Project) -> Agreement | None:
         .values_list("slate_id", flat=True)
         .distinct()[:MOST_SLATES]
     )
-    return summarised(agreeing_pairs(rankings) for rankings in _by_slate(list(shared)))
+    rankings = Ranking.objects.current().filter(counted, slate__in=list(shared))
+    return summarised(agreeing_pairs(ranks) for ranks in _by_slate(rankings))
 
 
-def _by_slate(slates: Sequence[int]) -> list[list[dict[int, int]]]:
-    """The standing rankings of each slate, as ranks by completion id."""
+def asked_of_all(project: Project) -> Q:
+    """Rankings of slots that their slates got whatever was said of them: agreement is over these.
+
+    Where labelers disagree more of them are asked (`labeling.overlap`), and four make six pairs
+    where two make one: with all of them counted, disputed slates would weigh most. Averaged by
+    slate instead, disputes would be looked at again until they look better, and agreement never
+    would. So a training slate counts with its first slots, as many as the project gives to each; a
+    turn of a conversation is made with one.
+    """
+    if not project.is_adaptive:
+        return Q()
+    first = Q(assignment__slot__lt=project.overlap, slate__request__turn=None)
+    return first | Q(assignment__slot=0) | ~Q(slate__purpose=Purpose.TRAINING)
+
+
+def _by_slate(rankings: QuerySet[Ranking]) -> list[list[dict[int, int]]]:
+    """Rankings of each slate, as ranks by completion id."""
     found: dict[int, dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
-    rows = RankedCompletion.objects.filter(
-        ranking__slate__in=slates, ranking__is_current=True
-    ).values_list("ranking__slate_id", "ranking_id", "completion_id", "rank")
+    rows = RankedCompletion.objects.filter(ranking__in=rankings).values_list(
+        "ranking__slate_id", "ranking_id", "completion_id", "rank"
+    )
     for slate, ranking, completion, rank in rows.order_by("ranking__slate_id"):
         found[slate][ranking][completion] = rank
     return [list(rankings.values()) for rankings in found.values()]

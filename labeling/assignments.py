@@ -29,6 +29,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.clock import from_now
 from labeling.models import (
+    SHARED,
     Assignment,
     Completion,
     Skip,
@@ -196,15 +197,18 @@ def skip(
 ) -> None:
     """Pass on the slate: this labeler isn't offered it again; others are. Twice is once.
 
-    The draft is kept. Raises AlreadyDone; NotGiven unless the slot is, or was, this labeler's.
+    A slot that was made for this labeler alone is withdrawn: it is nobody's work to be done. The
+    draft is kept. Raises AlreadyDone; NotGiven unless the slot is, or was, this labeler's.
     """
     if Skip.objects.filter(slate=assignment.slate_id, labeler=labeler).exists():
         return
     refuse_strangers(assignment, labeler, token)
+    shared = assignment.slate.purpose in SHARED
+    left: dict[str, object] = {"labeler": None, "lease_expires_at": None, "opened_at": None}
     with transaction.atomic():
         own = Assignment.objects.filter(slate=assignment.slate_id, labeler=labeler)
         own.exclude(state=Assignment.State.DONE).update(
-            labeler=None, lease_expires_at=None, opened_at=None
+            **left if shared else left | {"state": Assignment.State.WITHDRAWN}
         )
         if own.exists():
             raise AlreadyDone

@@ -15,11 +15,24 @@ from statistics import median
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
-from labeling import screening
+from labeling import quotas, screening
 from labeling.assignments import free, is_for, keep_for, keep_no_longer
 from labeling.completions import ask_now, waiting_requests
+from labeling.conversation_refusals import (
+    ConversationClosed,
+    ConversationRefused,
+    KeptForEvaluation,
+    NothingToGoOnFrom,
+    NotSayable,
+    NotTheBest,
+    NotYet,
+    QuotaUsedUp,
+    SaidBefore,
+    StillWriting,
+    TakenOut,
+    TooLong,
+)
 from labeling.models import (
     Assignment,
     Completion,
@@ -33,6 +46,7 @@ from labeling.models import (
     Turn,
     User,
 )
+from labeling.near_duplicates import group_beside, near_duplicates
 from labeling.projects import refuse_archived
 from labeling.prompts import (
     MAX_MESSAGES,
@@ -44,86 +58,14 @@ from labeling.prompts import (
     split_for,
     store_batch,
 )
-from labeling.refusals import Refusal
 
 DEADLINE_SECONDS = 60.0
 """Whoever samples takes what is due soonest first; nothing ends at the deadline."""
+MOST_WAITING = 3
+"""So many requests of one labeler, also of conversations that were closed before the answers came.
+Else a loop of beginning and closing keeps the sampler from everybody else."""
 LATELY = 8
 """So many requests say how long one takes."""
-
-
-class ConversationRefused(Refusal):
-    """This project has none."""
-
-    code = "conversations_off"
-    sentence = _("Conversations are switched off in this project. What you wrote is still below.")
-
-
-class ConversationClosed(Refusal):
-    """It is over."""
-
-    code = "conversation_closed"
-    sentence = _("This conversation is closed. Begin a new one.")
-
-
-class NotYet(Refusal):
-    """A turn is said after the one before was ranked."""
-
-    code = "not_yet"
-    sentence = _("Rank the answers first; the conversation goes on from the best.")
-
-
-class SaidBefore(Refusal):
-    """Another tab was first, with something else."""
-
-    code = "said_before"
-    sentence = _("You said something else here in another tab, and that stands.")
-
-
-class NotSayable(Refusal):
-    """Not a text that a prompt can hold."""
-
-    code = "not_sayable"
-    status = 400
-    sentence = _("Your turn %(problem)s.")
-
-
-class KeptForEvaluation(Refusal):
-    """A split is for life."""
-
-    code = "kept_for_evaluation"
-    sentence = _("This opening is kept for evaluation; say it in other words.")
-
-
-class TakenOut(Refusal):
-    """A manager withdrew this very prompt."""
-
-    code = "taken_out"
-    sentence = _("A manager took this very prompt out of the work; say it in other words.")
-
-
-class NotTheBest(Refusal):
-    """The talk goes on from what was ranked best."""
-
-    code = "not_the_best"
-    sentence = _("That is not what you ranked best. Choose again.")
-
-
-class NothingToGoOnFrom(Refusal):
-    """An empty answer is no turn."""
-
-    code = "nothing_to_go_on_from"
-    sentence = _(
-        "The answer that you ranked best is empty. Correct the ranking, write it better there, and "
-        "go on."
-    )
-
-
-class TooLong(Refusal):
-    """No prompt has more messages."""
-
-    code = "too_long"
-    sentence = _("This conversation is as long as one can be. Begin a new one.")
 
 
 class State(enum.Enum):
@@ -170,7 +112,8 @@ class Progress:
 def begin(*, project: Project, labeler: User) -> Conversation:
     """The labeler's open conversation in `project`, or a new one.
 
-    Raises ConversationRefused, ProjectArchived.
+    Raises ConversationRefused, QuotaUsedUp, ProjectArchived, or what `screening.refuse_held_back`
+    does.
     """
     mine = Conversation.objects.filter(project=project, labeler=labeler, closed_at=None)
     there = mine.first()
@@ -192,12 +135,13 @@ def say(
     number: which turn it is, from 1, so that a second tab or click can't say it twice.
     going_on_from: the id of one of those that were ranked best (None: the first of them shown).
     Raises SaidBefore, NotYet, NotTheBest, NothingToGoOnFrom, KeptForEvaluation, TakenOut, TooLong,
-    ConversationClosed, ConversationRefused, ProjectArchived; NotSayable.
+    StillWriting, ConversationClosed, NotSayable; what `begin` raises.
     """
     try:
         said = checked_text("text", text.replace("\r\n", "\n").strip())
     except PromptRefused as refusal:
         raise NotSayable(problem=refusal.message) from refusal
+    beside = _beside(conversation.project, said) if number == 1 else ""
     with transaction.atomic():
         held = Conversation.objects.select_for_update().get(pk=conversation.pk)
         turns = list(held.turns.select_related("prompt", "request", "chosen"))
@@ -210,10 +154,12 @@ def say(
         if number > len(turns) + 1:
             raise NotYet
         _refuse(held.project, held.labeler)
+        _refuse_many(held)
         last = turns[-1] if turns else None
         chosen = None if last is None else choose(turn=last, completion=going_on_from)
         messages = [*_so_far(last, chosen), {"role": "user", "content": said}]
-        prompt = _prompt(held, messages, parent=chosen, root=turns[0].prompt if turns else None)
+        root = turns[0].prompt if turns else None
+        prompt = _prompt(held, messages, parent=chosen, root=root, beside=beside)
         return Turn.objects.create(
             conversation=held,
             number=len(turns) + 1,
@@ -242,7 +188,7 @@ def choose(*, turn: Turn, completion: int | None = None) -> Completion:
 def ask_again(*, turn: Turn) -> None:
     """Ask anew for the candidates of a turn that got none, or lost them. Otherwise, nothing.
 
-    Raises TakenOut, ConversationClosed, ConversationRefused, ProjectArchived.
+    Raises TakenOut, ConversationClosed; what `begin` raises.
     """
     with transaction.atomic():
         conversation = Conversation.objects.select_for_update().get(pk=turn.conversation_id)
@@ -369,11 +315,24 @@ def open_at(ranking: Ranking) -> Conversation | None:
 
 
 def _refuse(project: Project, labeler: User) -> None:
-    """Raise ConversationRefused, ProjectArchived, or what `screening.refuse_held_back` does."""
+    """Raise what `begin` does. A turn is a ranking to come: it counts towards quotas like any."""
     refuse_archived(project)
     if not project.allows_conversations:
         raise ConversationRefused
     screening.refuse_held_back(project=project, user=labeler)
+    if quotas.allowance(project=project, labeler=labeler).nothing:
+        raise QuotaUsedUp
+
+
+def _refuse_many(conversation: Conversation) -> None:
+    """Raise StillWriting where the labeler waits for many answers already."""
+    waiting = SampleRequest.objects.filter(
+        turn__conversation__labeler=conversation.labeler_id,
+        turn__conversation__project=conversation.project_id,
+        state=SampleRequest.State.WAITING,
+    )
+    if waiting.count() >= MOST_WAITING:
+        raise StillWriting(most=MOST_WAITING)
 
 
 def _so_far(last: Turn | None, chosen: Completion | None) -> list[Message]:
@@ -393,8 +352,12 @@ def _prompt(
     *,
     parent: Completion | None,
     root: Prompt | None,
+    beside: str,
 ) -> Prompt:
-    """The talk as a prompt, which may be there already. Raises KeptForEvaluation, TakenOut."""
+    """The talk as a prompt, which may be there already. Raises KeptForEvaluation, TakenOut.
+
+    beside: the group of prompts that say nearly what a conversation begins with.
+    """
     there = Prompt.objects.filter(
         project=conversation.project, content_hash=content_hash(messages)
     ).first()
@@ -402,9 +365,21 @@ def _prompt(
         raise KeptForEvaluation
     if there is not None and there.withdrawn_at is not None:
         raise TakenOut
-    row = NewPrompt(messages=messages, group=_group(conversation, root), parent_completion=parent)
+    if there is None and beside and split_for(beside) == Split.EVALUATION:
+        raise KeptForEvaluation
+    group = beside if root is None and beside else _group(conversation, root)
+    row = NewPrompt(messages=messages, group=group, parent_completion=parent)
     store_batch(project=conversation.project, batch=[row], by=conversation.labeler, imported=None)
     return Prompt.objects.get(project=conversation.project, content_hash=content_hash(messages))
+
+
+def _beside(project: Project, opening: str) -> str:
+    """The group of what says nearly the same as `opening`; empty for none.
+
+    Who judges evaluation slates has read their prompts: with a word changed, one of them would be
+    talked about and trained on.
+    """
+    return group_beside(near_duplicates(project=project, text=opening))
 
 
 def _group(conversation: Conversation, root: Prompt | None) -> str:

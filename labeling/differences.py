@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from rapidfuzz.distance import Indel
 
 from labeling.rendering import written
 
@@ -35,10 +35,11 @@ def side_by_side(left: str, right: str) -> Sides:
     ours, theirs = WORDS.findall(left), WORDS.findall(right)
     if max(len(ours), len(theirs)) > MOST_WORDS:
         return Sides(written(left), written(right), marked=False)
-    changes = SequenceMatcher(None, ours, theirs).get_opcodes()
+    # difflib looks for the longest match again and again: texts can be made to cost it seconds.
+    changes = list(Indel.opcodes(ours, theirs))
     return Sides(
-        _marked([(kind, ours[start:end]) for kind, start, end, _, _ in changes], "left"),
-        _marked([(kind, theirs[start:end]) for kind, _, _, start, end in changes], "right"),
+        _marked([(one.tag, ours[one.src_start : one.src_end]) for one in changes], "left"),
+        _marked([(one.tag, theirs[one.dest_start : one.dest_end]) for one in changes], "right"),
     )
 
 

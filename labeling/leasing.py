@@ -66,16 +66,20 @@ def lease_ahead(*, project: Project, labeler: User) -> Assignment | None:
 
 
 def open_next(*, project: Project, labeler: User) -> int | None:
-    """As `lease_next`, for who needs only the slot's id: the one held ahead is opened at once."""
+    """As `lease_next`, for who needs only the slot's id: the one held ahead is opened at once.
+
+    Raises as that does.
+    """
     ahead = Assignment.objects.filter(
         project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=True
     )
-    held = ahead.values_list("pk", flat=True).first()
+    paused = Membership.objects.filter(project=project, user=labeler, paused_at__isnull=False)
+    held = ahead.exclude(Exists(paused)).values_list("pk", flat=True).first()
     if held is not None and project.archived_at is None:
         try:
             with transaction.atomic():
                 if ahead.filter(pk=held, break_ends_at=None).update(
-                    ahead=False, opened_at=Now(), lease_expires_at=lease_end()
+                    ahead=False, lease_expires_at=lease_end()
                 ):
                     return held
         except IntegrityError:
@@ -100,10 +104,10 @@ def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None
         purposes = SHARED
     else:
         purposes = (Purpose.TRAINING,)
-    left = allowance(project=project, labeler=labeler)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
+                left = allowance(project=project, labeler=labeler, hold=True)
                 if membership is not None:
                     _make_own_slot(membership, purposes, left, ahead=ahead)
                 if _take_next(project, labeler, purposes, left, ahead=ahead):
@@ -211,7 +215,7 @@ def _take_next(
     chosen = Coalesce(Subquery(own[:1]), Subquery(next_free.values("pk")[:1]))
     resting = held & Q(break_ends_at__gt=Now())
     return slots.filter(held | free(), pk=chosen).update(
-        opened_at=Case(When(held & Q(ahead=ahead), then=F("opened_at")), default=Now()),
+        opened_at=Case(When(held, then=Coalesce(F("opened_at"), Now())), default=Now()),
         break_ends_at=Case(When(held, then=F("break_ends_at"))),
         lease_expires_at=Case(When(resting, then=F("lease_expires_at")), default=lease_end()),
         ahead=ahead,

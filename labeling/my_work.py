@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils import timezone
 
-from labeling.agreement import agreeing_pairs, summarised
+from labeling.agreement import agreeing_pairs, asked_of_all, summarised
 from labeling.models import (
     Project,
     Purpose,
@@ -102,11 +102,11 @@ def agreement_with_others(*, project: Project, labeler: User) -> WithOthers | No
 
 
 def _counted(project: Project, labeler: User) -> WithOthers | None:
-    """Over the newest slates that somebody else ranked too."""
-    others = Ranking.objects.current().filter(slate=OuterRef("slate")).exclude(labeler=labeler)
+    """Over the newest slates that somebody else ranked too, in slots that every slate gets."""
+    counted = Ranking.objects.current().filter(asked_of_all(project))
+    others = counted.filter(slate=OuterRef("slate")).exclude(labeler=labeler)
     shared = (
-        Ranking.objects.current()
-        .filter(
+        counted.filter(
             Exists(others),
             labeler=labeler,
             slate__project=project,
@@ -116,7 +116,7 @@ def _counted(project: Project, labeler: User) -> WithOthers | None:
         .values_list("slate", flat=True)[:MOST_SLATES]
     )
     rows = RankedCompletion.objects.filter(
-        ranking__slate__in=list(shared), ranking__is_current=True
+        ranking__in=counted.filter(slate__in=list(shared))
     ).values_list("ranking__slate", "ranking__labeler", "completion", "rank")
     mine: dict[int, dict[int, int]] = defaultdict(dict)
     theirs: dict[int, dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))

@@ -24,11 +24,6 @@ most are. Two labelers of four completions share six pairs: four of them alike i
 """
 
 
-def is_adaptive(project: Project) -> bool:
-    """Whether slates of `project` can get more slots than they were made with."""
-    return project.most_overlap > project.overlap
-
-
 def hold(assignment: Assignment) -> None:
     """Lock the slate until the commit, where a slot may be added to it after this submission.
 
@@ -62,7 +57,7 @@ def ask_once_more(*, project: Project, slates: Sequence[int], at_most: int) -> i
     asked again while it is open, nothing happens.
     """
     added = 0
-    if not is_adaptive(project) or project.archived_at is not None:
+    if not project.is_adaptive or project.archived_at is not None:
         return added
     for pk in dict.fromkeys(slates):
         if added >= at_most:
@@ -77,7 +72,7 @@ def ask_once_more(*, project: Project, slates: Sequence[int], at_most: int) -> i
 
 def _may_grow(assignment: Assignment) -> bool:
     """Whether a submission of this slot could add another: known without asking the database."""
-    return is_adaptive(assignment.project) and assignment.slate.purpose == Purpose.TRAINING
+    return assignment.project.is_adaptive and assignment.slate.purpose == Purpose.TRAINING
 
 
 def _held(slates: Sequence[int]) -> None:

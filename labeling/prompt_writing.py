@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from labeling import screening
 from labeling.models import Project, Prompt, User
 from labeling.near_duplicates import MOST_SHOWN, Near, group_beside, near_duplicates
 from labeling.near_keys import root_of
@@ -26,8 +27,7 @@ from labeling.prompts import (
     store_batch,
 )
 from labeling.refusals import Refusal
-from labeling.work import count_work
-from labeling.writing import active_seconds
+from labeling.work import active_seconds, count_work, left_of_today
 
 USE_CASES = (
     "generation",
@@ -47,6 +47,15 @@ MOST_EXAMPLES = 20
 LOOKED_AT = 2_000
 """Prompts whose categories are suggested: a project may have hundreds of thousands."""
 MOST_LATEST = 5
+
+
+class PromptsNotAsked(Refusal):
+    """This project takes none."""
+
+    code = "prompts_not_asked"
+    sentence = gettext_lazy(
+        "This project does not ask for prompts any more. What you wrote is still below."
+    )
 
 
 class KnownPrompt(Refusal):
@@ -117,11 +126,15 @@ def write_prompt(
 ) -> Prompt:
     """Store a prompt that `by` wrote; it is live at once. Sent again by them, it is the same row.
 
-    seconds: active ones. seen: ids of near duplicates that were shown: where there are no others,
-    it is stored all the same, in their split. Raises PromptRefused, KnownPrompt,
-    NearDuplicatesFound, ProjectArchived.
+    seconds: active ones; nobody knows when a prompt was begun, but a day ends. seen: ids of near
+    duplicates that were shown: where there are no others, it is stored all the same, in their
+    split. Raises PromptRefused, KnownPrompt, NearDuplicatesFound, PromptsNotAsked, ProjectArchived;
+    what `screening.refuse_held_back` does.
     """
     refuse_archived(project)
+    if not project.asks_prompts:
+        raise PromptsNotAsked
+    screening.refuse_held_back(project=project, user=by)
     row = _row(kind=kind, text=text, system=system, category=category, language=language)
     digest = content_hash(row.messages)
     if mine := _known(project, by, digest):
@@ -143,7 +156,7 @@ def write_prompt(
             return mine
         store_batch(project=project, batch=[beside], by=by, imported=None)
         made = Prompt.objects.get(project=project, content_hash=digest)
-        active = active_seconds(seconds)
+        active = min(active_seconds(seconds), left_of_today(by))
         count_work(project=project, labeler=by, category=made.category, prompts=1, seconds=active)
     return made
 

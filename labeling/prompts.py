@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from labeling.languages import LanguageError, checked_language
 from labeling.models import (
+    SHARED,
     Assignment,
     Completion,
     Import,
@@ -340,12 +341,17 @@ def withdraw_prompt(*, prompt: Prompt) -> None:
 
 
 def restore_prompt(*, prompt: Prompt) -> None:
-    """Undo `withdraw_prompt`: slots that nobody did are given out again."""
+    """Undo `withdraw_prompt`: slots that nobody did are given out again.
+
+    One that was made for a labeler alone is not; its slate gets another when it is due.
+    """
     with transaction.atomic():
         Prompt.objects.filter(pk=prompt.pk).update(withdrawn_at=None)
-        Assignment.objects.filter(
+        slots = Assignment.objects.filter(
             slate__prompt=prompt,
             slate__withdrawn_at=None,
             state=Assignment.State.WITHDRAWN,
-        ).update(state=Assignment.State.OPEN, labeler=None, lease_expires_at=None)
+        )
+        slots.update(labeler=None, lease_expires_at=None)
+        slots.filter(slate__purpose__in=SHARED).update(state=Assignment.State.OPEN)
     prompt.withdrawn_at = None

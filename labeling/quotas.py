@@ -2,8 +2,8 @@
 
 A quota is looked at when a slot is leased: what it closes is not given out any more. A slot that
 somebody holds stays theirs. What was done is known from work days; what is in hands counts too, so
-that one who holds a slot and has the next one ready keeps the quota. Two people who lease at the
-very same moment can pass a quota that all share by one: the work itself is never given out twice.
+that one who holds a slot and has the next one ready keeps the quota. Where all share a quota, slots
+are given out one after the other.
 """
 
 from __future__ import annotations
@@ -109,12 +109,19 @@ def remove_quota(*, quota: Quota) -> None:
     Quota.objects.filter(pk=quota.pk).delete()
 
 
-def allowance(*, project: Project, labeler: User) -> Allowance:
-    """What quotas leave for `labeler` at this moment. One query where the project has none."""
+def allowance(*, project: Project, labeler: User, hold: bool = False) -> Allowance:
+    """What quotas leave for `labeler` at this moment. One query where the project has none.
+
+    hold: within a transaction; until its end nobody else is told what a shared quota leaves, so
+    that two people who lease at once don't both get the last one.
+    """
     mine = Q(labeler=None) | Q(labeler=labeler)
     quotas = list(Quota.objects.filter(mine, project=project).order_by("category", "pk"))
     if not quotas:
         return Allowance()
+    if hold and (shared := [quota.pk for quota in quotas if quota.shared]):
+        rows = Quota.objects.select_for_update(no_key=True).filter(pk__in=shared).order_by("pk")
+        list(rows.values_list("pk"))
     today = timezone.localdate()
     work = _work(project, labeler, everybody=any(quota.shared for quota in quotas), today=today)
     used_up = [

@@ -6,7 +6,6 @@ Append-only, and nothing that was sent is lost: a submission that comes too late
 from __future__ import annotations
 
 import hashlib
-import math
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -41,9 +40,8 @@ from labeling.models import (
     User,
 )
 from labeling.refusals import Refusal
-from labeling.work import count_work
+from labeling.work import active_seconds, count_work
 
-MAX_SECONDS = 24 * 3600.0
 WRITERS_LOCK = 0x52_4B_4C_50
 """PostgreSQL advisory lock: shared by whoever writes a ranking, exclusive for `mark`."""
 PEOPLE = "people"
@@ -94,9 +92,10 @@ def submit_ranking(
 ) -> Ranking:
     """Store what the labeler decided and close the slot. Sent again, the same ranking comes back.
 
-    seconds: active time, cut to 0 … one day. token: the lease's. A lapsed lease counts as long as
-    nobody took the slot, and so does a slot that was skipped or withdrawn meanwhile. guidelines:
-    the version that the labeler worked by (None: the one in force).
+    seconds: active time, cut to what went by since the slot was given out. token: the lease's. A
+    lapsed lease counts as long as nobody took the slot, and so does a slot that was skipped or
+    withdrawn meanwhile. guidelines: the version that the labeler worked by (None: the one in
+    force).
 
     Raises NotGiven (409) before all else if the slot never was this labeler's; BadRanks,
     BadJudgement (400); AlreadyRanked (409) if this labeler submitted another judgement before; and
@@ -130,8 +129,9 @@ def correct_ranking(
 ) -> Ranking:
     """Put a new ranking in the place of `ranking`, which is kept. Sent twice, it is stored once.
 
-    The same judgement changes nothing. Raises NotYours, BadRanks, BadJudgement; CorrectionTooLate;
-    and AlreadyRanked if the labeler corrected it in another way meanwhile (in another tab).
+    seconds: active ones, those of `ranking` among them. The same judgement changes nothing. Raises
+    NotYours, BadRanks, BadJudgement; CorrectionTooLate; and AlreadyRanked if the labeler corrected
+    it in another way meanwhile (in another tab).
     """
     if ranking.labeler_id != labeler.pk:
         raise NotYours
@@ -234,7 +234,9 @@ def _store(
 ) -> Ranking:
     """The rows of a judgement; its draft has served."""
     by = guidelines or assignment.project.guidelines
-    active = min(max(seconds, 0.0), MAX_SECONDS) if math.isfinite(seconds) else 0.0
+    before = 0.0 if replaces is None else replaces.seconds
+    begun = assignment.opened_at if replaces is None else replaces.created_at
+    active = before + active_seconds(seconds - before, since=begun or timezone.now())
     ranking = Ranking.objects.create(
         assignment=assignment,
         slate_id=assignment.slate_id,
@@ -268,7 +270,7 @@ def _store(
         category=assignment.category,
         rankings=int(replaces is None),
         corrections=int(replaces is not None),
-        seconds=max(active - replaces.seconds, 0.0) if replaces else active,
+        seconds=active - before,
     )
     return ranking
 

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import date
+import math
+from datetime import date, datetime
 
 from django.db.models import F, Sum
 from django.utils import timezone
 
 from labeling.models import Project, User, WorkDay
+
+MAX_SECONDS = 24 * 3600.0
+LEEWAY = 60.0
+"""Seconds that a page may have counted before the server knew of the work."""
+
+
+def active_seconds(claimed: float, *, since: datetime | None = None) -> float:
+    """What counts of the active seconds that a page or a program claims: work is paid by it.
+
+    No more than went by since the work was given out, and than a day has.
+    """
+    if not math.isfinite(claimed):
+        return 0.0
+    most = MAX_SECONDS
+    if since is not None:
+        gone = max((timezone.now() - since).total_seconds(), 0.0)
+        most = min(most, gone + LEEWAY)
+    return min(max(claimed, 0.0), most)
+
+
+def left_of_today(labeler: User) -> float:
+    """Active seconds, in all projects, that are missing to a whole day of them."""
+    today = WorkDay.objects.filter(labeler=labeler, day=timezone.localdate())
+    return max(MAX_SECONDS - (today.aggregate(total=Sum("seconds"))["total"] or 0.0), 0.0)
 
 
 def count_work(

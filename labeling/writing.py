@@ -6,7 +6,6 @@ the prompt; what was typed stays with the labeler, whoever has the prompt by the
 
 from __future__ import annotations
 
-import math
 import time
 from datetime import timedelta
 
@@ -22,9 +21,8 @@ from labeling.languages import readable_by
 from labeling.models import Demonstration, Project, Prompt, Split, User, WritingTask
 from labeling.projects import refuse_archived
 from labeling.prompts import MAX_CHARACTERS
-from labeling.rankings import MAX_SECONDS
 from labeling.refusals import Refusal
-from labeling.work import count_work
+from labeling.work import active_seconds, count_work
 
 LEASE = timedelta(hours=2)
 """Each draft starts it anew."""
@@ -204,6 +202,7 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
     which the text is kept as a draft.
     """
     text = text.replace("\r\n", "\n")
+    active = active_seconds(seconds, since=task.created_at)
     try:
         refuse_archived(task.project)
         if task.state != WritingTask.State.SENT:
@@ -216,7 +215,7 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
         sent_now = unsent.update(
             state=WritingTask.State.SENT,
             text=text,
-            seconds=active_seconds(seconds),
+            seconds=active,
             lease_expires_at=None,
         )
         made = propose_demonstration(prompt=task.prompt, text=text, labeler=task.labeler)
@@ -227,7 +226,7 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
                 labeler=task.labeler,
                 category=task.prompt.category,
                 demonstrations=1,
-                seconds=active_seconds(seconds),
+                seconds=active,
             )
     return made
 
@@ -240,11 +239,6 @@ def _refuse_withdrawn(task: WritingTask) -> None:
         state=WritingTask.State.PASSED, reason="withdrawn", lease_expires_at=None
     )
     raise PromptWithdrawn
-
-
-def active_seconds(seconds: float) -> float:
-    """Active seconds within a day."""
-    return min(max(seconds, 0.0), MAX_SECONDS) if math.isfinite(seconds) else 0.0
 
 
 def unsent_tasks(*, project: Project, labeler: User) -> QuerySet[WritingTask]:

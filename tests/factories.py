@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from labeling import known_answers
 from labeling.completions import (
@@ -36,6 +38,7 @@ from labeling.projects import create_project
 from labeling.prompts import NewPrompt, add_prompts, content_hash, messages_of, split_for
 from labeling.rankings import submit_ranking
 from labeling.slates import give_slot, open_slate
+from labeling.work import LEEWAY
 from labeling.writing import next_task
 
 PASSWORD = "correct horse battery staple"
@@ -165,6 +168,9 @@ def make_ranking(
     """
     labeler = labeler or make_labeler(project)
     assignment = assignment or make_assignment(project, labeler)
+    if seconds > LEEWAY:  # it was given out so long ago
+        assignment.opened_at = timezone.now() - timedelta(seconds=seconds)
+        assignment.save(update_fields=["opened_at"])
     ids = list(assignment.slate.items.values_list("completion_id", flat=True))
     if ranks is None:
         ranks = range(1, len(ids) + 1)

@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 
 from labeling.models import Ranking
-from labeling.overlap import ask_once_more, is_adaptive
+from labeling.overlap import ask_once_more
 from training.models import Run
 
 NEWEST = 400
@@ -27,7 +27,7 @@ def ask_for_second_opinions(run: Run, folder: Path) -> int:
     At most SHARE of the slates of the newest rankings, and MOST. Nothing where the project's
     overlap is fixed, or the run left no margins.
     """
-    if not is_adaptive(run.project):
+    if not run.project.is_adaptive:
         return 0
     margins = read_margins(folder)
     newest = sorted(margins, reverse=True)[:NEWEST]

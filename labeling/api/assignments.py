@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from labeling import assignments, leasing
 from labeling.api.permissions import ProjectView, Rule, Scope
 from labeling.api.prompts import MessageSerializer
+from labeling.hidden_numbers import Of, hidden
 from labeling.models import RANKERS, Assignment
 
 
@@ -86,12 +87,16 @@ class AssignmentNextView(AssignmentView):
         if assignment is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         shown = [
-            {"id": completion.pk, "text": completion.text, "finished": completion.finished}
+            {
+                "id": self.shown_id(Of.COMPLETION, completion.pk),
+                "text": completion.text,
+                "finished": completion.finished,
+            }
             for completion in assignments.shown(assignment)
         ]
         return Response(
             {
-                "id": assignment.pk,
+                "id": hidden(Of.ASSIGNMENT, assignment.pk),
                 "lease": str(assignment.lease_token),
                 "expires_at": assignment.lease_expires_at,
                 "prompt": assignment.slate.prompt.messages,

@@ -21,6 +21,7 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 
 from labeling.api.parsers import JSONBodyParser
+from labeling.hidden_numbers import Of, hidden, revealed
 from labeling.models import Membership, Project, Role, Token, User
 
 if TYPE_CHECKING:
@@ -109,6 +110,19 @@ class ProjectView(RuledView):
     def role(self) -> Role:
         """What the user is in it; a superuser may do what a manager may."""
         return self._project_and_role[1]
+
+    @property
+    def works_blind(self) -> bool:
+        """Labelers can't tell gold items, repeats and models from each other: see `shown_id`."""
+        return self.role == Role.LABELER
+
+    def shown_id(self, of: Of, pk: int) -> int:
+        """The id, or for labelers the hidden number in its place."""
+        return hidden(of, pk) if self.works_blind else pk
+
+    def meant_id(self, of: Of, sent: int) -> int:
+        """The id that is meant by what was shown; 0, which nothing has, where it is none."""
+        return (revealed(of, sent) or 0) if self.works_blind else sent
 
 
 def user_of(request: Request) -> User:

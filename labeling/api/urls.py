@@ -22,12 +22,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(project + "completions/", CompletionListView.as_view(), name="api-completion-list"),
     path(project + "assignments/next/", AssignmentNextView.as_view(), name="api-assignment-next"),
     path(
-        project + "assignments/<int:pk>/renew/",
+        project + "assignments/<assignment:pk>/renew/",
         AssignmentRenewView.as_view(),
         name="api-assignment-renew",
     ),
     path(
-        project + "assignments/<int:pk>/skip/",
+        project + "assignments/<assignment:pk>/skip/",
         AssignmentSkipView.as_view(),
         name="api-assignment-skip",
     ),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from labeling.completions import storable
+from labeling.hidden_numbers import Of, revealed
 from labeling.judgements import BEST_LIKERT, Judgement
 from labeling.models import CompletionFlag, PromptFlag
 from labeling.whole_numbers import small_int
@@ -21,23 +22,24 @@ MOST_ENTRIES = 400
 
 
 def judgement_in(data: QueryDict) -> Judgement:
-    """The fields of a ranking form: rank-<id>, likert-<id>, flag-<id>, edit-<id> and the slate's.
+    """The fields of a ranking form: rank-<n>, likert-<n>, flag-<n>, edit-<n> and the slate's.
 
-    A rank or a grade that is no whole number counts as 0, and a name that no completion can have as
-    completion 0: no judgement with these is accepted. An empty field says nothing.
+    n: a completion's hidden number. A rank or a grade that is no whole number counts as 0, and a
+    name that no completion can have as completion 0: no judgement with these is accepted. An empty
+    field says nothing.
     """
-    ranks = _by_completion(data, "rank-")
-    grades = _by_completion(data, "likert-")
+    grades = _by_completion(data, "likert-", _revealed)
+    edits = _by_completion(data, "edit-", _revealed)
     return Judgement(
-        ranks={pk: small_int(value, most=999) or 0 for pk, value in ranks.items()},
+        ranks=_ranks(data, _revealed),
         likert={pk: small_int(value, most=999) or 0 for pk, value in grades.items()},
         flags={
-            small_int(name.removeprefix("flag-")) or 0: frozenset(data.getlist(name))
+            _revealed(name.removeprefix("flag-")): frozenset(map(_typed, data.getlist(name)))
             for name in data
             if name.startswith("flag-")
         },
-        edits={pk: _typed(text) for pk, text in _by_completion(data, "edit-").items()},
-        prompt_flags=frozenset(data.getlist("prompt_flag")),
+        edits={pk: _typed(text) for pk, text in edits.items()},
+        prompt_flags=frozenset(map(_typed, data.getlist("prompt_flag"))),
         none_good=bool(data.get("none_good")),
         comment=_typed(data.get("comment", "")),
     )
@@ -48,10 +50,27 @@ def _typed(text: str) -> str:
     return storable(text.replace("\r\n", "\n"))
 
 
-def _by_completion(data: QueryDict, prefix: str) -> dict[int, str]:
+def decided_in(data: QueryDict) -> dict[int, int]:
+    """Ranks by completion id, of forms for those who see ids: rank-<id>; as in `judgement_in`."""
+    return _ranks(data, lambda text: small_int(text) or 0)
+
+
+def _ranks(data: QueryDict, pk_of: Callable[[str], int]) -> dict[int, int]:
+    """What the fields rank-… say."""
+    ranks = _by_completion(data, "rank-", pk_of)
+    return {pk: small_int(value, most=999) or 0 for pk, value in ranks.items()}
+
+
+def _revealed(text: str) -> int:
+    """The id of the completion with that hidden number; 0 where there can be none."""
+    number = small_int(text)
+    return 0 if number is None else revealed(Of.COMPLETION, number) or 0
+
+
+def _by_completion(data: QueryDict, prefix: str, pk_of: Callable[[str], int]) -> dict[int, str]:
     """The fields that begin with `prefix` and are not empty, by completion id."""
     return {
-        small_int(name.removeprefix(prefix)) or 0: str(data[name])
+        pk_of(name.removeprefix(prefix)): str(data[name])
         for name in data
         if name.startswith(prefix) and data[name] != ""
     }

@@ -54,6 +54,7 @@ class Assignment(models.Model):
     order = models.CharField(max_length=9)
     """Canonical positions in the order shown in this slot, for example "2031"; shuffled once."""
     opened_at = models.DateTimeField(null=True, blank=True)
+    """When its labeler was given it, be it ahead: the page may show it before the server hears."""
     completed_at = models.DateTimeField(null=True, blank=True)
     break_ends_at = models.DateTimeField(null=True, blank=True)
     """A break is taken once a slot; the lease holds until then."""

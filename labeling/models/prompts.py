@@ -165,6 +165,11 @@ class Project(models.Model):
         return self.name
 
     @property
+    def is_adaptive(self) -> bool:
+        """Whether slates can get more slots than they were made with (`labeling.overlap`)."""
+        return self.most_overlap > self.overlap
+
+    @property
     def offered_flags(self) -> list[CompletionFlag]:
         """What labelers can flag a completion with, in the order of the choices."""
         names = self.completion_flags.split()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labeling.quality.table import MOST, Floats, Ints, Table
 
@@ -39,6 +40,11 @@ class Encounters:
 
     def __len__(self) -> int:
         return len(self.one)
+
+    def among(self, rows: NDArray[np.bool_]) -> Encounters:
+        """Those of two rankings that are both among these rows of the table."""
+        kept = rows[self.one] & rows[self.other]
+        return Encounters(**{name: column[kept] for name, column in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)

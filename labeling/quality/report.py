@@ -49,7 +49,7 @@ def work_out(report: QualityReport) -> QualityReport:
     table = read_table(report.project, up_to=up_to)
     found = _Figures(report, table, up_to)
     figures = list(found.all())
-    disputes = _disputes(report, table, found.met)
+    disputes = _disputes(report, table, found.all_met)
     with transaction.atomic():
         report.figures.all().delete()
         report.disputes.all().delete()
@@ -68,7 +68,9 @@ class _Figures:
     def __init__(self, report: QualityReport, table: Table, up_to: int) -> None:
         self.report, self.table, self.up_to = report, table, up_to
         self.leaning: Leanings = leanings(table)
-        self.met: Encounters = encounters(table, self.leaning)
+        self.all_met: Encounters = encounters(table, self.leaning)
+        self.met: Encounters = self.all_met.among(table.asked)
+        """Those that agreement is told from: disputes alone are looked for among all of them."""
         self.one_labeler = table.labeler[self.met.one]
         self.other_labeler = table.labeler[self.met.other]
         self.judged: dict[tuple[str, int], Estimate] = {}
@@ -119,7 +121,8 @@ class _Figures:
         yield from self._figure(Measure.CHANCE, chance, **subject)
         weight = np.ones(len(rows))
         if whole_slates:
-            of_slate = np.bincount(self.table.slate, minlength=len(self.table.slates))
+            asked = self.table.slate[self.table.asked]
+            of_slate = np.bincount(asked, minlength=len(self.table.slates))
             weight = 1 / (of_slate[met.slate[rows]] - 1)
         found = alpha(self.table, met.one[rows], met.other[rows], weight)
         yield from self._figure(Measure.ALPHA, found, **subject)

@@ -17,6 +17,7 @@ from django.db.models.functions import Length
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from labeling.agreement import asked_of_all
 from labeling.models import (
     Project,
     Purpose,
@@ -42,6 +43,7 @@ class Seen(NamedTuple):
 
     slate: int
     labeler: int
+    asked: bool
     category: str
     purpose: str
     week: int
@@ -57,7 +59,8 @@ class Table:
     """One row a ranking, in the order of their slates.
 
     labelers, categories, slates: what the numbers of these columns stand for. gold: of a gold item.
-    training: of a training slate. week: the ordinal of its Monday. right_share: nan where
+    training: of a training slate. asked: in a slot that every slate gets, see
+    `labeling.agreement.asked_of_all`. week: the ordinal of its Monday. right_share: nan where
     no answer was known. ranks: (rankings, 9), by canonical position, 0 where there is no
     completion. places: where each was shown, 0 first. lengths: in characters.
     """
@@ -70,6 +73,7 @@ class Table:
     category: Ints
     gold: NDArray[np.bool_]
     training: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
     week: Ints
     seconds: Floats
     right_share: Floats
@@ -143,6 +147,7 @@ class _Columns:
                         row.purpose == Purpose.GOLD,
                         row.purpose == Purpose.TRAINING,
                         row.week,
+                        row.asked,
                     )
                     for row in rows
                 ],
@@ -156,7 +161,7 @@ class _Columns:
 
     def table(self) -> Table:
         """All of it."""
-        numbers = np.concatenate([np.zeros((0, 6), np.int32), *self.numbers]).astype(np.int64)
+        numbers = np.concatenate([np.zeros((0, 7), np.int32), *self.numbers]).astype(np.int64)
         measures = np.concatenate([np.zeros((0, 2)), *self.measures])
         positions = np.concatenate([np.zeros((0, 3, MOST), np.int32), *self.positions])
         return Table(
@@ -168,6 +173,7 @@ class _Columns:
             category=numbers[:, 2],
             gold=numbers[:, 3] > 0,
             training=numbers[:, 4] > 0,
+            asked=numbers[:, 6] > 0,
             week=numbers[:, 5],
             seconds=measures[:, 0],
             right_share=measures[:, 1],
@@ -178,18 +184,19 @@ class _Columns:
 
 
 def _pages(project: Project, up_to: int) -> Iterator[list[Seen]]:
-    """The rankings of PAGE slates at a time, by four queries each."""
+    """The rankings of PAGE slates at a time, by five queries each."""
     slates = Slate.objects.filter(project=project, purpose__in=READ, withdrawn_at=None)
     after = 0
     while page := list(slates.filter(pk__gt=after).order_by("pk").values_list("pk")[:PAGE]):
         ids = [pk for (pk,) in page]
-        yield _read(ids, up_to)
+        yield _read(project, ids, up_to)
         after = ids[-1]
 
 
-def _read(slates: Sequence[int], up_to: int) -> list[Seen]:
+def _read(project: Project, slates: Sequence[int], up_to: int) -> list[Seen]:
     """The rankings of these slates."""
     rankings = Ranking.objects.current().filter(slate__in=slates, pk__lte=up_to)
+    asked = set(rankings.filter(asked_of_all(project)).values_list("pk", flat=True))
     rows = rankings.order_by("slate_id", "pk").values_list(
         "pk",
         "slate_id",
@@ -225,6 +232,7 @@ def _read(slates: Sequence[int], up_to: int) -> list[Seen]:
             Seen(
                 slate=slate,
                 labeler=labeler,
+                asked=pk in asked,
                 category=category,
                 purpose=purpose,
                 week=(day - timedelta(days=day.weekday())).toordinal(),

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from labeling import assignments, drafts
 from labeling.forms.rankings import SkipForm
+from labeling.hidden_numbers import Of, hidden
 from labeling.judgements import BEST_LIKERT, Judgement, judgement_of, says_nothing_new
 from labeling.models import (
     LIKE_TRAINING,
@@ -34,6 +35,8 @@ DIGITS = "1234567890-"
 class Desk:
     """One slate on the ranking page, with what was said of it so far."""
 
+    assignment: int
+    """A hidden number, as those of the slate and of completions: see `labeling.hidden_numbers`."""
     slate: int
     labeler: int
     submit_url: str
@@ -122,7 +125,8 @@ def _shown(assignment: Assignment, user: User, said: Judgement) -> dict[str, Any
     """The parts of a desk that come from the slate and the judgement."""
     project, slate = assignment.project, assignment.slate
     return {
-        "slate": slate.pk,
+        "assignment": hidden(Of.ASSIGNMENT, assignment.pk),
+        "slate": hidden(Of.SLATE, slate.pk),
         "labeler": user.pk,
         "earlier": slate.prompt.messages[:-SHOWN_TURNS],
         "turns": slate.prompt.messages[-SHOWN_TURNS:],
@@ -166,6 +170,7 @@ def _item(
     ]
     return {
         "letter": letter,
+        "number": hidden(Of.COMPLETION, completion.pk),
         "completion": completion,
         "rank": said.ranks.get(completion.pk),
         "likert": said.likert.get(completion.pk),

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from labeling.decisions import decide, decided, decision_of
-from labeling.forms.rankings import judgement_in
+from labeling.forms.rankings import decided_in
 from labeling.models import (
     READERS,
     Completion,
@@ -82,7 +82,7 @@ def dispute(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         slate = _slate(request, project, pk)
         explanation = request.POST.get("explanation", "")
         try:
-            ranks = judgement_in(request.POST).ranks
+            ranks = decided_in(request.POST)
             decide(slate=slate, by=request.user, ranks=ranks, explanation=explanation)
         except Refusal as refusal:
             return _shown(request, project, slate, why=refusal)
@@ -113,7 +113,7 @@ def _shown(
     ranks: Mapping[int, int] = decided(standing) if standing else {}
     explanation = standing.explanation if standing else ""
     if why is not None:
-        ranks = judgement_in(request.POST).ranks
+        ranks = decided_in(request.POST)
         explanation = request.POST.get("explanation", "")
     items = list(slate.items.select_related("completion__source"))
     letters = {item.completion_id: letter for letter, item in zip(LETTERS, items, strict=False)}

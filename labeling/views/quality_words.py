@@ -37,7 +37,8 @@ SHOWN: Mapping[str, Shown] = {
             name=gettext_lazy("Agreement"),
             explained=gettext_lazy(
                 "How often a labeler orders a pair as the others do who ranked it; ties are left "
-                "out. Half would be chance."
+                "out. Half would be chance. Where more labelers are asked because of a dispute, "
+                "only the first ones count, as many as every prompt gets."
             ),
             reference=0.5,
         ),

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import assignments, conversations, drafts, leasing, rankings
 from labeling.forms.rankings import DraftForm, judgement_in, seconds_in
+from labeling.hidden_numbers import Of, hidden
 from labeling.judgements import BadJudgement, Judgement
 from labeling.models import (
     RANKERS,
@@ -111,8 +112,8 @@ def _answer(
 ) -> JsonResponse:
     """What became of a submission, and which slot is open now.
 
-    {"open": id or null}; where it was refused also why, and whether it is kept as a draft: its page
-    is gone already.
+    {"open": its hidden number, or null}; where it was refused also why, and whether it is kept as a
+    draft: its page is gone already.
     """
     kept = isinstance(refusal, (assignments.LeaseExpired, rankings.AlreadyRanked))
     kept = kept and not isinstance(refusal, assignments.NotGiven)
@@ -126,7 +127,8 @@ def _answer(
         following = leasing.open_next(project=assignment.project, labeler=request.user)
     except HELD_BACK:
         following = None  # the page asks for what is open, and is told why nothing is
-    answer: dict[str, object] = {"open": following}
+    number = None if following is None else hidden(Of.ASSIGNMENT, following)
+    answer: dict[str, object] = {"open": number}
     if refusal is None:
         return JsonResponse(answer)
     answer |= {"code": refusal.code, "message": refusal.message, "kept": kept}

@@ -99,6 +99,8 @@ def _following(request: SignedIn, project: Project, *, done: str) -> HttpRespons
     if not request.htmx:
         messages.success(request, done)
         return redirect("demonstration-write", project.slug)
+    if first := held_back_first(request, project):
+        return first
     asked = project.asks_demonstrations
     task = writing.next_task(project=project, labeler=request.user) if asked else None
     return _page(request, project, task, done=done)

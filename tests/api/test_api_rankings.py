@@ -7,9 +7,11 @@ import uuid
 import pytest
 
 from labeling.decisions import decide
-from labeling.models import Assignment, Ranking, Skip
+from labeling.hidden_numbers import Of, hidden
+from labeling.models import Ranking, Skip
 from tests.factories import (
     make_answer,
+    make_item,
     make_labeler,
     make_manager,
     make_project,
@@ -51,12 +53,11 @@ def test_next_shows_the_prompt_and_hides_who_wrote(api, project, base):
     slate = make_slate(project)
     shown = take(api(make_labeler(project)), base)
     assert shown["prompt"] == slate.prompt.messages
-    assert {one["id"] for one in shown["completions"]} == set(
-        slate.items.values_list("completion_id", flat=True)
-    )
     assert all(set(one) == {"id", "text", "finished"} for one in shown["completions"])
-    order = Assignment.objects.get(pk=shown["id"]).order
-    canonical = list(slate.items.values_list("completion_id", flat=True))
+    order = slate.assignments.get().order
+    canonical = [
+        hidden(Of.COMPLETION, pk) for pk in slate.items.values_list("completion_id", flat=True)
+    ]
     assert [one["id"] for one in shown["completions"]] == [canonical[int(at)] for at in order]
 
 
@@ -216,3 +217,54 @@ def test_a_decision_is_told_to_researchers_and_no_gold_answer_to_anybody(api, pr
     assert told["gold"] is None
     rows = api(labeler).get(f"{base}rankings/").json()["results"]
     assert [row["decision"] for row in rows] == [None, None]
+
+
+def test_after_a_practice_item_it_is_told_what_is_right_and_why(api, project, base):
+    """As the page does; of a quiz item, and before it is ranked, nothing is told."""
+    project.practice_first = True
+    project.save()
+    practice = make_item(project, "practice", [2, 1, 3, 4], explanation="**B** is shorter.")
+    make_item(project, "quiz", explanation="Nobody is told.")
+    client = api(make_labeler(project))
+    shown = take(client, base)
+    assert "**B**" not in str(shown)
+    answer = client.post(f"{base}rankings/", submission(shown), format="json").json()
+    ids = [
+        str(hidden(Of.COMPLETION, pk))
+        for pk in practice.items.values_list("completion_id", flat=True)
+    ]
+    assert answer["answer"] == {
+        "ranks": dict(zip(ids, [2, 1, 3, 4], strict=True)),
+        "explanation": "**B** is shorter.",
+    }
+    after = client.post(f"{base}rankings/", submission(take(client, base)), format="json").json()
+    assert (after["purpose"], after["answer"], after["decision"]) == ("quiz", None, None)
+    listed = client.get(f"{base}rankings/").json()["results"]
+    assert [one["answer"] for one in listed] == [answer["answer"], None]
+
+
+def test_no_number_tells_a_labeler_what_its_ids_would(api, project, base):
+    """Slots, slates, prompts and completions of gold items are younger, or older, than others."""
+    slate = make_slate(project)
+    client = api(make_labeler(project))
+    shown = take(client, base)
+    stored = client.post(f"{base}rankings/", submission(shown), format="json").json()
+    ids = {slate.pk, slate.prompt_id, slate.assignments.get().pk}
+    ids |= set(slate.items.values_list("completion_id", flat=True))
+    told = {shown["id"], stored["slate"], stored["prompt"]}
+    told |= {one["id"] for one in shown["completions"]} | set(map(int, stored["ranks"]))
+    assert not told & ids
+    listed = client.get(f"{base}rankings/?slate={stored['slate']}").json()["results"]
+    assert listed == [stored]
+    assert client.get(f"{base}rankings/?slate={slate.pk}").json()["results"] == []
+
+
+def test_who_reads_completions_anyway_is_told_ids(api, project, base):
+    slate = make_slate(project)
+    client = api(make_manager(project))
+    shown = take(client, base)
+    ids = set(slate.items.values_list("completion_id", flat=True))
+    assert {one["id"] for one in shown["completions"]} == ids
+    stored = client.post(f"{base}rankings/", submission(shown), format="json").json()
+    assert (stored["slate"], stored["prompt"]) == (slate.pk, slate.prompt_id)
+    assert set(map(int, stored["ranks"])) == ids

@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
+from labeling.hidden_numbers import Of, revealed
 from labeling.leasing import lease_next
 from labeling.models import Assignment, Draft, Project, Ranking, SampleRequest, User
 from labeling.rankings import ranks_of
@@ -43,7 +44,10 @@ def shown_ids(page: Page) -> dict[str, int]:
     """{letter: completion id} as the page shows them."""
     cards = page.locator("[data-completion]").all()
     return {
-        card.get_attribute("data-letter") or "": int(card.get_attribute("data-completion") or "")
+        card.get_attribute("data-letter") or "": revealed(
+            Of.COMPLETION, int(card.get_attribute("data-completion") or "")
+        )
+        or 0
         for card in cards
     }
 

@@ -51,16 +51,20 @@ print(json.dumps({{"slug": scene.project.slug, "sessions": sessions}}))
 """
 LOOK = """
 import json
+from labeling.hidden_numbers import Of, hidden
 from labeling.models import Assignment, Draft, Ranking
 rankings = [
-    [r.slate_id, r.labeler_id, r.is_current, r.comment,
-     {x.completion_id: x.rank for x in r.ranks.all()}]
+    [hidden(Of.SLATE, r.slate_id), r.labeler_id, r.is_current, r.comment,
+     {hidden(Of.COMPLETION, x.completion_id): x.rank for x in r.ranks.all()}]
     for r in Ranking.objects.prefetch_related("ranks")
 ]
 slots = list(
     Assignment.objects.exclude(labeler=None).values_list("slate", "labeler", "state", "ahead")
 )
-drafts = [[d.slate_id, d.labeler_id, d.content["comment"]] for d in Draft.objects.all()]
+drafts = [
+    [hidden(Of.SLATE, d.slate_id), d.labeler_id, d.content["comment"]]
+    for d in Draft.objects.all()
+]
 print(json.dumps({"rankings": rankings, "slots": slots, "drafts": drafts}))
 """
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labeling.agreement import agreeing_pairs, agreement_of, summarised
+from labeling.models import Ranking, Slate
+from labeling.overlap import ask_once_more
 from tests.factories import make_labeler, make_project, make_ranking, make_slate
 
 pytestmark = pytest.mark.django_db
@@ -54,3 +56,32 @@ def test_the_interval_is_wider_where_pairs_hang_together():
     """80 slates of ten equal pairs are 80 observations: ± 1.96·sqrt(0.75·0.25/80) = ± 0.095."""
     found = summarised([(10, 10)] * 60 + [(0, 10)] * 20)
     assert found.high - found.low == pytest.approx(0.19, abs=0.02)
+
+
+def test_disputed_slates_weigh_no_more_because_more_people_are_asked():
+    """One slate of two alike, one of two that differ and of four more: half of the pairs agree.
+
+    With all six of the second one counted, 1 + 7 of 1 + 15 pairs would.
+    """
+    project = make_project(overlap=2, most_overlap=6, k=2)
+    labelers = [make_labeler(project) for _ in range(6)]
+    make_slate(project)
+    for labeler in labelers[:2]:
+        make_ranking(project, labeler, [1, 2])
+    make_slate(project)
+    for place, labeler in enumerate(labelers):
+        make_ranking(project, labeler, [1, 2] if place % 2 else [2, 1])
+    assert (Slate.objects.count(), Ranking.objects.count()) == (2, 8)
+    found = agreement_of(project)
+    assert (found.rate, found.pairs, found.slates) == (0.5, 2, 2)
+
+
+def test_with_one_labeler_a_prompt_second_opinions_alone_tell_no_agreement():
+    """They are asked for where a model can't tell, or people differ: chosen for being hard."""
+    project = make_project(overlap=1, most_overlap=2, k=2)
+    ann, ben = make_labeler(project), make_labeler(project)
+    slate = make_slate(project)
+    make_ranking(project, ann, [1, 2])
+    assert ask_once_more(project=project, slates=[slate.pk], at_most=1) == 1
+    make_ranking(project, ben, [2, 1])
+    assert agreement_of(project) is None

@@ -10,9 +10,11 @@ import pytest
 from django.db import close_old_connections
 from django.utils import timezone
 
-from labeling import assignments, conversations
+from labeling import assignments
+from labeling import conversation_refusals as refusals
 from labeling.completions import fail_request, ready_slates, request_samples
 from labeling.conversations import (
+    MOST_WAITING,
     ask_again,
     begin,
     best_of,
@@ -28,6 +30,7 @@ from labeling.models import Assignment, Conversation, Prompt, SampleRequest, Spl
 from labeling.people import issue_token
 from labeling.projects import archive_project, update_project
 from labeling.prompts import split_for, withdraw_prompt
+from labeling.quotas import add_quota
 from labeling.rankings import LeaseExpired, correct_ranking, submit_ranking
 from tests.factories import make_labeler, make_manager, make_project, make_prompt, make_slate
 from tests.labeling.talks import answered, completion, here, ranked, state, talk
@@ -55,11 +58,35 @@ class TestBegin:
 
     def test_not_where_conversations_are_off_or_the_project_is_put_away(self, project, ann):
         update_project(project=project, allows_conversations=False)
-        with pytest.raises(conversations.ConversationRefused):
+        with pytest.raises(refusals.ConversationRefused):
             begin(project=project, labeler=ann)
         update_project(project=project, allows_conversations=True)
         archive_project(project=project)
         with pytest.raises(Exception, match="archived"):
+            begin(project=project, labeler=ann)
+
+    def test_nobody_keeps_the_sampler_from_others_by_beginning_again_and_again(self, project, ann):
+        """What somebody waits for comes first: closed at once, it would go on without end."""
+        asked = []
+        for number in range(MOST_WAITING):
+            asked.append(talk(project, ann, f"Tell me about river {number}, its length and mouth."))
+            close(conversation=asked[-1])
+        last = begin(project=project, labeler=ann)
+        with pytest.raises(refusals.StillWriting):
+            say(conversation=last, number=1, text="And mountains?")
+        answered(asked[0])
+        assert say(conversation=last, number=1, text="And mountains?").number == 1
+
+    def test_not_where_a_quota_is_done(self, project, ann):
+        """Its turns are rankings: else a quota would end the one kind and not the other."""
+        add_quota(project=project, most=1)
+        conversation = talk(project, ann)
+        answered(conversation)
+        ranked(conversation, "Two.")
+        with pytest.raises(refusals.QuotaUsedUp):
+            say(conversation=conversation, number=2, text="Go on.")
+        close(conversation=conversation)
+        with pytest.raises(refusals.QuotaUsedUp):
             begin(project=project, labeler=ann)
 
 
@@ -79,33 +106,33 @@ class TestSay:
 
     def test_another_tab_can_not_say_something_else_in_its_place(self, project, ann):
         conversation = talk(project, ann)
-        with pytest.raises(conversations.SaidBefore):
+        with pytest.raises(refusals.SaidBefore):
             say(conversation=conversation, number=1, text="Something else.")
-        with pytest.raises(conversations.SaidBefore):
+        with pytest.raises(refusals.SaidBefore):
             say(conversation=conversation, number=0, text="Something else.")
 
     def test_the_next_turn_waits_for_the_ranking(self, project, ann):
         conversation = talk(project, ann)
         for _ in range(2):
-            with pytest.raises(conversations.NotYet):
+            with pytest.raises(refusals.NotYet):
                 say(conversation=conversation, number=2, text="And then?")
             answered(conversation)
-        with pytest.raises(conversations.NotYet):
+        with pytest.raises(refusals.NotYet):
             say(conversation=conversation, number=3, text="And then?")
 
     @pytest.mark.parametrize("text", ["", "  \n ", "a\x00b", "\ud800"])
     def test_what_is_no_text_is_refused(self, project, ann, text):
         conversation = begin(project=project, labeler=ann)
-        with pytest.raises(conversations.NotSayable, match="Your turn "):
+        with pytest.raises(refusals.NotSayable, match="Your turn "):
             say(conversation=conversation, number=1, text=text)
 
     def test_nothing_is_said_in_a_closed_one_or_where_they_were_switched_off(self, project, ann):
         conversation = begin(project=project, labeler=ann)
         update_project(project=project, allows_conversations=False)
-        with pytest.raises(conversations.ConversationRefused):
+        with pytest.raises(refusals.ConversationRefused):
             say(conversation=conversation, number=1, text="Hello.")
         close(conversation=conversation)
-        with pytest.raises(conversations.ConversationClosed):
+        with pytest.raises(refusals.ConversationClosed):
             say(conversation=conversation, number=1, text="Hello.")
 
 
@@ -156,9 +183,9 @@ class TestGoingOn:
         answered(conversation, ["", "Two.", "Three.", "Four."])
         ranking = ranked(conversation, "")
         two = completion(conversation, "Two.")
-        with pytest.raises(conversations.NotTheBest):
+        with pytest.raises(refusals.NotTheBest):
             say(conversation=conversation, number=2, text="Go on.", going_on_from=two.pk)
-        with pytest.raises(conversations.NothingToGoOnFrom):
+        with pytest.raises(refusals.NothingToGoOnFrom):
             say(conversation=conversation, number=2, text="Go on.")
         said = judgement_of(ranking)
         better = Judgement(ranks={**said.ranks, two.pk: 1, best_of(ranking)[0].pk: 2})
@@ -321,7 +348,7 @@ class TestAgain:
         conversation = talk(project, ann)
         withdraw_prompt(prompt=here(conversation).prompt)
         assert state(conversation) == "failed"
-        with pytest.raises(conversations.TakenOut):
+        with pytest.raises(refusals.TakenOut):
             ask_again(turn=here(conversation))
 
 
@@ -345,9 +372,28 @@ class TestSplit:
         (text,) = self.openings(Split.EVALUATION, 1)
         make_prompt(project, text)
         conversation = begin(project=project, labeler=ann)
-        with pytest.raises(conversations.KeptForEvaluation):
+        with pytest.raises(refusals.KeptForEvaluation):
             say(conversation=conversation, number=1, text=text)
         assert not Turn.objects.exists()
+
+    def test_so_is_one_that_says_nearly_the_same(self, project, ann):
+        """Who judged an evaluation slate has read its prompt: a word more makes no new one."""
+        (text,) = self.openings(Split.EVALUATION, 1)
+        make_prompt(project, text)
+        conversation = begin(project=project, labeler=ann)
+        with pytest.raises(refusals.KeptForEvaluation):
+            say(conversation=conversation, number=1, text=f"{text} Please!")
+        assert not Turn.objects.exists()
+
+    @pytest.mark.parametrize("split", [Split.TRAIN, Split.JUDGE, Split.RM_TEST])
+    def test_a_talk_shares_the_split_of_what_says_nearly_the_same(self, project, ann, split):
+        (text,) = self.openings(split, 1)
+        make_prompt(project, text)
+        conversation = talk(project, ann, f"{text} Please!")
+        assert here(conversation).prompt.split == split
+        answered(conversation)
+        ranked(conversation, "Two.")
+        assert say(conversation=conversation, number=2, text="Go on.").prompt.split == split
 
     @pytest.mark.parametrize("split", [Split.TRAIN, Split.JUDGE, Split.RM_TEST])
     def test_a_talk_stays_in_the_split_of_a_prompt_that_it_began_with(self, project, ann, split):
@@ -362,7 +408,7 @@ class TestSplit:
 
     def test_a_prompt_that_a_manager_took_out_is_refused(self, project, ann):
         withdraw_prompt(prompt=make_prompt(project, "Hello."))
-        with pytest.raises(conversations.TakenOut):
+        with pytest.raises(refusals.TakenOut):
             talk(project, ann, "Hello.")
 
     def test_two_labelers_who_begin_alike_have_candidates_of_their_own(self, project, ann, ben):
@@ -410,7 +456,7 @@ def test_two_tabs_at_once_say_one_thing(project, ann):
             start.wait()
             say(conversation=Conversation.objects.get(), number=1, text=text)
             outcomes.append(text)
-        except conversations.SaidBefore:
+        except refusals.SaidBefore:
             outcomes.append("refused")
         finally:
             close_old_connections()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,16 @@ def test_very_long_texts_are_shown_without_marks():
     sides = side_by_side("a " * MOST_WORDS, "b")
     assert not sides.marked
     assert marked(sides.left) == []
+
+
+def test_no_text_makes_the_comparison_slow():
+    """Many short matches of equal length, one behind the other: labelers write these texts."""
+    common = [chr(0x4E00 + place % 50) for place in range(MOST_WORDS // 2)]
+    ours = "".join(sign + chr(0x5200 + place) for place, sign in enumerate(common))
+    theirs = "".join(sign + chr(0x7000 + place) for place, sign in enumerate(common))
+    began = time.process_time()
+    assert side_by_side(ours, theirs).marked
+    assert time.process_time() - began < 1
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

@@ -8,10 +8,22 @@ from labeling.assignments import skip
 from labeling.gold import window_of
 from labeling.judgements import Judgement
 from labeling.known_answers import make_item as make_item_of
-from labeling.leasing import lease_ahead, lease_next
-from labeling.models import Assignment, Draft, Membership, Project, Purpose, Role, Slate, User
+from labeling.leasing import lease_ahead, lease_next, open_next
+from labeling.models import (
+    Assignment,
+    Draft,
+    Membership,
+    Project,
+    Purpose,
+    Role,
+    Slate,
+    Tally,
+    User,
+)
 from labeling.pauses import Paused, pause, resume
+from labeling.prompts import restore_prompt, withdraw_prompt
 from labeling.rankings import correct_ranking, submit_ranking
+from labeling.tallies import tallies_of
 from tests.factories import (
     make_answer,
     make_item,
@@ -99,6 +111,39 @@ def test_one_that_was_skipped_does_not_come_again(project: Project, ann: User) -
     assert held and held.slate == item
     skip(assignment=held, labeler=ann)
     assert next_for(project, ann) == real
+
+
+def test_one_that_was_skipped_is_no_work_left_to_be_done(project: Project, ann: User) -> None:
+    """Nobody else would ever be given its slot: progress would never come to an end."""
+    make_item(project), make_slate(project)
+    held = lease_next(project=project, labeler=ann)
+    assert held and held.slate.purpose == Purpose.GOLD
+    skip(assignment=held, labeler=ann)
+    assert tallies_of(project).total(Tally.Measure.OPEN) == 1
+    make_ranking(project, ann)
+    assert tallies_of(project).total(Tally.Measure.OPEN) == 0
+
+
+def test_one_whose_prompt_comes_back_is_given_anew_and_leaves_no_open_slot(
+    project: Project, ann: User
+) -> None:
+    item, _real = make_item(project), make_slate(project)
+    assert next_for(project, ann) == item
+    withdraw_prompt(prompt=item.prompt)
+    restore_prompt(prompt=item.prompt)
+    assert tallies_of(project).total(Tally.Measure.OPEN) == 1
+    assert next_for(project, ann) == item
+
+
+def test_who_is_paused_does_not_go_on_with_one_held_ahead(project: Project, ann: User) -> None:
+    make_item(project), make_item(project), make_slate(project)
+    first = lease_next(project=project, labeler=ann)
+    ahead = lease_ahead(project=project, labeler=ann)
+    assert first and ahead and ahead.slate.purpose == Purpose.GOLD
+    pause(membership=member(project, ann), by=None)
+    make_ranking(project, ann, assignment=first)
+    with pytest.raises(Paused):
+        open_next(project=project, labeler=ann)
 
 
 def test_one_made_of_what_the_labeler_ranked_does_not_come(

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.models import Prompt, Split, WorkDay
-from labeling.projects import ProjectArchived, archive_project
+from labeling.models import Membership, Project, Prompt, Split, WorkDay
+from labeling.pauses import Paused, pause
+from labeling.projects import ProjectArchived, archive_project, update_project
 from labeling.prompt_writing import (
     Example,
     KnownPrompt,
     NearDuplicatesFound,
+    PromptsNotAsked,
     few_shot_text,
     use_cases,
     write_prompt,
 )
 from labeling.prompts import PromptRefused, split_for
-from tests.factories import make_prompt
+from labeling.screening import ItemsFirst
+from tests.factories import make_item, make_prompt
 
 pytestmark = pytest.mark.django_db
 Kind = Prompt.Kind
 PAIRS = [Example(query="cat", response="animal"), Example(query=" oak ", response="plant\n")]
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """It asks for prompts."""
+    return update_project(project=project, asks_prompts=True)
 
 
 def text_in(split: Split) -> str:
@@ -165,3 +174,28 @@ def test_the_projects_own_categories_are_suggested_beside_the_papers(project):
     found = use_cases(project)
     assert {"weather", "closed_qa", "brainstorming"} <= set(found)
     assert found == sorted(set(found))
+
+
+def test_none_is_taken_where_none_are_asked_for(project, ann):
+    update_project(project=project, asks_prompts=False)
+    with pytest.raises(PromptsNotAsked):
+        write_prompt(project=project, by=ann, kind=Kind.PLAIN, text="Explain rain.")
+    assert not Prompt.objects.exists()
+
+
+def test_who_is_paused_or_not_accepted_yet_writes_none(project, ann, ben):
+    """A form that was open before is a way in as well."""
+    pause(membership=Membership.objects.get(user=ann), by=None)
+    update_project(project=project, practice_first=True)
+    make_item(project, "quiz")
+    for labeler, refusal in ((ann, Paused), (ben, ItemsFirst)):
+        with pytest.raises(refusal):
+            write_prompt(project=project, by=labeler, kind=Kind.PLAIN, text="Explain rain.")
+    assert not WorkDay.objects.exists()
+
+
+def test_a_day_has_no_more_seconds_than_a_day_has(project, ann):
+    """Nobody knows when a prompt was begun, and people are paid by the hour."""
+    for text in ("Explain rain.", "Name ten rivers of Asia."):
+        write_prompt(project=project, by=ann, kind=Kind.PLAIN, text=text, seconds=70_000.0)
+    assert (WorkDay.objects.get().prompts, WorkDay.objects.get().seconds) == (2, 86_400.0)

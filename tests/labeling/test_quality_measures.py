@@ -54,6 +54,7 @@ def table_of(rankings, *, orders=None, lengths=None, labelers=None, slates=None)
         category=np.zeros(count, int),
         gold=np.zeros(count, bool),
         training=np.ones(count, bool),
+        asked=np.ones(count, bool),
         week=np.zeros(count, int),
         seconds=np.full(count, 60.0),
         right_share=np.full(count, NAN),

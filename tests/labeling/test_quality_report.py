@@ -54,6 +54,30 @@ def test_the_most_disputed_slate_comes_first_and_one_without_dispute_not_at_all(
     assert (dispute.apart, dispute.rankings) == (1 / 3, 2)
 
 
+def test_agreement_is_told_from_the_slots_that_every_slate_gets_and_disputes_from_all():
+    """Two alike; two that differ, and two more who are asked because of that, one of each opinion.
+
+    Agreement: 1 of 2 pairs. In dispute: 4 of the 6 pairs that four labelers make.
+    """
+    project = make_project(overlap=2, most_overlap=4, k=2)
+    labelers = [make_labeler(project) for _ in range(4)]
+    make_slate(project)
+    for labeler in labelers[:2]:
+        make_ranking(project, labeler, [1, 2])
+    disputed = make_slate(project)
+    for place, labeler in enumerate(labelers):
+        make_ranking(project, labeler, [1, 2] if place % 2 else [2, 1])
+    report = work_out(ask_for_report(project))
+    assert report.rankings == 6
+    agreement = report.figures.get(measure="agreement", labeler=None, week=None)
+    assert (agreement.value, agreement.count) == (0.5, 2)
+    dispute = report.disputes.get()
+    assert (dispute.slate, dispute.rankings) == (disputed, 4)
+    assert dispute.apart == pytest.approx(4 / 6)
+    alone = report.figures.filter(measure="agreement", labeler__in=labelers[2:])
+    assert not alone.exists()
+
+
 def test_evaluation_slates_are_nobodys_dispute():
     project = make_project(overlap=2, k=3)
     ann, ben = make_labeler(project), make_labeler(project)

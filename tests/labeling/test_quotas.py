@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from labeling import quotas
 from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Project, Quota, User
 from labeling.quotas import QuotaRefused, add_quota, allowance, remove_quota
-from tests.factories import make_manager, make_prompt, make_ranking, make_slate
+from tests.factories import make_labeler, make_manager, make_prompt, make_ranking, make_slate
 from tests.labeling.views.clients import as_user
 
 pytestmark = pytest.mark.django_db
@@ -187,3 +192,37 @@ class TestPages:
         assert answer.status_code == 400
         assert 'value="chat"' in answer.content.decode()
         assert not Quota.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_quota_that_all_share_is_not_passed_by_those_who_lease_at_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six ask at once for the last two; each thinks for a while about what is left."""
+    counted = quotas._work
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        found = counted(*args, **kwargs)
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(quotas, "_work", slowly)
+    labelers = [make_labeler(project) for _ in range(6)]
+    slates(project, 6)
+    add_quota(project=project, most=2, shared=True)
+    start, given = threading.Barrier(6), []
+
+    def lease(labeler: User) -> None:
+        start.wait()
+        try:
+            given.append(lease_next(project=project, labeler=labeler))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=lease, args=[labeler]) for labeler in labelers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(given) == 6
+    assert sum(slot is not None for slot in given) == 2

@@ -12,7 +12,7 @@ from labeling.assignments import LeaseExpired, NotGiven, skip
 from labeling.drafts import DraftRefused, draft_of, drafted, save_draft
 from labeling.judgements import BadRanks, Judgement
 from labeling.leasing import lease_next
-from labeling.models import Assignment, Draft, RankedCompletion, Ranking, User
+from labeling.models import Assignment, Draft, RankedCompletion, Ranking, User, WorkDay
 from labeling.rankings import (
     AlreadyRanked,
     NotYours,
@@ -92,9 +92,36 @@ def test_it_refuses_a_missing_or_an_unknown_completion(project, ann):
     ("sent", "stored"), [(-3, 0), (float("nan"), 0), (float("inf"), 0), (10**9, 86_400)]
 )
 def test_a_clock_that_is_wrong_loses_no_ranking(project, ann, sent, stored):
-    ranking = submit(make_assignment(project, ann), ann, 1, 2, 3, 4, seconds=sent)
+    assignment = make_assignment(project, ann)
+    assignment.opened_at -= timedelta(days=2)
+    ranking = submit(assignment, ann, 1, 2, 3, 4, seconds=sent)
     ranking.refresh_from_db()
     assert ranking.seconds == stored
+
+
+def test_nobody_was_active_for_longer_than_they_had_it(project, ann):
+    """People are paid by it. A minute is given for a page that began before the server knew."""
+    assignment = make_assignment(project, ann)
+    assignment.opened_at -= timedelta(minutes=5)
+    ranking = submit(assignment, ann, 1, 2, 3, 4, seconds=9_000)
+    assert ranking.seconds == pytest.approx(360, abs=5)
+    Ranking.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    ranking.refresh_from_db()
+    fresh = correct_ranking(
+        ranking=ranking,
+        labeler=ann,
+        judgement=Judgement(ranks=dict.fromkeys(ids(assignment), 1)),
+        seconds=ranking.seconds + 9_000,
+    )
+    assert fresh.seconds == pytest.approx(360 + 180, abs=5)
+    assert WorkDay.objects.get().seconds == pytest.approx(540, abs=5)
+
+
+def test_who_skips_and_submits_after_all_has_not_been_at_it_for_hours(project, ann):
+    assignment = make_assignment(project, ann)
+    skip(assignment=assignment, labeler=ann)
+    given = Assignment.objects.select_related("slate__prompt", "project").get(pk=assignment.pk)
+    assert submit(given, ann, 1, 2, 3, 4, seconds=9_000).seconds == pytest.approx(60, abs=5)
 
 
 def test_submitting_twice_changes_nothing(project, ann):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.test import Client
 
+from labeling.hidden_numbers import Of, hidden
 from labeling.models import User
 
 
@@ -18,3 +19,8 @@ def signed_in_as(client: Client) -> User | None:
     """Who is signed in there."""
     pk = client.session.get("_auth_user_id")
     return User.objects.get(pk=pk) if pk else None
+
+
+def numbered(completion: int) -> int:
+    """The number that stands for this completion's id in forms of labelers."""
+    return hidden(Of.COMPLETION, completion)

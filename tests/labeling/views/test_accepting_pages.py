@@ -10,11 +10,12 @@ from django.urls import reverse
 
 from labeling.assignments import shown
 from labeling.decisions import decided, decision_of
+from labeling.hidden_numbers import Of, hidden
 from labeling.leasing import lease_next
 from labeling.models import Assignment, Membership, Project, Purpose, Ranking, User
 from labeling.slates import give_slot
 from tests.factories import make_answer, make_item, make_labeler, make_ranking, make_slate
-from tests.labeling.views.clients import as_user
+from tests.labeling.views.clients import as_user, numbered
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +26,7 @@ def labeler(project: Project) -> User:
 
 
 def submit(client: Client, assignment: Assignment, ranks: dict[int, int], **headers: str) -> object:
-    fields: dict[str, object] = {f"rank-{pk}": rank for pk, rank in ranks.items()}
+    fields: dict[str, object] = {f"rank-{numbered(pk)}": rank for pk, rank in ranks.items()}
     fields["lease"] = str(assignment.lease_token)
     where = reverse("submission", args=[assignment.project.slug, assignment.pk])
     return client.post(where, fields, headers=headers)
@@ -156,7 +157,7 @@ def pages_of(project: Project, purpose: Purpose) -> list[str]:
         slate = make_slate(project, purpose=purpose, overlap=0)
     held = give_slot(slate=slate, labeler=labeler)
     opened = rank_page(client, project)
-    assert f'data-assignment="{held.pk}"' in opened
+    assert f'data-assignment="{hidden(Of.ASSIGNMENT, held.pk)}"' in opened
     compared = client.get(reverse("compare", args=[project.slug, held.pk])).content.decode()
     held = lease_next(project=project, labeler=labeler)  # type: ignore[assignment]  # it is held
     submit(client, held, {one.pk: place for place, one in enumerate(shown(held), 1)})
@@ -185,3 +186,20 @@ def test_it_looks_like_any_other_prompt(project: Project, purpose: Purpose) -> N
     for one, other in zip(usual, this, strict=True):
         assert one == other
         assert not re.search("gold|quiz|repeat|purpose", other, re.IGNORECASE)
+
+
+def test_no_id_on_the_page_tells_a_gold_item(project: Project, labeler: User) -> None:
+    """Its slot is the newest of all, its slate and completions came on another day."""
+    project.gold_percent = 100
+    project.save()
+    item = make_item(project)
+    make_slate(project)
+    page = rank_page(as_user(labeler), project)
+    held = Assignment.objects.get(labeler=labeler)
+    assert held.slate == item
+    assert held == Assignment.objects.latest("pk")
+    ids = [held.pk, item.pk, *item.items.values_list("completion_id", flat=True)]
+    for named in ('data-slate="{}"', 'data-assignment="{}"', 'data-completion="{}"', "/rank/{}/"):
+        assert named.split("{}")[0] in page
+        assert not any(named.format(pk) in page for pk in ids)
+    assert not any(f'-{pk}"' in page for pk in ids)

@@ -19,7 +19,7 @@ from labeling.models import Assignment, Conversation, Draft, Ranking, Role, Samp
 from labeling.projects import update_project
 from tests.factories import make_labeler, make_member, make_project, make_prompt, make_ranking
 from tests.labeling.talks import ANSWERS, answered, completion, here, ranked, talk
-from tests.labeling.views.clients import as_user
+from tests.labeling.views.clients import as_user, numbered
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -57,7 +57,7 @@ def ranks(conversation: Conversation, best: str) -> dict[str, object]:
     """The fields of a ranking form that puts `best` first."""
     assignment = take_up(here(conversation)).assignment
     texts = {item.completion.text: item.completion_id for item in assignment.slate.items.all()}
-    places = {f"rank-{pk}": 1 if text == best else 2 for text, pk in texts.items()}
+    places = {f"rank-{numbered(pk)}": 1 if text == best else 2 for text, pk in texts.items()}
     return {**places, "lease": str(assignment.lease_token)}
 
 
@@ -145,7 +145,7 @@ class TestWithPlainForms:
         conversation = talk(project, ann)
         answered(conversation)
         two = completion(conversation, "Two.").pk
-        fields = {**ranks(conversation, "Two."), f"edit-{two}": "Two, *truly*."}
+        fields = {**ranks(conversation, "Two."), f"edit-{numbered(two)}": "Two, *truly*."}
         page = client.post(submission(conversation), fields, follow=True).content.decode()
         assert "Two, <em>truly</em>." in page
         said(client, conversation, "Go on.", 2)
@@ -275,7 +275,7 @@ class TestWhose:
         where = reverse("ranking", args=[project.slug, ranking.pk])
         assert where in read(client, conversation)
         ids = {one.text: one.pk for one in ranking.slate.completions.all()}
-        fields = {f"rank-{pk}": 1 if text == "One." else 2 for text, pk in ids.items()}
+        fields = {f"rank-{numbered(pk)}": 1 if text == "One." else 2 for text, pk in ids.items()}
         page = client.post(where, fields, follow=True)
         assert page.redirect_chain[-1][0] == address(conversation)
         assert "One." in page.content.decode()

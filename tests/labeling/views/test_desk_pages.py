@@ -13,12 +13,13 @@ from django.utils import timezone
 from labeling.assignments import BreakTaken, begin_break, shown
 from labeling.drafts import drafted
 from labeling.guidelines import publish
+from labeling.hidden_numbers import Of, hidden
 from labeling.judgements import judgement_of
 from labeling.leasing import lease_ahead, lease_next
 from labeling.models import Assignment, Draft, Ranking, User
 from labeling.projects import update_project
 from tests.factories import make_labeler, make_project, make_ranking, make_slate
-from tests.labeling.views.clients import as_user
+from tests.labeling.views.clients import as_user, numbered
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +77,7 @@ class TestGuidelines:
         self, client, project, assignment
     ):
         publish(project=project, text="Be kind.")
-        ranks = {f"rank-{completion.pk}": 1 for completion in shown(assignment)}
+        ranks = {f"rank-{numbered(completion.pk)}": 1 for completion in shown(assignment)}
         response = client.post(
             address("submission", assignment),
             {**ranks, "lease": str(assignment.lease_token)},
@@ -181,7 +182,7 @@ class TestUndo:
         update_project(project=project, correction_hours=0)
         where = reverse("ranking", args=[project.slug, ranking.pk])
         assert "stands now as it is" in client.get(where).content.decode()
-        ranks = {f"rank-{pk}": 1 for pk in judgement_of(ranking).ranks}
+        ranks = {f"rank-{numbered(pk)}": 1 for pk in judgement_of(ranking).ranks}
         response = client.post(where, ranks)
         assert response.status_code == 409
         assert "kept as a draft" in response.content.decode()
@@ -223,10 +224,14 @@ class TestWhatIsAsked:
     ):
         update_project(project=project, asks_likert=True)
         pks = [completion.pk for completion in shown(assignment)]
-        fields = {f"rank-{pk}": place for place, pk in enumerate(pks, 1)}
-        fields |= {f"likert-{pk}": 3 for pk in pks} | {f"likert-{pks[0]}": 8}
-        fields |= {f"edit-{pks[1]}": "Better.", "comment": "Typed <b>.", "none_good": "on"}
-        fields |= {f"flag-{pks[2]}": "hallucination", "prompt_flag": "unclear"}
+        fields = {f"rank-{numbered(pk)}": place for place, pk in enumerate(pks, 1)}
+        fields |= {f"likert-{numbered(pk)}": 3 for pk in pks} | {f"likert-{numbered(pks[0])}": 8}
+        fields |= {
+            f"edit-{numbered(pks[1])}": "Better.",
+            "comment": "Typed <b>.",
+            "none_good": "on",
+        }
+        fields |= {f"flag-{numbered(pks[2])}": "hallucination", "prompt_flag": "unclear"}
         response = client.post(
             address("submission", assignment), {**fields, "lease": str(assignment.lease_token)}
         )
@@ -250,7 +255,9 @@ class TestByScript:
     """What the page's script is told of a submission whose slate it shows no more."""
 
     def post(self, client, assignment, **fields):
-        ranks = {f"rank-{one.pk}": place for place, one in enumerate(shown(assignment), 1)}
+        ranks = {
+            f"rank-{numbered(one.pk)}": place for place, one in enumerate(shown(assignment), 1)
+        }
         return client.post(
             address("submission", assignment),
             {**ranks, "lease": str(assignment.lease_token), **fields},
@@ -260,7 +267,7 @@ class TestByScript:
     def test_it_is_told_which_slot_is_open_now(self, client, project, labeler, assignment):
         make_slate(project)
         following = lease_ahead(project=project, labeler=labeler)
-        assert self.post(client, assignment).json() == {"open": following.pk}
+        assert self.post(client, assignment).json() == {"open": hidden(Of.ASSIGNMENT, following.pk)}
         following.refresh_from_db()
         assert not following.ahead
 
@@ -269,7 +276,7 @@ class TestByScript:
         answer = self.post(client, assignment, comment="Typed.")
         assert answer.status_code == 400
         assert answer.json()["kept"] is True
-        assert answer.json()["open"] == assignment.pk
+        assert answer.json()["open"] == hidden(Of.ASSIGNMENT, assignment.pk)
         assert drafted(Draft.objects.get()).comment == "Typed."
 
     def test_a_slot_that_was_never_given_keeps_nothing(self, client, project):

@@ -19,7 +19,7 @@ from labeling.people import invite
 from labeling.projects import create_project, update_project
 from tests.factories import make_labeler, make_manager, make_project, make_prompt, make_slate
 from tests.hostile import ATTACKS, active, mark, marked
-from tests.labeling.views.clients import as_user
+from tests.labeling.views.clients import as_user, numbered
 
 pytestmark = pytest.mark.django_db
 
@@ -93,7 +93,7 @@ def test_on_the_ranking_page_as_prompts_completions_and_guidelines(project, labe
     while assignment := lease_next(project=project, labeler=labeler):
         html.append(pages(client, of(project, "rank"), of(project, "ahead")))
         html.append(pages(client, of(project, "compare", assignment.pk) + "?left=A&right=B"))
-        ranks = {f"rank-{one.pk}": 1 for one in shown(assignment)}
+        ranks = {f"rank-{numbered(one.pk)}": 1 for one in shown(assignment)}
         lease = {"lease": str(assignment.lease_token)}
         assert (
             client.post(of(project, "submission", assignment.pk), ranks | lease).status_code == 302
@@ -111,13 +111,19 @@ def test_as_a_comment_and_a_better_version(project, labeler, text: str) -> None:
     assignment = lease_next(project=project, labeler=labeler)
     assert assignment
     ids = [one.pk for one in shown(assignment)]
-    fields = {f"rank-{pk}": "1" for pk in ids} | {f"likert-{pk}": "4" for pk in ids}
-    fields |= {"lease": str(assignment.lease_token), "comment": text, f"edit-{ids[0]}": text}
+    fields = {f"rank-{numbered(pk)}": "1" for pk in ids} | {
+        f"likert-{numbered(pk)}": "4" for pk in ids
+    }
+    fields |= {
+        "lease": str(assignment.lease_token),
+        "comment": text,
+        f"edit-{numbered(ids[0])}": text,
+    }
     where = of(project, "submission", assignment.pk)
-    refused = client.post(where, fields | {f"likert-{ids[0]}": "8"})
+    refused = client.post(where, fields | {f"likert-{numbered(ids[0])}": "8"})
     assert refused.status_code == 400
     assert active(refused.content.decode()) == []
-    draft = json.dumps([["comment", text], [f"edit-{ids[0]}", text]])
+    draft = json.dumps([["comment", text], [f"edit-{numbered(ids[0])}", text]])
     lease = {"lease": fields["lease"], "sequence": 5, "content": draft}
     assert client.post(of(project, "draft", assignment.pk), lease).json() == {"saved": True}
     html = refused.content.decode() + pages(client, of(project, "rank"))
@@ -201,7 +207,7 @@ def test_in_what_is_said_of_a_mistake(project, manager, labeler, settings) -> No
         lambda text: manager.get(f"/{text.replace('?', '')}/"),
         lambda text: ranker.post(
             of(project, "submission", assignment.pk),
-            {"lease": text, f"flag-{shown(assignment)[0].pk}": text, "rank-x": text},
+            {"lease": text, f"flag-{numbered(shown(assignment)[0].pk)}": text, "rank-x": text},
         ),
         lambda text: ranker.post(of(project, "skip", assignment.pk), {"reason": text, "lease": ""}),
     ]

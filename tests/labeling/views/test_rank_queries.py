@@ -11,7 +11,7 @@ from django.urls import reverse
 from labeling.assignments import shown
 from labeling.leasing import lease_next
 from tests.factories import make_labeler, make_project, make_ranking, make_slate
-from tests.labeling.views.clients import as_user
+from tests.labeling.views.clients import as_user, numbered
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def counts(k: int, rankings: int, **settings: int) -> dict[str, int]:
     assignment = lease_next(project=project, labeler=labeler)
     assert assignment
     where = [project.slug, assignment.pk]
-    fields = {f"rank-{one.pk}": place for place, one in enumerate(shown(assignment), 1)}
+    fields = {f"rank-{numbered(one.pk)}": place for place, one in enumerate(shown(assignment), 1)}
     fields["lease"] = str(assignment.lease_token)
     asked = {
         "rank": (reverse("rank", args=[project.slug]), None),

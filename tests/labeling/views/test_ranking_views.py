@@ -30,6 +30,7 @@ from tests.factories import (
     make_ranking,
     make_slate,
 )
+from tests.labeling.views.clients import numbered
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +67,7 @@ def sent(assignment, ranks=(1, 2, 3, 4), **fields):
     return {
         "lease": str(assignment.lease_token),
         "seconds": "12.5",
-        **{f"rank-{c.pk}": r for c, r in zip(completions, ranks, strict=True)},
+        **{f"rank-{numbered(c.pk)}": r for c, r in zip(completions, ranks, strict=True)},
         **fields,
     }
 
@@ -170,7 +171,12 @@ def test_htmx_gets_the_next_prompt_alone(client, project, assignment):
 
 def test_a_draft_is_kept_and_an_older_one_does_not_overwrite_it(client, assignment):
     where = address("draft", assignment)
-    entries = [["rank-1", "1"], ["flag-1", "opinion"], ["flag-1", "sexual"], ["seconds", "7.5"]]
+    entries = [
+        [f"rank-{numbered(1)}", "1"],
+        [f"flag-{numbered(1)}", "opinion"],
+        [f"flag-{numbered(1)}", "sexual"],
+        ["seconds", "7.5"],
+    ]
     newer = {"sequence": 5, "content": json.dumps(entries)}
     older = {"sequence": 4, "content": "[]"}
     assert client.post(where, newer).json() == {"saved": True}
@@ -218,7 +224,9 @@ def test_a_correction_stands_in_the_place_of_the_ranking_which_is_kept(client, p
     ranking = make_ranking(project, labeler)
     where = reverse("ranking", args=[project.slug, ranking.pk])
     turned = {completion: 5 - rank for completion, rank in ranks_of(ranking).items()}
-    page = client.post(where, {f"rank-{pk}": rank for pk, rank in turned.items()}, follow=True)
+    page = client.post(
+        where, {f"rank-{numbered(pk)}": rank for pk, rank in turned.items()}, follow=True
+    )
     fresh = Ranking.objects.current().get()
     assert fresh.replaces == ranking
     assert ranks_of(fresh) == turned

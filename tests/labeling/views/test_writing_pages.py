@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from labeling.demonstrations import accept_demonstration, propose_demonstration
 from labeling.guidelines import publish
-from labeling.models import Demonstration, Role, WorkDay, WritingTask
+from labeling.models import Demonstration, Membership, Role, WorkDay, WritingTask
+from labeling.pauses import pause
 from labeling.projects import archive_project, update_project
 from labeling.prompts import withdraw_prompt
 from tests.factories import (
@@ -294,3 +295,12 @@ def test_the_number_of_queries_is_fixed(client, project, ann):
     assert count() == few
     assert few[0] <= 15
     assert few[1] <= 11
+
+
+def test_who_is_paused_meanwhile_can_send_and_gets_no_other(client, project, ann, task):
+    make_prompt(project)
+    pause(membership=Membership.objects.get(user=ann), by=None)
+    answer = client.post(at(task, "demonstration-send"), {"text": "It rains."}, headers=HTMX)
+    assert answer.headers["HX-Redirect"] == reverse("rank", args=[project.slug])
+    assert Demonstration.objects.get().text == "It rains."
+    assert WritingTask.objects.count() == 1
