@@ -113,7 +113,7 @@ def start_round(
                 step=step,
                 trigger=trigger,
                 started_by=by,
-                rankings_at_start=frozen[0].rows,
+                rankings_at_start=datasets.rankings_in(frozen[0]),
             )
             round_.datasets.set(frozen)
             _queue(round_, base)
