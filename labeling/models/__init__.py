@@ -17,7 +17,7 @@ from labeling.models.people import (
     Token,
     User,
 )
-from labeling.models.prompts import Import, ImportProblem, Project, Prompt, Split
+from labeling.models.prompts import Import, ImportNear, ImportProblem, Project, Prompt, Split
 from labeling.models.quality import Dispute, LabelerWeight, QualityFigure, QualityReport
 from labeling.models.rankings import (
     Draft,
@@ -59,6 +59,7 @@ __all__ = [
     "Guidelines",
     "GuidelinesRead",
     "Import",
+    "ImportNear",
     "ImportProblem",
     "Invitation",
     "LabelerWeight",
