@@ -20,11 +20,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.apart import apart
 from labeling.models import Project, Split, User
 from labeling.prompts import share_of_rankings
 from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, evaluations, gate, runs
-from training.apart import apart
 from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
 from training.plans import plan_of
 from training.run_configs import JUDGE_SEED
