@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from labeling.formats.preferences import RankedSlate, RankedText, untied
 from labeling.models import Project, Purpose, RankedCompletion, Ranking, Slate, Split
 from labeling.rankings import mark
+from labeling.weights import weight_of_labeler
 
 PAGE = 200
 """Rankings read at once."""
@@ -75,6 +76,7 @@ def _page(rankings: QuerySet[Ranking]) -> list[RankedSlate]:
             "slate__prompt__category",
             "slate__purpose",
             "labeler__pseudonym",
+            weight_of_labeler(),
             "seconds",
             "created_at",
         )[:PAGE]
@@ -89,6 +91,7 @@ def _page(rankings: QuerySet[Ranking]) -> list[RankedSlate]:
             category=category,
             purpose=purpose,
             labeler=labeler,
+            weight=weight,
             seconds=seconds,
             created_at=created_at.isoformat(),
             completions=texts[pk],
@@ -101,6 +104,7 @@ def _page(rankings: QuerySet[Ranking]) -> list[RankedSlate]:
             category,
             purpose,
             labeler,
+            weight,
             seconds,
             created_at,
         ) in rows

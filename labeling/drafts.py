@@ -94,18 +94,25 @@ def too_late(*, project: Project, labeler: User) -> QuerySet[Draft]:
     )
 
 
-def _put(
-    slate_id: int, labeler: User, sequence: int, content: dict[str, Any], *, seen: int
-) -> bool:
-    """Store unless one newer than `seen` is there; whether it was stored."""
-    older = Draft.objects.filter(slate=slate_id, labeler=labeler, sequence__lte=seen)
-    change = {"sequence": sequence, "content": content, "updated_at": Now()}
+def put_newest(drafts: QuerySet[Any], fresh: Any, *, seen: int) -> bool:
+    """Store unless a draft newer than `seen` is there; whether it was stored.
+
+    drafts: those of one person and thing, at most one row. fresh: the row to be stored, with its
+    `sequence` and `content`.
+    """
+    older = drafts.filter(sequence__lte=seen)
+    change = {"sequence": fresh.sequence, "content": fresh.content, "updated_at": Now()}
     with transaction.atomic():
         if older.update(**change):
             return True
-        fresh = Draft(slate_id=slate_id, labeler=labeler, sequence=sequence, content=content)
-        Draft.objects.bulk_create([fresh], ignore_conflicts=True)
+        drafts.bulk_create([fresh], ignore_conflicts=True)
         older.update(**change)  # another tab's first draft came in between
-    return Draft.objects.filter(
-        slate=slate_id, labeler=labeler, sequence=sequence, content=content
-    ).exists()
+    return drafts.filter(sequence=fresh.sequence, content=fresh.content).exists()
+
+
+def _put(
+    slate_id: int, labeler: User, sequence: int, content: dict[str, Any], *, seen: int
+) -> bool:
+    drafts = Draft.objects.filter(slate=slate_id, labeler=labeler)
+    fresh = Draft(slate_id=slate_id, labeler=labeler, sequence=sequence, content=content)
+    return put_newest(drafts, fresh, seen=seen)

@@ -3,7 +3,8 @@
 A file is read twice: first every line is checked and nothing is written, then its rows are stored
 in batches under an Import row that keeps them invisible until it is committed. So a broken line
 costs no write, and an import that is interrupted is undone by the next one. Fields that nobody
-knows are passed over, and named.
+knows are passed over, and named. Prompts that say nearly the same as another one are taken in and
+pointed out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,16 @@ from labeling.demonstrations import (
 )
 from labeling.formats import csv, jsonl, text
 from labeling.formats.lines import Problem, Row
-from labeling.models import Demonstration, Import, ImportProblem, Project, Prompt, User
+from labeling.models import (
+    Demonstration,
+    Import,
+    ImportNear,
+    ImportProblem,
+    Project,
+    Prompt,
+    User,
+)
+from labeling.near_duplicates import NearPair, near_in_import
 from labeling.projects import refuse_archived
 from labeling.prompts import (
     BATCH,
@@ -53,6 +63,8 @@ SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv",
 MAX_BYTES = 4 * 2**30
 MAX_PROBLEMS = 100
 """So many are kept; then the reading stops."""
+MAX_NEAR = 20
+"""So many pairs of prompts that say nearly the same are shown; all of them are counted."""
 ABANDONED_AFTER = timedelta(minutes=5)
 """An import gives a sign of life with each batch; silent for so long, it was interrupted."""
 
@@ -173,21 +185,30 @@ def too_large() -> FileRefused:
 
 
 def _take_in(job: _Job) -> Import:
-    """Check, store, commit."""
+    """Check, store, look for what says nearly the same, commit."""
     problems = list(islice(_problems(job), MAX_PROBLEMS))
     if problems:
         return _refuse(job.row, problems)
-    total = added = 0
+    total = added = near = 0
     rows = (item[1] for item in job.parsed() if not isinstance(item, Problem))
     while batch := list(islice(rows, BATCH)):
         with transaction.atomic():
             _sign_of_life(job.row)
             added += _store(job.row, batch)
         total += len(batch)
+    for pairs in near_in_import(job.row):
+        with transaction.atomic():
+            _sign_of_life(job.row)
+            _point_out(job.row, pairs[: max(MAX_NEAR - near, 0)])
+        near += len(pairs)
     notes = [Problem(line, _("is not used"), name) for name, line in job.unused.items()]
     with transaction.atomic():
         committed = Import.objects.filter(pk=job.row.pk, state=Import.State.RUNNING).update(
-            state=Import.State.COMMITTED, committed_at=Now(), rows=added, duplicates=total - added
+            state=Import.State.COMMITTED,
+            committed_at=Now(),
+            rows=added,
+            duplicates=total - added,
+            near_duplicates=near,
         )
         if not committed:
             raise FileRefused(_("The import was interrupted. Upload the file again."))
@@ -226,6 +247,14 @@ def _store(row: Import, batch: Sequence[NewPrompt | NewDemonstration]) -> int:
         )
     asked = [item for item in batch if isinstance(item, NewPrompt)]
     return store_batch(project=row.project, batch=asked, by=row.created_by, imported=row)
+
+
+def _point_out(row: Import, pairs: Sequence[NearPair]) -> None:
+    """Keep pairs that say nearly the same, to be shown."""
+    ImportNear.objects.bulk_create(
+        ImportNear(imported=row, prompt_id=pair.prompt, beside_id=pair.beside, percent=pair.percent)
+        for pair in pairs
+    )
 
 
 def _refuse(row: Import, problems: Sequence[Problem]) -> Import:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -35,9 +36,14 @@ class Done:
     seconds: float
 
     @property
-    def hours(self) -> float:
-        """Active ones."""
-        return self.seconds / 3600
+    def hours(self) -> float | None:
+        """Active ones; None below one hour, of which the minutes say more."""
+        return self.seconds / 3600 if self.seconds >= 3600 else None
+
+    @property
+    def minutes(self) -> int:
+        """Active ones, begun ones counted."""
+        return math.ceil(self.seconds / 60)
 
 
 @dataclass(frozen=True, kw_only=True)

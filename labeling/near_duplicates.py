@@ -7,16 +7,16 @@ come by an index, however many prompts there are, and only they are compared let
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, islice, product
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from rapidfuzz import fuzz, process
 
-from labeling.models import Project, Prompt, Split
+from labeling.models import Import, Project, Prompt, Split
 from labeling.near_keys import Keys, keys_of, plain, root_of
-from labeling.prompts import split_for
+from labeling.prompts import BATCH, split_for
 
 COMPARED = 4_000
 """Characters that are compared."""
@@ -29,6 +29,9 @@ LEAST = 85.0
 MOST_SHOWN = 3
 MOST_GUARDED = (Split.EVALUATION, Split.RM_TEST, Split.JUDGE, Split.TRAIN)
 """What a model must least of all have learned from comes first."""
+
+
+KEYS = ("near_1", "near_2", "near_3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ def near_duplicates(*, project: Project, text: str) -> list[Near]:
     """
     wanted = plain(text[:COMPARED])
     found = list(_candidates(project, keys_of(text)))
-    texts = [plain(root_of(prompt.messages)[:COMPARED]) for prompt in found]
+    texts = [_compared(prompt.messages) for prompt in found]
     scored = process.extract(
         wanted, texts, scorer=fuzz.ratio, score_cutoff=LEAST, limit=MOST_CANDIDATES
     )
@@ -73,6 +76,79 @@ def _candidates(project: Project, keys: Keys) -> QuerySet[Prompt]:
     chosen = [pk for pk, _hits in shared.most_common(MOST_CANDIDATES)]
     committed = Q(imported=None) | Q(imported__committed_at__isnull=False)
     return Prompt.objects.filter(committed, pk__in=chosen).order_by("pk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearPair:
+    """An import's prompt and the nearest one before it, by their ids."""
+
+    prompt: int
+    beside: int
+    percent: float
+    """Equal letters."""
+
+
+def near_in_import(imported: Import) -> Iterator[list[NearPair]]:
+    """The import's prompts that say nearly the same as one before them, batch by batch.
+
+    Before them are the project's own prompts, also withdrawn ones, and those further up in the
+    file. Each prompt is compared with one for each pair of keys that they may share, nine at most,
+    so that a file made of one template takes no longer: what is found is so, and of prompts that
+    share their longest words with very many others some may be missed. Constant memory; no
+    transaction is open between batches.
+    """
+    after = 0
+    mine = _pointed(imported.project_id).filter(imported=imported, parent_completion=None)
+    while batch := list(mine.filter(pk__gt=after).order_by("pk").values_list(*POINTED)[:BATCH]):
+        after = batch[-1][0]
+        found = {row[0]: {pk for pk in row[2:] if pk is not None} for row in batch}
+        texts = _texts(imported, set().union(*found.values()))
+        texts |= {pk: _compared(messages) for pk, messages, *_ in batch}
+        pairs = [_nearest(pk, texts, found[pk]) for pk in found]
+        yield [pair for pair in pairs if pair is not None]
+
+
+POINTED = ("pk", "messages", *(f"{mine}_{other}" for mine, other in product(KEYS, KEYS)))
+
+
+def _pointed(project: int) -> QuerySet[Prompt]:
+    """Prompts with, for each two keys, the id of one before them that shares them.
+
+    A seek in an index each; nothing is sorted, and a key that very many share costs no more.
+    """
+    before = Prompt.objects.filter(
+        project=project, parent_completion=None, pk__lt=OuterRef("pk")
+    ).order_by()
+    return Prompt.objects.filter(project=project).annotate(
+        **{
+            f"{mine}_{other}": Subquery(before.filter(**{other: OuterRef(mine)}).values("pk")[:1])
+            for mine, other in product(KEYS, KEYS)
+        }
+    )
+
+
+def _texts(imported: Import, ids: set[int]) -> dict[int, str]:
+    """What is compared of prompts that are there or come with this import."""
+    texts: dict[int, str] = {}
+    there = Q(imported=None) | Q(imported__committed_at__isnull=False) | Q(imported=imported)
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), BATCH):
+        rows = Prompt.objects.filter(there, pk__in=wanted[start : start + BATCH])
+        for pk, messages in rows.values_list("pk", "messages"):
+            texts[pk] = _compared(messages)
+    return texts
+
+
+def _nearest(pk: int, texts: dict[int, str], others: set[int]) -> NearPair | None:
+    """The nearest of `others` to the prompt, where it is near enough."""
+    choices = {other: texts[other] for other in sorted(others) if other in texts}
+    best = process.extractOne(texts[pk], choices, scorer=fuzz.ratio, score_cutoff=LEAST)
+    return NearPair(prompt=pk, beside=best[2], percent=best[1]) if best is not None else None
+
+
+def _compared(messages: list[dict[str, str]]) -> str:
+    """The beginning of the first turn, without differences of spelling."""
+    return plain(root_of(messages)[:COMPARED])
 
 
 def group_beside(near: Sequence[Near]) -> str:

@@ -17,6 +17,7 @@ from labeling.models import Project, Prompt, User
 from labeling.near_duplicates import MOST_SHOWN, Near, group_beside, near_duplicates
 from labeling.near_keys import root_of
 from labeling.projects import refuse_archived
+from labeling.prompt_drafts import empty_prompt_draft
 from labeling.prompts import (
     NewPrompt,
     PromptRefused,
@@ -124,7 +125,9 @@ def write_prompt(
     seconds: float = 0.0,
     seen: Collection[int] = (),
 ) -> Prompt:
-    """Store a prompt that `by` wrote; it is live at once. Sent again by them, it is the same row.
+    """Store a prompt that `by` wrote; it is live at once, and their draft has served.
+
+    Sent again by them, it is the same row.
 
     seconds: active ones; nobody knows when a prompt was begun, but a day ends. seen: ids of near
     duplicates that were shown: where there are no others, it is stored all the same, in their
@@ -158,6 +161,7 @@ def write_prompt(
         made = Prompt.objects.get(project=project, content_hash=digest)
         active = min(active_seconds(seconds), left_of_today(by))
         count_work(project=project, labeler=by, category=made.category, prompts=1, seconds=active)
+        empty_prompt_draft(project=project, labeler=by)
     return made
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from celery import shared_task
 from django.conf import settings
 
-from labeling import quality_reports
+from labeling import quality_reports, tallies
+from labeling.apart import apart
 
 
 @shared_task
 def tick() -> None:
-    """Ask for the reports that are due, and nudge who works them out."""
-    quality_reports.ask_for_due_reports()
+    """Ask for reports and keep tallies that are due, and nudge who works the reports out.
+
+    No step's error stops another's.
+    """
+    for step in (quality_reports.ask_for_due_reports, tallies.keep_due_tallies):
+        with apart("a step of the tick", step.__name__):
+            step()
     for report in quality_reports.waiting_reports():
         work_out_quality.apply_async((report,), expires=settings.TICK_SECONDS)
 

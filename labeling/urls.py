@@ -73,6 +73,7 @@ of_project: list[URLPattern | URLResolver] = [
         name="known-answer-create",
     ),
     path("prompts/write/", prompt_writing.prompt_write, name="prompt-write"),
+    path("prompts/write/draft/", prompt_writing.prompt_draft, name="prompt-draft"),
     path("prompts/import/", prompts.prompt_import, name="prompt-import"),
     path("prompts/imports/<int:pk>/", prompts.import_page, name="import"),
     path("demonstrations/", demonstrations.demonstration_list, name="demonstration-list"),

@@ -14,11 +14,12 @@ from django.db.models import Exists, Max, OuterRef
 from django.db.models.functions import Now
 
 from labeling.completions import source_for
-from labeling.models import Completion, Project, Ranking, Source
+from labeling.models import Completion, Decision, Project, Ranking, Source
 from training import artifacts
 from training.models import (
     Checkpoint,
     Dataset,
+    DatasetDecision,
     DatasetRanking,
     Deployment,
     Evaluation,
@@ -134,6 +135,7 @@ class Lineage:
     run: Run | None
     datasets: list[Dataset]
     rankings: int
+    decisions: int
     """Rankings in those datasets and in its parents' datasets, each counted once."""
     parents: list[Checkpoint]
     """Base, start, reward model and judge of its run, directly."""
@@ -180,11 +182,24 @@ def children(checkpoint: Checkpoint) -> list[Checkpoint]:
 
 def rankings_behind(checkpoint: Checkpoint) -> QuerySet[Ranking]:
     """The rankings from which it and everything it grew from were trained."""
+    used = DatasetRanking.objects.filter(
+        dataset__in=_datasets_behind(checkpoint), ranking=OuterRef("pk"), weight__gt=0
+    )
+    return Ranking.objects.filter(Exists(used))
+
+
+def decisions_behind(checkpoint: Checkpoint) -> QuerySet[Decision]:
+    """The adjudicators' decisions among what it and everything it grew from were trained on."""
+    used = DatasetDecision.objects.filter(
+        dataset__in=_datasets_behind(checkpoint), decision=OuterRef("pk"), weight__gt=0
+    )
+    return Decision.objects.filter(Exists(used))
+
+
+def _datasets_behind(checkpoint: Checkpoint) -> QuerySet[Dataset]:
     everyone = [checkpoint, *ancestors(checkpoint)]
     runs = [one.run_id for one in everyone if one.run_id is not None]
-    datasets = Dataset.objects.filter(runs__in=runs)
-    used = DatasetRanking.objects.filter(dataset__in=datasets, ranking=OuterRef("pk"), weight__gt=0)
-    return Ranking.objects.filter(Exists(used))
+    return Dataset.objects.filter(runs__in=runs)
 
 
 def lineage(checkpoint: Checkpoint) -> Lineage:
@@ -198,6 +213,7 @@ def lineage(checkpoint: Checkpoint) -> Lineage:
         run=run,
         datasets=list(run.datasets.all()) if run is not None else [],
         rankings=rankings_behind(checkpoint).count(),
+        decisions=decisions_behind(checkpoint).count(),
         parents=parents(checkpoint),
         children=children(checkpoint),
         deployments=list(checkpoint.deployments.select_related("deployed_by")),

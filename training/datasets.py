@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from labeling.demonstrations import live_demonstrations
 from labeling.models import (
+    DecidedRank,
+    Decision,
     Demonstration,
     LabelerWeight,
     Project,
@@ -34,7 +37,7 @@ from labeling.models import (
 )
 from labeling.weights import FULL, weights_in
 from training import artifacts
-from training.models import Dataset, DatasetDemonstration, DatasetRanking
+from training.models import Dataset, DatasetDecision, DatasetDemonstration, DatasetRanking
 from training.records import (
     DemonstrationRow,
     PromptRow,
@@ -69,52 +72,96 @@ def training_rankings(project: Project) -> QuerySet[Ranking]:
     return standing_rankings(project).filter(~Exists(left_out))
 
 
+def standing_decisions(project: Project) -> QuerySet[Decision]:
+    """Adjudicators' words that stand, of training slates, nothing of it withdrawn."""
+    return Decision.objects.filter(
+        is_current=True,
+        slate__project=project,
+        slate__purpose=Purpose.TRAINING,
+        slate__withdrawn_at=None,
+        slate__prompt__withdrawn_at=None,
+    )
+
+
 def training_demonstrations(project: Project) -> QuerySet[Demonstration]:
     """Demonstrations of training prompts: other splits must not leak into a policy."""
     return live_demonstrations(project).filter(prompt__split=Split.TRAIN)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What a dataset takes from one table: weights by id, in the order of the file's rows."""
+
+    weights: Mapping[int, float]
+    rows: Callable[[Sequence[int]], Iterator[Any]]
+    """What is written of these ids."""
+    record: Callable[[Dataset, Sequence[int]], object]
+    """Keeps these ids, with their weights, as part of the dataset's selection."""
+    name: Callable[[int], str] = str
+    """The id of a row in the file."""
+
+
 def freeze_rankings(*, project: Project, by: User | None = None) -> Dataset:
-    """All current training rankings, of every split; the recipes take theirs by `split`."""
-    weights = weights_in(project)
-    found = standing_rankings(project).order_by("pk").values_list("pk", "labeler_id")
-    selection = {pk: weights.get(labeler, FULL) for pk, labeler in found}
+    """All current training rankings, of every split; the recipes take theirs by `split`.
 
-    def select(dataset: Dataset, part: Sequence[int]) -> None:
-        DatasetRanking.objects.bulk_create(
-            DatasetRanking(dataset=dataset, ranking_id=pk, weight=selection[pk]) for pk in part
-        )
-
+    An adjudicator's decision is one judgement more of its slate, with the adjudicator's own weight:
+    it stands beside the rankings there and replaces none.
+    """
     return _freeze(
         project=project,
         kind=Dataset.Kind.RANKINGS,
-        selection=selection,
-        rows=partial(_ranking_rows, weights=selection),
-        select=select,
+        parts=[_ranked_part(project), _decided_part(project)],
         by=by,
     )
+
+
+def _ranked_part(project: Project) -> _Part:
+    found = standing_rankings(project).order_by("pk").values_list("pk", "labeler_id")
+    weights = _weighted(project, found)
+
+    def record(dataset: Dataset, ids: Sequence[int]) -> None:
+        DatasetRanking.objects.bulk_create(
+            DatasetRanking(dataset=dataset, ranking_id=pk, weight=weights[pk]) for pk in ids
+        )
+
+    return _Part(weights=weights, rows=partial(_ranking_rows, weights=weights), record=record)
+
+
+def _decided_part(project: Project) -> _Part:
+    found = standing_decisions(project).order_by("pk").values_list("pk", "decided_by_id")
+    weights = _weighted(project, found)
+
+    def record(dataset: Dataset, ids: Sequence[int]) -> None:
+        DatasetDecision.objects.bulk_create(
+            DatasetDecision(dataset=dataset, decision_id=pk, weight=weights[pk]) for pk in ids
+        )
+
+    return _Part(
+        weights=weights,
+        rows=partial(_decision_rows, weights=weights),
+        record=record,
+        name=decision_row_id,
+    )
+
+
+def decision_row_id(pk: int) -> str:
+    """How a decision is named among rankings, whose ids are plain numbers."""
+    return f"decision-{pk}"
 
 
 def freeze_demonstrations(*, project: Project, by: User | None = None) -> Dataset:
     """All demonstrations of training prompts."""
-    weights = weights_in(project)
     found = training_demonstrations(project).order_by("pk").values_list("pk", "labeler_id")
-    selection = {pk: weights.get(labeler or 0, FULL) for pk, labeler in found}
+    weights = _weighted(project, found)
 
-    def select(dataset: Dataset, part: Sequence[int]) -> None:
+    def record(dataset: Dataset, ids: Sequence[int]) -> None:
         DatasetDemonstration.objects.bulk_create(
-            DatasetDemonstration(dataset=dataset, demonstration_id=pk, weight=selection[pk])
-            for pk in part
+            DatasetDemonstration(dataset=dataset, demonstration_id=pk, weight=weights[pk])
+            for pk in ids
         )
 
-    return _freeze(
-        project=project,
-        kind=Dataset.Kind.DEMONSTRATIONS,
-        selection=selection,
-        rows=partial(_demonstration_rows, weights=selection),
-        select=select,
-        by=by,
-    )
+    part = _Part(weights=weights, rows=partial(_demonstration_rows, weights=weights), record=record)
+    return _freeze(project=project, kind=Dataset.Kind.DEMONSTRATIONS, parts=[part], by=by)
 
 
 def freeze_prompts(*, project: Project, evaluation_prompts: int, by: User | None = None) -> Dataset:
@@ -128,42 +175,39 @@ def freeze_prompts(*, project: Project, evaluation_prompts: int, by: User | None
     evaluation = evaluation_prompts_of(project).order_by("shuffle", "pk")
     chosen = evaluation.values_list("pk", flat=True)[:evaluation_prompts]
     ids = sorted([*used.values_list("pk", flat=True), *chosen])
-
-    def select(dataset: Dataset, part: Sequence[int]) -> None:
-        dataset.prompts.add(*part)
-
-    return _freeze(
-        project=project,
-        kind=Dataset.Kind.PROMPTS,
-        selection=dict.fromkeys(ids, FULL),
+    part = _Part(
+        weights=dict.fromkeys(ids, FULL),
         rows=_prompt_rows,
-        select=select,
-        by=by,
+        record=lambda dataset, some: dataset.prompts.add(*some),
     )
+    return _freeze(project=project, kind=Dataset.Kind.PROMPTS, parts=[part], by=by)
+
+
+def _weighted(project: Project, found: Iterable[tuple[int, int | None]]) -> dict[int, float]:
+    """(id, person's id) as weights by id; an import's author is nobody, and counts in full."""
+    weights = weights_in(project)
+    return {pk: weights.get(person or 0, FULL) for pk, person in found}
 
 
 def _freeze(
-    *,
-    project: Project,
-    kind: Dataset.Kind,
-    selection: Mapping[int, float],
-    rows: Callable[[Sequence[int]], Iterator[Any]],
-    select: Callable[[Dataset, Sequence[int]], None],
-    by: User | None,
+    *, project: Project, kind: Dataset.Kind, parts: Sequence[_Part], by: User | None
 ) -> Dataset:
     """Write the selected rows, in their order, and record the selection: weights by id.
 
     A row of weight 0 is recorded and not written. No transaction spans the file; the rows that were
     selected never change.
     """
-    ids = [pk for pk, weight in selection.items() if weight > 0]
-    left_out = [pk for pk, weight in selection.items() if weight == 0]
+    written = [[pk for pk, weight in part.weights.items() if weight > 0] for part in parts]
+    left_out = [
+        part.name(pk) for part in parts for pk, weight in part.weights.items() if not weight
+    ]
+    count = sum(len(ids) for ids in written)
     folder = Path(settings.DATA_DIR) / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="freeze-") as temporary:
         path = Path(temporary) / f"{kind}.jsonl"
-        sha256 = _write(path, (row for part in _chunks(ids) for row in rows(part)))
-        same = Dataset.objects.filter(project=project, kind=kind, sha256=sha256, rows=len(ids))
+        sha256 = _write(path, _rows(parts, written))
+        same = Dataset.objects.filter(project=project, kind=kind, sha256=sha256, rows=count)
         for existing in same.order_by("pk"):
             if left_out_of(existing) == left_out:
                 return existing
@@ -171,27 +215,43 @@ def _freeze(
         artifact = artifacts.put_file(path, name)
     with transaction.atomic():
         dataset = Dataset.objects.create(
-            project=project,
-            kind=kind,
-            artifact=artifact,
-            sha256=sha256,
-            rows=len(ids),
-            created_by=by,
+            project=project, kind=kind, artifact=artifact, sha256=sha256, rows=count, created_by=by
         )
-        for part in _chunks(sorted(selection)):
-            select(dataset, part)
+        for part in parts:
+            for ids in _chunks(sorted(part.weights)):
+                part.record(dataset, ids)
     return dataset
 
 
-def left_out_of(dataset: Dataset) -> list[int]:
-    """Ids of what a dataset holds nothing of, since its labelers' work counted nothing then."""
+def _rows(parts: Sequence[_Part], written: Sequence[Sequence[int]]) -> Iterator[Any]:
+    """The rows of these ids, part by part."""
+    for part, ids in zip(parts, written, strict=True):
+        for some in _chunks(ids):
+            yield from part.rows(some)
+
+
+def rankings_in(dataset: Dataset) -> int:
+    """How many rankings a dataset holds: its rows but for the decisions among them."""
+    return DatasetRanking.objects.filter(dataset=dataset, weight__gt=0).count()
+
+
+def left_out_of(dataset: Dataset) -> list[str]:
+    """Ids, as rows have them, of what a dataset holds nothing of since it counted nothing then."""
     match dataset.kind:
         case Dataset.Kind.RANKINGS:
-            rankings = DatasetRanking.objects.filter(dataset=dataset, weight=0)
-            return list(rankings.order_by("ranking").values_list("ranking_id", flat=True))
+            rankings = DatasetRanking.objects.filter(dataset=dataset, weight=0).order_by("ranking")
+            decisions = DatasetDecision.objects.filter(dataset=dataset, weight=0)
+            return [
+                *map(str, rankings.values_list("ranking_id", flat=True)),
+                *map(
+                    decision_row_id,
+                    decisions.order_by("decision").values_list("decision_id", flat=True),
+                ),
+            ]
         case Dataset.Kind.DEMONSTRATIONS:
             rows = DatasetDemonstration.objects.filter(dataset=dataset, weight=0)
-            return list(rows.order_by("demonstration").values_list("demonstration_id", flat=True))
+            ids = rows.order_by("demonstration").values_list("demonstration_id", flat=True)
+            return [str(pk) for pk in ids]
         case _:
             return []
 
@@ -228,26 +288,57 @@ def _ranking_rows(ids: Sequence[int], *, weights: Mapping[int, float]) -> Iterat
     by_pk = {ranking.pk: ranking for ranking in rankings}
     for pk in ids:
         ranking = by_pk[pk]
-        prompt = ranking.slate.prompt
-        completions = [one.completion for one in ranked[pk]]
-        row: RankingRow = {
-            "id": str(pk),
-            "split": prompt.split,  # type: ignore[typeddict-item]  # the column's choices are these
-            "prompt": prompt.messages,
-            "completions": [
-                RankedText(
-                    id=str(one.pk), text=one.text, source=one.source.name, finished=one.finished
-                )
-                for one in completions
-            ],
-            "ranks": _dense([one.rank for one in ranked[pk]]),
-            "labeler": ranking.labeler.pseudonym,
-            "weight": weights[pk],
-        }
+        row = _judgement_row(
+            str(pk), ranking.slate.prompt, ranked[pk], ranking.labeler, weights[pk]
+        )
         grades = [one.likert for one in ranked[pk]]
         if None not in grades:
             row["likert"] = grades  # type: ignore[typeddict-item]  # none of them is None
-        yield _with_category(row, prompt)
+        yield row
+
+
+def _decision_rows(ids: Sequence[int], *, weights: Mapping[int, float]) -> Iterator[RankingRow]:
+    decisions = Decision.objects.filter(pk__in=ids).select_related("slate__prompt", "decided_by")
+    ranked: dict[int, list[DecidedRank]] = defaultdict(list)
+    rows = DecidedRank.objects.filter(decision__in=ids).select_related("completion__source")
+    for one in rows.order_by("decision", "completion"):
+        ranked[one.decision_id].append(one)
+    for decision in decisions.order_by("pk"):
+        yield _judgement_row(
+            decision_row_id(decision.pk),
+            decision.slate.prompt,
+            ranked[decision.pk],
+            decision.decided_by,
+            weights[decision.pk],
+        )
+
+
+def _judgement_row(
+    name: str,
+    prompt: Prompt,
+    ranked: Sequence[RankedCompletion] | Sequence[DecidedRank],
+    by: User,
+    weight: float,
+) -> RankingRow:
+    """What somebody said of a prompt's completions, as a row."""
+    row: RankingRow = {
+        "id": name,
+        "split": prompt.split,  # type: ignore[typeddict-item]  # the column's choices are these
+        "prompt": prompt.messages,
+        "completions": [
+            RankedText(
+                id=str(one.completion_id),
+                text=one.completion.text,
+                source=one.completion.source.name,
+                finished=one.completion.finished,
+            )
+            for one in ranked
+        ],
+        "ranks": _dense([one.rank for one in ranked]),
+        "labeler": by.pseudonym,
+        "weight": weight,
+    }
+    return _with_category(row, prompt)
 
 
 def _refused_edits(rankings: Sequence[int]) -> set[int]:

@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.apart import apart
 from labeling.completions import NewCompletion, add_completions
 from labeling.leasing import blind_judges
 from labeling.models import (
@@ -29,7 +30,6 @@ from labeling.models import (
 )
 from labeling.refusals import Refusal
 from labeling.slates import open_slate
-from training.apart import apart
 from training.blinding import secret_order
 from training.models import Checkpoint, Evaluation, EvaluationText, Run
 from training.plans import plan_of

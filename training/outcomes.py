@@ -16,6 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from labeling.apart import apart
 from training import (
     artifacts,
     checkpoints,
@@ -25,7 +26,6 @@ from training import (
     runs,
     second_opinions,
 )
-from training.apart import apart
 from training.follower import Ending
 from training.full_disk import is_full_disk
 from training.models import Evaluation, Run

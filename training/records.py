@@ -39,7 +39,10 @@ class RankedText(TypedDict):
 
 
 class RankingRow(TypedDict):
-    """data/rankings.jsonl: `ranks[i]` belongs to `completions[i]`; 1 is best, dense, ties equal."""
+    """data/rankings.jsonl: `ranks[i]` belongs to `completions[i]`; 1 is best, dense, ties equal.
+
+    id: a ranking's number, or "decision-" and the number of an adjudicator's decision.
+    """
 
     id: str
     split: Split

@@ -20,11 +20,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.apart import apart
 from labeling.models import Project, Split, User
 from labeling.prompts import share_of_rankings
 from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, evaluations, gate, runs
-from training.apart import apart
 from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
 from training.plans import plan_of
 from training.run_configs import JUDGE_SEED
@@ -113,7 +113,7 @@ def start_round(
                 step=step,
                 trigger=trigger,
                 started_by=by,
-                rankings_at_start=frozen[0].rows,
+                rankings_at_start=datasets.rankings_in(frozen[0]),
             )
             round_.datasets.set(frozen)
             _queue(round_, base)

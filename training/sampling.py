@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count
 
+from labeling.apart import apart
 from labeling.completions import (
     NewCompletion,
     fail_request,
@@ -30,7 +31,6 @@ from labeling.completions import (
 )
 from labeling.models import Project, SampleRequest
 from training import deployments, devices, rounds, work
-from training.apart import apart
 from training.blinding import secret_order
 from training.database import TROUBLE, mend
 from training.errors import explain, kept

@@ -41,10 +41,13 @@ def ask_for_second_opinions(run: Run, folder: Path) -> int:
 
 
 def read_margins(folder: Path) -> dict[int, float]:
-    """margins.jsonl by ranking id; empty where there is none."""
+    """margins.jsonl by ranking id; empty where there is none.
+
+    Decisions, whose ids are no plain numbers, are passed over: those slates had their last word.
+    """
     path = folder / "margins.jsonl"
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8") as stream:
         rows = [json.loads(line) for line in stream if line.strip()]
-    return {int(row["id"]): float(row["margin"]) for row in rows}
+    return {int(row["id"]): float(row["margin"]) for row in rows if row["id"].isdecimal()}

@@ -13,9 +13,8 @@ from celery import shared_task
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
-from labeling import tallies
+from labeling.apart import apart
 from training import evaluations, rounds, runs, sampling, work
-from training.apart import apart
 
 STOPPING = threading.Event()
 """Set when this worker is asked to end: children are stopped, their runs given back."""
@@ -50,7 +49,6 @@ def tick() -> None:
         evaluations.open_missing_blind_slates,
         rounds.reconsider_waiting,
         sampling.ask_for_all_stocks,
-        tallies.keep_due_tallies,
     ):
         with apart("a step of the tick", step.__name__):
             step()

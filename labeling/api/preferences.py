@@ -33,7 +33,8 @@ class ExportSerializer(serializers.Serializer[None]):
         choices=list(FORMS),
         default="pairs",
         help_text="pairs: chosen and rejected with their sources; trl: nothing but TRL's three "
-        "fields; rankings: whole rankings, as a run directory takes them.",
+        "fields; rankings: whole rankings, as a run directory takes them. All but trl carry the "
+        "labeler's weight.",
     )
     split = serializers.ChoiceField(choices=Split.choices, required=False)
     purpose = serializers.ChoiceField(choices=Purpose.choices, default=Purpose.TRAINING)
@@ -52,7 +53,12 @@ class PreferenceExportView(ProjectView):
         responses={(200, "application/jsonl"): OpenApiTypes.STR},
     )
     def get(self, request: Request, slug: str) -> HttpResponseBase:
-        """All rankings that stand now, as JSON Lines. `datasets` and TRL load it as it is."""
+        """All rankings that stand now, as JSON Lines. `datasets` and TRL load it as it is.
+
+        `weight`, on each pair and each ranking, is how much the labeler's work counts in training
+        now: from 0 (not at all; such rows are here all the same, and runs pass over them) to 1 (in
+        full). A project's managers set it.
+        """
         query = self.get_serializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         wanted = query.validated_data

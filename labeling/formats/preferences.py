@@ -27,7 +27,10 @@ class RankedText:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RankedSlate:
-    """One ranking with all that an export tells of it. `labeler` is a pseudonym."""
+    """One ranking with all that an export tells of it. `labeler` is a pseudonym.
+
+    weight: how much the labeler's work counts in training, from 0 (not at all) to 1.
+    """
 
     id: int
     prompt_id: int
@@ -36,6 +39,7 @@ class RankedSlate:
     category: str
     purpose: str
     labeler: str
+    weight: float
     seconds: float
     created_at: str
     completions: Sequence[RankedText]
@@ -104,7 +108,6 @@ def ranking_lines(rankings: Iterable[RankedSlate]) -> Iterator[str]:
                 for item in ranking.completions
             ],
             "ranks": [item.rank for item in ranking.completions],
-            "weight": 1.0,
             **_about(ranking),
         }
         yield _encoded(row) + "\n"
@@ -119,6 +122,7 @@ def _about(ranking: RankedSlate) -> dict[str, Any]:
         "category": ranking.category,
         "purpose": ranking.purpose,
         "labeler": ranking.labeler,
+        "weight": ranking.weight,
         "seconds": ranking.seconds,
         "created_at": ranking.created_at,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django import forms
@@ -18,6 +18,9 @@ from labeling.prompt_writing import LEAST_EXAMPLES, MOST_EXAMPLES, Example, few_
 from labeling.whole_numbers import small_int
 
 MOST_SEEN = 20
+FIELDS = ("kind", "category", "language", "system", "text", "instruction", "query")
+"""Of the prompt form, beside its examples."""
+MOST_FIELDS = len(FIELDS) + 1 + 2 * (MOST_EXAMPLES + 1)
 REASONS = [
     ("", _("No reason given")),
     ("unknown", _("I don't know the answer")),
@@ -47,6 +50,29 @@ class AnswerDraftForm(forms.Form):
         except (ValueError, TypeError, RecursionError) as error:
             raise forms.ValidationError(_("must be a list of fields")) from error
         return typed(fields.get("text", "")), seconds_in(fields, otherwise=0.0)
+
+
+class PromptDraftForm(forms.Form):
+    """A prompt under way, as the page's script sends it: the form's fields as [name, value]."""
+
+    sequence = forms.IntegerField(min_value=0, max_value=2**62)
+    based_on = forms.IntegerField(min_value=0, max_value=2**62, required=False)
+    content = forms.CharField(max_length=4_000_000, strip=False)
+
+    def clean_content(self) -> list[tuple[str, str]]:
+        """The fields of the form, in its order; others are left out."""
+        try:
+            pairs = [(name, value) for name, value in json.loads(self.cleaned_data["content"])]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise forms.ValidationError(_("must be a list of fields")) from error
+        return kept_fields(pairs)
+
+
+def kept_fields(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:
+    """Of (name, value) what a draft of a prompt keeps."""
+    names = {*FIELDS, "seconds", "example_query", "example_response"}
+    found = [(str(name), typed(value)) for name, value in pairs if str(name) in names]
+    return found[:MOST_FIELDS]
 
 
 class PassForm(forms.Form):
@@ -87,12 +113,19 @@ def written_prompt(data: QueryDict) -> WrittenPrompt:
     examples = [Example(query=typed(query), response=typed(answer)) for query, answer in pairs]
     missing = max(0, LEAST_EXAMPLES - len(examples))
     seen = [small_int(value) for value in data.getlist("seen")[:MOST_SEEN]]
-    names = ("kind", "category", "language", "system", "text", "instruction", "query")
     return WrittenPrompt(
-        **{name: typed(data.get(name, "")) for name in names},
+        **{name: typed(data.get(name, "")) for name in FIELDS},
         examples=[*examples, *[Example(query="", response="")] * missing][: MOST_EXAMPLES + 1],
         seen=[number for number in seen if number is not None],
     )
+
+
+def drafted_prompt(fields: Iterable[Sequence[str]]) -> WrittenPrompt:
+    """What a draft holds; the empty form where it holds nothing."""
+    data = QueryDict(mutable=True)
+    for name, value in fields:
+        data.appendlist(name, value)
+    return written_prompt(data) if data else WrittenPrompt()
 
 
 def language_choices() -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from labeling.models.assignments import Assignment, Skip
 from labeling.models.completions import Completion, SampleRequest, Source
 from labeling.models.conversations import Conversation, Turn
 from labeling.models.decisions import DecidedRank, Decision
-from labeling.models.demonstrations import Demonstration, WritingTask
+from labeling.models.demonstrations import Demonstration, PromptDraft, WritingTask
 from labeling.models.flags import CompletionFlag, PromptFlag
 from labeling.models.guidelines import Guidelines, GuidelinesRead
 from labeling.models.people import (
@@ -17,7 +17,7 @@ from labeling.models.people import (
     Token,
     User,
 )
-from labeling.models.prompts import Import, ImportProblem, Project, Prompt, Split
+from labeling.models.prompts import Import, ImportNear, ImportProblem, Project, Prompt, Split
 from labeling.models.quality import Dispute, LabelerWeight, QualityFigure, QualityReport
 from labeling.models.rankings import (
     Draft,
@@ -59,6 +59,7 @@ __all__ = [
     "Guidelines",
     "GuidelinesRead",
     "Import",
+    "ImportNear",
     "ImportProblem",
     "Invitation",
     "LabelerWeight",
@@ -67,6 +68,7 @@ __all__ = [
     "NoticeSeen",
     "Project",
     "Prompt",
+    "PromptDraft",
     "PromptFlag",
     "Purpose",
     "QualityFigure",

@@ -200,6 +200,8 @@ class Import(models.Model):
     state = models.CharField(max_length=20, choices=State.choices, default=State.RUNNING)
     rows = models.PositiveIntegerField(default=0)
     duplicates = models.PositiveIntegerField(default=0)
+    near_duplicates = models.PositiveIntegerField(default=0)
+    """Prompts of the file that say nearly the same as another one; they are in all the same."""
     created_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -326,3 +328,20 @@ class Prompt(models.Model):
     def text(self) -> str:
         """The last user turn."""
         return str(self.messages[-1]["content"]) if self.messages else ""
+
+
+class ImportNear(models.Model):
+    """One of the first pairs of an import's prompt and another one that say nearly the same."""
+
+    imported = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="near")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="+")
+    beside = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="+")
+    """The one that was there before, or stands earlier in the file."""
+    percent = models.FloatField()
+    """Equal letters."""
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.prompt_id} like {self.beside_id}: {self.percent:.0f} %"

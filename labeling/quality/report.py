@@ -25,10 +25,6 @@ from labeling.quality_reports import forget_old_reports
 from labeling.rankings import mark
 
 Measure = QualityFigure.Measure
-READ_AT_MOST = 50.0
-"""Characters a second: 500 words of six letters a minute, twice what people read with understanding
-(Brysbaert 2019: 238 words a minute, 19 of 20 readers below 300). The completions alone are counted,
-not the prompt: who is faster has not read them."""
 FEWEST_PAIRS = 30
 """Two labelers' agreement is told from so many pairs on."""
 FEWEST_A_WEEK = 10
@@ -240,10 +236,12 @@ class _Figures:
         )
 
     def _too_fast(self, rows: Ints) -> Estimate | None:
-        """The share of rankings that took less than reading takes; unknown times left out."""
+        """The share of rankings that took less than reading takes; unknown times left out.
+
+        The completions alone are counted, not the prompt: who is faster has not read them.
+        """
         rows = rows[self.table.seconds[rows] > 0]
-        least = self.table.lengths[rows].sum(axis=1) / READ_AT_MOST
-        fast = (self.table.seconds[rows] < least).astype(np.float64)
+        fast = (self.table.seconds[rows] < self.table.least_seconds[rows]).astype(np.float64)
         return share(fast, np.ones(len(rows)), rows)
 
     def _drift(self, shared: Ints) -> Estimate | None:

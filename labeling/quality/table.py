@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from django.db.models.functions import Length
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -26,6 +25,7 @@ from labeling.models import (
     Slate,
     SlateCompletion,
 )
+from labeling.reading_speed import least_seconds
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -49,6 +49,7 @@ class Seen(NamedTuple):
     week: int
     seconds: float
     right_share: float
+    least_seconds: float
     ranks: list[int]
     places: list[int]
     lengths: list[int]
@@ -61,8 +62,9 @@ class Table:
     labelers, categories, slates: what the numbers of these columns stand for. gold: of a gold item.
     training: of a training slate. asked: in a slot that every slate gets, see
     `labeling.agreement.asked_of_all`. week: the ordinal of its Monday. right_share: nan where
-    no answer was known. ranks: (rankings, 9), by canonical position, 0 where there is no
-    completion. places: where each was shown, 0 first. lengths: in characters.
+    no answer was known. least_seconds: below which nobody has read the completions. ranks:
+    (rankings, 9), by canonical position, 0 where there is no completion. places: where each was
+    shown, 0 first. lengths: in characters.
     """
 
     labelers: list[int]
@@ -77,6 +79,7 @@ class Table:
     week: Ints
     seconds: Floats
     right_share: Floats
+    least_seconds: Floats
     ranks: NDArray[np.uint8]
     places: NDArray[np.uint8]
     lengths: NDArray[np.int32]
@@ -154,7 +157,9 @@ class _Columns:
                 dtype=np.int32,
             )
         )
-        self.measures.append(np.array([(row.seconds, row.right_share) for row in rows]))
+        self.measures.append(
+            np.array([(row.seconds, row.right_share, row.least_seconds) for row in rows])
+        )
         self.positions.append(
             np.array([(row.ranks, row.places, row.lengths) for row in rows], dtype=np.int32)
         )
@@ -162,7 +167,7 @@ class _Columns:
     def table(self) -> Table:
         """All of it."""
         numbers = np.concatenate([np.zeros((0, 7), np.int32), *self.numbers]).astype(np.int64)
-        measures = np.concatenate([np.zeros((0, 2)), *self.measures])
+        measures = np.concatenate([np.zeros((0, 3)), *self.measures])
         positions = np.concatenate([np.zeros((0, 3, MOST), np.int32), *self.positions])
         return Table(
             labelers=list(self.labelers),
@@ -177,6 +182,7 @@ class _Columns:
             week=numbers[:, 5],
             seconds=measures[:, 0],
             right_share=measures[:, 1],
+            least_seconds=measures[:, 2],
             ranks=positions[:, 0].astype(np.uint8),
             places=positions[:, 1].astype(np.uint8),
             lengths=positions[:, 2].astype(np.int32),
@@ -208,12 +214,12 @@ def _read(project: Project, slates: Sequence[int], up_to: int) -> list[Seen]:
         "right_share",
         "assignment__order",
     )
-    items: dict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+    items: dict[int, dict[int, tuple[int, int, float]]] = defaultdict(dict)
     shown = SlateCompletion.objects.filter(slate__in=slates).values_list(
-        "slate_id", "completion_id", "position", Length("completion__text")
+        "slate_id", "completion_id", "position", "completion__text"
     )
-    for slate, completion, position, length in shown:
-        items[slate][completion] = (position, length)
+    for slate, completion, position, text in shown.iterator():
+        items[slate][completion] = (position, len(text), least_seconds(text))
     ranked: dict[int, list[tuple[int, int]]] = defaultdict(list)
     ranks = RankedCompletion.objects.filter(
         ranking__slate__in=slates, ranking__is_current=True, ranking__lte=up_to
@@ -222,11 +228,12 @@ def _read(project: Project, slates: Sequence[int], up_to: int) -> list[Seen]:
         ranked[ranking].append((completion, rank))
     found = []
     for pk, slate, labeler, category, purpose, moment, seconds, right, order in rows:
-        ranks_by_position, lengths = [0] * MOST, [0] * MOST
+        ranks_by_position, lengths, least = [0] * MOST, [0] * MOST, 0.0
         for completion, rank in ranked[pk]:
             if completion in items[slate]:  # a better version that the labeler wrote is in no slate
-                position, length = items[slate][completion]
+                position, length, seconds_to_read = items[slate][completion]
                 ranks_by_position[position], lengths[position] = rank, length
+                least += seconds_to_read
         day = timezone.localtime(moment).date()
         found.append(
             Seen(
@@ -238,6 +245,7 @@ def _read(project: Project, slates: Sequence[int], up_to: int) -> list[Seen]:
                 week=(day - timedelta(days=day.weekday())).toordinal(),
                 seconds=seconds,
                 right_share=float("nan") if right is None else right,
+                least_seconds=least,
                 ranks=ranks_by_position,
                 places=_places(order),
                 lengths=lengths,

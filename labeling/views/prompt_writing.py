@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling import prompt_writing
 from labeling.differences import side_by_side
+from labeling.drafts import DraftRefused
 from labeling.forms.rankings import seconds_in
-from labeling.forms.writing import WrittenPrompt, language_choices, written_prompt
+from labeling.forms.writing import (
+    PromptDraftForm,
+    WrittenPrompt,
+    drafted_prompt,
+    kept_fields,
+    language_choices,
+    written_prompt,
+)
 from labeling.models import RANKERS, Project, Prompt
+from labeling.prompt_drafts import keep_prompt_draft, prompt_draft_of, save_prompt_draft
 from labeling.prompt_writing import Example, NearDuplicatesFound
 from labeling.prompts import PromptRefused
 from labeling.refusals import Refusal
@@ -35,7 +46,7 @@ def prompt_write(request: SignedIn, slug: str) -> HttpResponse:
         first = held_back_first(request, project)
         if first is None and project.asks_prompts:
             first = unread_first(request, project, "prompt-write")
-        return first or _page(request, project, WrittenPrompt())
+        return first or _page(request, project)
     written = written_prompt(request.POST)
     if "more" in request.POST:
         examples = [*written.examples, Example(query="", response="")]
@@ -53,6 +64,9 @@ def prompt_write(request: SignedIn, slug: str) -> HttpResponse:
             seen=written.seen if "all_the_same" in request.POST else (),
         )
     except Refusal as refusal:
+        with suppress(DraftRefused):
+            fields = kept_fields(_pairs(request))
+            keep_prompt_draft(project=project, labeler=request.user, fields=fields)
         return _page(request, project, written, why=refusal)
     done = _("Sent: the prompt is live.")
     if request.htmx:
@@ -61,17 +75,71 @@ def prompt_write(request: SignedIn, slug: str) -> HttpResponse:
     return redirect("prompt-write", slug)
 
 
+@signed_in
+@require_POST
+def prompt_draft(request: SignedIn, slug: str) -> HttpResponse:
+    """Keep what the form holds so far.
+
+    For the script {"saved": false}: a newer draft is there, or it was sent. Without scripts the
+    page comes again.
+    """
+    project = project_for(request, slug, *RANKERS)
+    if "sequence" not in request.POST:
+        return _kept_by_hand(request, project)
+    form = PromptDraftForm(request.POST)
+    if not form.is_valid():
+        message = _("A draft needs a whole number `sequence` and `content` with its fields.")
+        return JsonResponse({"code": "bad_draft", "message": message}, status=400)
+    try:
+        saved = save_prompt_draft(
+            project=project,
+            labeler=request.user,
+            fields=form.cleaned_data["content"],
+            sequence=form.cleaned_data["sequence"],
+            based_on=form.cleaned_data["based_on"],
+        )
+    except DraftRefused as refusal:
+        answer = {"code": refusal.code, "message": refusal.message}
+        return JsonResponse(answer, status=refusal.status)
+    return JsonResponse({"saved": saved})
+
+
+def _kept_by_hand(request: SignedIn, project: Project) -> HttpResponse:
+    """The button "Keep as a draft", where scripts are off."""
+    try:
+        fields = kept_fields(_pairs(request))
+        keep_prompt_draft(project=project, labeler=request.user, fields=fields)
+    except DraftRefused as refusal:
+        return _page(request, project, written_prompt(request.POST), why=refusal)
+    messages.success(request, _("Kept as a draft."))
+    return redirect("prompt-write", project.slug)
+
+
+def _pairs(request: SignedIn) -> Iterator[tuple[str, object]]:
+    """The form's fields, (name, value)."""
+    return ((name, value) for name, values in request.POST.lists() for value in values)
+
+
 def _page(
     request: SignedIn,
     project: Project,
-    written: WrittenPrompt,
+    written: WrittenPrompt | None = None,
     *,
     done: str = "",
     why: Refusal | None = None,
 ) -> HttpResponse:
-    """The page, or only its part that changes where htmx asks. why: the form comes back."""
+    """The page, or only its part that changes where htmx asks. why: the form comes back.
+
+    written: what the form holds (None: what was kept as a draft).
+    """
+    draft = prompt_draft_of(project=project, labeler=request.user)
+    content = draft.content if draft else []
+    written = written or drafted_prompt(content)
     page = {
         "project": project,
+        "sequence": draft.sequence if draft else 0,
+        "kept": bool(content),
+        "seconds": seconds_in(dict(content), otherwise=0.0),
         "written": written,
         "done": done,
         "problem": why.message if why else "",

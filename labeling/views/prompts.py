@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling import imports, prompts, uploads
 from labeling.forms.prompts import ImportForm
 from labeling.models import READERS, Import, Prompt, Ranking, Role, Split
+from labeling.near_keys import root_of
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 
@@ -144,5 +145,14 @@ def import_page(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     project = project_for(request, slug, *READERS)
     row = get_object_or_404(Import, project=project, pk=pk)
     added = ngettext("%(n)d row is in.", "%(n)d rows are in.", row.rows) % {"n": row.rows}
-    page = {"project": project, "import": row, "added": added, "most": imports.MAX_PROBLEMS}
+    page = {
+        "project": project,
+        "import": row,
+        "added": added,
+        "most": imports.MAX_PROBLEMS,
+        "near": [
+            (pair, root_of(pair.prompt.messages), root_of(pair.beside.messages))
+            for pair in row.near.select_related("prompt", "beside")
+        ],
+    }
     return render(request, "labeling/import.html", page)

@@ -13,6 +13,7 @@ from labeling import comparisons
 from labeling.api.preferences import blocks
 from labeling.models import Source
 from labeling.prompts import withdraw_prompt
+from labeling.weights import set_weight
 from tests.factories import (
     make_assignment,
     make_labeler,
@@ -96,6 +97,28 @@ def test_whole_rankings_are_rows_of_a_run_directory(project, export):
     assert required <= set(row)
     assert all(set(item) == set(typing.get_type_hints(RankedText)) for item in row["completions"])
     assert (row["id"], row["ranks"], row["weight"]) == (str(ranking.pk), [2, 1, 2], 1.0)
+
+
+def test_pairs_and_rankings_carry_the_labelers_weight_as_it_is_now(project, export):
+    boss, careful, hasty, random = (make_manager(project), *(make_labeler(project) for _ in "123"))
+    elsewhere = make_project()
+    make_ranking(elsewhere, careful)
+    set_weight(project=elsewhere, labeler=careful, weight=0.1, by=boss, reason="another project")
+    by = {}
+    for labeler, weight in ((careful, 1), (hasty, 0.5), (random, 0)):
+        by[make_ranking(project, labeler).pk] = weight
+        set_weight(project=project, labeler=labeler, weight=0.75, by=boss, reason="at first")
+        set_weight(project=project, labeler=labeler, weight=weight, by=boss, reason="after all")
+    assert {row["ranking"]: row["weight"] for row in export(form="rankings")} == by
+    pairs = export()
+    assert len(pairs) == 9
+    assert all(row["weight"] == by[row["ranking"]] for row in pairs)
+
+
+def test_the_schema_says_what_the_weight_is(api, project):
+    schema = api(make_manager(project)).get("/api/v1/schema/?format=json").json()
+    operation = schema["paths"]["/api/v1/projects/{slug}/preferences.jsonl"]["get"]
+    assert "`weight`" in operation["description"]
 
 
 @pytest.mark.parametrize("form", ["pairs", "trl", "rankings"])

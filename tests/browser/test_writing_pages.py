@@ -320,7 +320,7 @@ def test_a_prompt_survives_a_cut_network_a_reload_and_an_ended_session(
     page.locator("#examples [name=example_query]").nth(2).fill("elm")
     page.context.set_offline(True)
     page.locator("[name=query]").fill("dog")
-    expect(page.locator("#saved")).to_contain_text("offline: kept in this browser")
+    expect(page.locator("#saved")).to_contain_text("not sent, kept in this browser")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#request-problem")).to_contain_text("can't be reached")
     page.context.set_offline(False)
@@ -341,3 +341,27 @@ def test_both_pages_fit_a_phone(project: Project, labeler: User, new_page: NewPa
         page.goto(address)
         page.get_by_role("button", name="Send", exact=False).first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_prompts_draft_comes_back_in_another_browser(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    page = new_page(labeler)
+    page.goto(prompts(project))
+    page.get_by_label("Few-shot").check()
+    page.locator("[name=instruction]").fill("Animal or plant?")
+    page.get_by_role("button", name="One more example").click()
+    page.locator("#examples [name=example_query]").nth(2).fill("elm")
+    expect(page.locator("#saved")).to_contain_text("saved")
+    other = new_page(labeler)
+    other.goto(prompts(project))
+    expect(other.locator("#saved")).to_contain_text("draft from")
+    expect(other.locator("#examples [name=example_query]").nth(2)).to_have_value("elm")
+    other.get_by_label("Plain").check()
+    other.get_by_label("The prompt", exact=True).fill("Explain rain.")
+    other.get_by_role("button", name="Send", exact=False).first.click()
+    expect(other.locator(".notice.good")).to_have_text("Sent: the prompt is live.")
+    page.locator("[name=instruction]").fill("Still here")
+    expect(page.locator("#saved")).to_contain_text("a newer draft is open elsewhere")
+    other.reload()
+    expect(other.get_by_label("The prompt", exact=True)).to_have_value("")

@@ -72,6 +72,7 @@ def test_a_pair_is_in_trls_format_with_the_source_of_each_side():
         "category": "open_qa",
         "purpose": "training",
         "labeler": ranking.labeler.pseudonym,
+        "weight": 1.0,
         "seconds": 12.5,
         "created_at": ranking.created_at.isoformat(),
     }

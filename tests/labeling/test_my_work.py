@@ -43,11 +43,29 @@ def test_today_this_week_and_all(project, ann, ben) -> None:
     count_work(project=make_project(), labeler=ann, rankings=50)
     done = done_by(project=project, labeler=ann)
     assert [done[span].rankings for span in ("today", "week", "all")] == [3, 3, 8]
-    assert (done["today"].hours, done["all"].hours) == (0.5, 1.0)
+    assert (done["today"].hours, done["today"].minutes) == (None, 30)
+    assert done["all"].hours == 1.0
 
 
 def test_before_any_work_there_are_zeros(project, ann) -> None:
     assert done_by(project=project, labeler=ann)["all"].rankings == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 min"),
+        (20, "1 min"),
+        (300, "5 min"),
+        (3599, "60 min"),
+        (3600, "1.0 h"),
+        (5400, "1.5 h"),
+    ],
+)
+def test_minutes_are_shown_below_an_hour(project, ann, seconds, shown) -> None:
+    count_work(project=project, labeler=ann, rankings=1, seconds=float(seconds))
+    page = as_user(ann).get(reverse("my-work", args=[project.slug])).content.decode()
+    assert page.count(f'<td class="num">{shown}</td>') == 3
 
 
 class TestAgreement:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+import json
 
+import pytest
+from django.db import connection
+from django.urls import reverse
+
+from labeling import near_duplicates as near_duplicates_module
+from labeling.imports import MAX_NEAR, import_file
 from labeling.models import Completion, Import, Prompt, Split
-from labeling.near_duplicates import group_beside, group_of, near_duplicates
+from labeling.near_duplicates import group_beside, group_of, near_duplicates, near_in_import
 from labeling.near_keys import keys_of
 from labeling.prompts import NewPrompt, add_prompts, messages_of, split_for, withdraw_prompt
-from tests.factories import make_completions, make_project, make_prompt
+from tests.factories import make_completions, make_manager, make_project, make_prompt
 
 LONG = "Please write a short but friendly reminder that the library closes early on Friday"
 
@@ -105,3 +112,82 @@ def test_of_several_splits_the_most_guarded_one_is_chosen(project):
     assert near[0].prompt != guarded
     assert group_beside(near) == group_of(guarded)
     assert group_beside([]) == ""
+
+
+def imported(project, *texts, kind="prompts"):
+    rows = [{"prompt": text, "completion": "Yes."} for text in texts]
+    file = io.BytesIO("".join(json.dumps(row) + "\n" for row in rows).encode())
+    return import_file(project=project, kind=kind, format="jsonl", file=file)
+
+
+def pairs_of(row):
+    return [(one.prompt.text, one.beside.text) for one in row.near.all()]
+
+
+@pytest.mark.django_db
+def test_an_import_points_out_what_says_nearly_the_same_and_takes_it_in(project):
+    make_prompt(project, "Explain rain to a child.")
+    make_prompt(make_project(), "Name a small river in Asia.")
+    row = imported(
+        project,
+        "Explain rain to the child.",
+        "Name a river in Asia.",
+        "Write a poem about autumn leaves.",
+        "Please write a poem about autumn leaves.",
+    )
+    assert (row.state, row.rows, row.near_duplicates) == ("committed", 4, 2)
+    assert pairs_of(row) == [
+        ("Explain rain to the child.", "Explain rain to a child."),
+        ("Please write a poem about autumn leaves.", "Write a poem about autumn leaves."),
+    ]
+    assert all(85 <= one.percent < 100 for one in row.near.all())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", range(len(LONG.split())))
+def test_one_word_changed_is_pointed_out_whichever_it_is(project, place):
+    words = LONG.split()
+    words[place] = "cats"
+    make_prompt(project, LONG)
+    assert imported(project, " ".join(words)).near_duplicates == 1
+
+
+@pytest.mark.django_db
+def test_the_first_pairs_are_shown_and_all_are_counted(project, monkeypatch):
+    monkeypatch.setattr(near_duplicates_module, "BATCH", 3)
+    row = imported(project, *(f"Explain how rain falls on the child number {n}" for n in range(30)))
+    assert row.near_duplicates == 29
+    assert row.near.count() == MAX_NEAR == 20
+
+
+@pytest.mark.django_db
+def test_demonstrations_prompts_are_looked_at_too_and_what_is_there_already_is_not(project):
+    make_prompt(project, "Explain rain to a child.")
+    row = imported(
+        project, "Explain rain to a child.", "Explain rain to my child.", kind="demonstrations"
+    )
+    assert pairs_of(row) == [("Explain rain to my child.", "Explain rain to a child.")]
+
+
+@pytest.mark.django_db
+def test_an_imports_page_shows_the_pairs_with_their_texts_escaped(client, project):
+    first = make_prompt(project, "Explain <b>rain</b> to a child.")
+    row = imported(project, "Explain <b>rain</b> to the child.")
+    client.force_login(make_manager(project))
+    page = client.get(reverse("import", args=[project.slug, row.pk])).content.decode()
+    assert "1 prompt says nearly the same as another one" in page
+    assert "Explain &lt;b&gt;rain&lt;/b&gt; to the child." in page
+    assert reverse("prompt", args=[project.slug, first.pk]) in page
+
+
+@pytest.mark.django_db
+def test_each_batch_takes_as_many_queries_and_seeks_in_an_index(
+    project, django_assert_max_num_queries
+):
+    row = imported(project, *(f"Explain how rain falls on the child number {n}" for n in range(9)))
+    with django_assert_max_num_queries(3):
+        assert sum(map(len, near_in_import(row))) == 8
+    if connection.vendor == "sqlite":
+        found = near_duplicates_module._pointed(project.pk).filter(imported=row)
+        plan = found.filter(pk__gt=0).order_by("pk").values_list("near_1_near_3").explain()
+        assert "prompt_near_3 (project_id=? AND near_3=? AND rowid<?)" in plan

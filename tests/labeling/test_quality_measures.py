@@ -58,6 +58,7 @@ def table_of(rankings, *, orders=None, lengths=None, labelers=None, slates=None)
         week=np.zeros(count, int),
         seconds=np.full(count, 60.0),
         right_share=np.full(count, NAN),
+        least_seconds=np.ones(count),
         ranks=wide[0].astype(np.uint8),
         places=wide[1].astype(np.uint8),
         lengths=wide[2].astype(np.int32),

@@ -46,6 +46,23 @@ def test_figures_by_hand(shared):
     assert report.figures.get(measure="seconds-p50", labeler=None, category="").value == 40
 
 
+@pytest.mark.parametrize(
+    ("text", "fast_below"),
+    [("word " * 500, 180), ("雨" * 720, 180), ("word " * 250 + "雨" * 360, 180)],
+)
+def test_too_fast_is_by_words_or_characters_of_the_completions(text, fast_below):
+    project = make_project(overlap=2, k=3)
+    ann, ben = make_labeler(project, "ann"), make_labeler(project, "ben")
+    for _ in range(2):
+        make_slate(project, [text] * 3)
+        make_ranking(project, ann, [1, 2, 3], seconds=fast_below - 1)
+        make_ranking(project, ben, [1, 2, 3], seconds=fast_below + 1)
+    report = work_out(ask_for_report(project))
+    shares = report.figures.filter(measure="too-fast", category="", week=None)
+    assert shares.get(labeler=ann).value == 1
+    assert shares.get(labeler=ben).value == 0
+
+
 def test_the_most_disputed_slate_comes_first_and_one_without_dispute_not_at_all(shared):
     project, _ann, ben = shared
     report = work_out(ask_for_report(project))

@@ -7,15 +7,16 @@ from typing import Any
 
 from django.utils import timezone
 
+from labeling.decisions import decide
 from labeling.demonstrations import refuse_demonstration
 from labeling.judgements import Judgement
-from labeling.models import Demonstration, Project, Prompt, Purpose, Split
+from labeling.models import Demonstration, Project, Prompt, Purpose, Ranking, Split
 from labeling.rankings import correct_ranking, ranks_of
 from labeling.slates import withdraw_slate
 from labeling.weights import set_weight
 from tests import factories
 from training import artifacts, datasets
-from training.models import Dataset, DatasetRanking
+from training.models import Dataset, DatasetDecision, DatasetRanking
 from training.rounds import new_rankings
 
 
@@ -166,7 +167,7 @@ def test_weight_zero_leaves_out_and_says_whom(project: Project) -> None:
     dataset = datasets.freeze_rankings(project=project)
     assert [row["id"] for row in rows(dataset)] == [str(kept.pk)]
     assert dataset.rows == 1
-    assert datasets.left_out_of(dataset) == [out.pk]
+    assert datasets.left_out_of(dataset) == [str(out.pk)]
     assert new_rankings(project) == 1, "what is not trained on begins no round"
 
 
@@ -179,7 +180,7 @@ def test_the_same_bytes_with_more_left_out_are_another_dataset(project: Project)
     dataset = datasets.freeze_rankings(project=project)
     assert dataset.sha256 == nobody.sha256
     assert dataset != nobody
-    assert datasets.left_out_of(dataset) == [out.pk]
+    assert datasets.left_out_of(dataset) == [str(out.pk)]
 
 
 def test_taking_a_weight_back_brings_the_work_back(project: Project) -> None:
@@ -197,3 +198,62 @@ def test_demonstrations_carry_weights_too(project: Project) -> None:
     factories.make_demonstration(factories.make_prompt(project), "Do it so.", ann)
     set_weight(project=project, labeler=ann, weight=0.5, by=boss, reason="new here")
     assert [row["weight"] for row in rows(datasets.freeze_demonstrations(project=project))] == [0.5]
+
+
+def disputed(project: Project) -> tuple[Ranking, dict[int, int]]:
+    """A ranking (1, 2, 3, 4) of a slate, and the opposite order of the same completions."""
+    ranking = factories.make_ranking(project, ranks=[1, 2, 3, 4])
+    return ranking, {pk: 5 - rank for pk, rank in ranks_of(ranking).items()}
+
+
+def test_a_decision_is_one_judgement_more_and_replaces_none(project: Project) -> None:
+    judge = factories.make_manager(project)
+    ranking, opposite = disputed(project)
+    alone = datasets.freeze_rankings(project=project)
+    decision = decide(slate=ranking.slate, by=judge, ranks=opposite)
+    dataset = datasets.freeze_rankings(project=project)
+    said, decided = rows(dataset)
+    assert said == rows(alone)[0], "the ranking stays as it was"
+    assert decided["id"] == f"decision-{decision.pk}"
+    assert decided["ranks"] == [4, 3, 2, 1]
+    assert decided["labeler"] == judge.pseudonym
+    assert decided["weight"] == 1.0
+    for field in ("prompt", "completions", "split"):
+        assert decided[field] == said[field]
+    assert list(dataset.decisions.all()) == [decision]
+    assert list(dataset.rankings.all()) == [ranking]
+    assert datasets.freeze_rankings(project=project) == dataset, "the same selection"
+    assert new_rankings(project) == 1, "a round still begins by rankings"
+
+
+def test_only_the_decision_that_stands_is_trained_on(project: Project) -> None:
+    judge = factories.make_manager(project)
+    ranking, opposite = disputed(project)
+    decide(slate=ranking.slate, by=judge, ranks=opposite)
+    second = decide(slate=ranking.slate, by=judge, ranks=dict.fromkeys(opposite, 1))
+    _said, decided = rows(datasets.freeze_rankings(project=project))
+    assert (decided["id"], decided["ranks"]) == (f"decision-{second.pk}", [1, 1, 1, 1])
+    withdraw_slate(slate=ranking.slate)
+    assert datasets.freeze_rankings(project=project).rows == 0
+
+
+def test_known_answers_are_no_judgements_to_train_on(project: Project) -> None:
+    for purpose in (Purpose.GOLD, Purpose.QUIZ, Purpose.PRACTICE):
+        factories.make_item(project, purpose)
+    assert datasets.freeze_rankings(project=project).rows == 0
+
+
+def test_an_adjudicators_weight_counts_too_and_nobody_is_left_out_silently(
+    project: Project,
+) -> None:
+    boss, judge = factories.make_manager(project), factories.make_manager(project)
+    ranking, opposite = disputed(project)
+    decision = decide(slate=ranking.slate, by=judge, ranks=opposite)
+    set_weight(project=project, labeler=judge, weight=0.5, by=boss, reason="in a hurry")
+    assert rows(datasets.freeze_rankings(project=project))[1]["weight"] == 0.5
+    set_weight(project=project, labeler=judge, weight=0, by=boss, reason="knows the authors")
+    dataset = datasets.freeze_rankings(project=project)
+    assert [row["id"] for row in rows(dataset)] == [str(ranking.pk)]
+    assert datasets.left_out_of(dataset) == [f"decision-{decision.pk}"]
+    assert DatasetDecision.objects.get(dataset=dataset).weight == 0
+    assert Dataset.objects.with_left_out().get(pk=dataset.pk).left_out == 1

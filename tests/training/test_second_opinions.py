@@ -64,3 +64,10 @@ def test_a_run_without_margins_asks_nobody(tmp_path: Path) -> None:
     run, _slates = reward_run(tmp_path, [0.0], most_overlap=2)
     (tmp_path / "margins.jsonl").unlink()
     assert ask_for_second_opinions(run, tmp_path) == 0
+
+
+def test_a_decisions_margin_asks_nobody(tmp_path: Path) -> None:
+    _run, slates = reward_run(tmp_path, [0.1], most_overlap=2)
+    with (tmp_path / "margins.jsonl").open("a") as stream:
+        stream.write(json.dumps({"id": f"decision-{slates[0].pk}", "margin": 0.0}) + "\n")
+    assert list(second_opinions.read_margins(tmp_path).values()) == [0.1]

@@ -18,7 +18,7 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     """Rows written once; the same selection gives the same bytes."""
 
     left_out = serializers.IntegerField(
-        help_text="Rankings or demonstrations of labelers whose work counted nothing then."
+        help_text="Rankings, decisions or demonstrations of people whose work counted nothing then."
     )
 
     class Meta:

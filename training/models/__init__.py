@@ -1,7 +1,12 @@
 """The rows of what machines learn, one file per noun."""
 
 from training.models.checkpoints import Checkpoint
-from training.models.datasets import Dataset, DatasetDemonstration, DatasetRanking
+from training.models.datasets import (
+    Dataset,
+    DatasetDecision,
+    DatasetDemonstration,
+    DatasetRanking,
+)
 from training.models.deployments import Deployment
 from training.models.evaluations import Evaluation, EvaluationText
 from training.models.rounds import Plan, Round
@@ -10,6 +15,7 @@ from training.models.runs import Device, Run, RunMetric, RunResult, RunSample
 __all__ = [
     "Checkpoint",
     "Dataset",
+    "DatasetDecision",
     "DatasetDemonstration",
     "DatasetRanking",
     "Deployment",

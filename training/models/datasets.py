@@ -9,7 +9,7 @@ from django.db.models import Count, IntegerField, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Demonstration, Project, Prompt, Ranking, User
+from labeling.models import Decision, Demonstration, Project, Prompt, Ranking, User
 from training.models.visibility import ProjectRows
 
 
@@ -19,8 +19,9 @@ class DatasetQuerySet(ProjectRows["Dataset"]):
     def with_left_out(self) -> DatasetQuerySet:
         """Each with `left_out`: how much was left out since it counted nothing then."""
         rankings = DatasetRanking.objects.filter(dataset=OuterRef("pk"), weight=0)
+        decisions = DatasetDecision.objects.filter(dataset=OuterRef("pk"), weight=0)
         rows = DatasetDemonstration.objects.filter(dataset=OuterRef("pk"), weight=0)
-        return self.annotate(left_out=_counted(rankings) + _counted(rows))
+        return self.annotate(left_out=_counted(rankings) + _counted(decisions) + _counted(rows))
 
 
 def _counted(rows: models.QuerySet[Any]) -> Coalesce:
@@ -47,6 +48,7 @@ class Dataset(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     rankings = models.ManyToManyField(Ranking, through="DatasetRanking", related_name="datasets")
+    decisions = models.ManyToManyField(Decision, through="DatasetDecision", related_name="datasets")
     demonstrations = models.ManyToManyField(
         Demonstration, through="DatasetDemonstration", related_name="datasets"
     )
@@ -75,6 +77,22 @@ class DatasetRanking(models.Model):
 
     def __str__(self) -> str:
         return f"ranking {self.ranking_id} in dataset {self.dataset_id}"
+
+
+class DatasetDecision(models.Model):
+    """An adjudicator's decision in a dataset of rankings, with the weight it was given."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+")
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="+")
+    weight = models.FloatField(default=1.0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "decision"], name="decision_once_a_dataset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"decision {self.decision_id} in dataset {self.dataset_id}"
 
 
 class DatasetDemonstration(models.Model):

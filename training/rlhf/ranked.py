@@ -36,6 +36,7 @@ class RankedRows:
 def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
     """The rankings of one split. Rows of one prompt stand together, in the order of the file.
 
+    Those of weight 0 are passed over.
     Raises RunError("data_missing"), or RunError("data_invalid") with the line and the problem.
     """
     read = [
@@ -47,6 +48,8 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
         _check(number, row)
     order: dict[str, list[dict[str, Any]]] = {}
     for _, row in read:
+        if row.get("weight", 1.0) == 0:
+            continue  # as an export has those whose work counts nothing
         order.setdefault(_key(row["prompt"]), []).append(row)
 
     rows: list[FeatureRow] = []
@@ -152,4 +155,4 @@ def _check(number: int, row: dict[str, Any]) -> None:
         "ranks: one whole number from 1 for each completion",
     )
     weight = row.get("weight", 1.0)
-    unless(isinstance(weight, int | float) and weight > 0, "weight: must be above 0")
+    unless(isinstance(weight, int | float) and weight >= 0, "weight: 0 (left out) or more")

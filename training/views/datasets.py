@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_GET
 
 from labeling.models import Split
 from training.artifacts import ArtifactMissing, fetch_file
-from training.models import Dataset, DatasetDemonstration, DatasetRanking
+from training.models import Dataset, DatasetDecision, DatasetDemonstration, DatasetRanking
 from training.views.access import SignedIn, place_of, signed_in
 
 PER_PAGE = 30
@@ -41,6 +42,7 @@ def dataset(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     context = {
         "project": place.project,
         "dataset": shown,
+        "decisions": DatasetDecision.objects.filter(dataset=shown, weight__gt=0).count(),
         "by_split": _by_split(shown),
         "by_labeler": _by_labeler(shown),
         "left_out": _by_labeler(shown, left_out=True),
@@ -49,37 +51,56 @@ def dataset(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     return render(request, "training/dataset.html", context)
 
 
-def _selected(shown: Dataset) -> tuple[QuerySet[Any], str, str]:
-    """The rows that say what is in it, and their ways to a prompt's split and to a labeler."""
+class _Selected(NamedTuple):
+    """Rows that say what is in a dataset, and their ways to a prompt's split and to a person."""
+
+    rows: QuerySet[Any]
+    split: str
+    labeler: str = ""
+    """Empty: nobody said them, and they have no weights."""
+
+
+def _selected(shown: Dataset) -> list[_Selected]:
     match shown.kind:
         case Dataset.Kind.RANKINGS:
-            rows: QuerySet[Any] = DatasetRanking.objects.filter(dataset=shown)
-            return rows, "ranking__slate__prompt__split", "ranking__labeler__pseudonym"
+            rankings = DatasetRanking.objects.filter(dataset=shown)
+            decisions = DatasetDecision.objects.filter(dataset=shown)
+            return [
+                _Selected(rankings, "ranking__slate__prompt__split", "ranking__labeler__pseudonym"),
+                _Selected(
+                    decisions, "decision__slate__prompt__split", "decision__decided_by__pseudonym"
+                ),
+            ]
         case Dataset.Kind.DEMONSTRATIONS:
             rows = DatasetDemonstration.objects.filter(dataset=shown)
-            return rows, "demonstration__prompt__split", "demonstration__labeler__pseudonym"
+            split, who = "demonstration__prompt__split", "demonstration__labeler__pseudonym"
+            return [_Selected(rows, split, who)]
         case _:
-            return shown.prompts.all(), "split", ""
+            return [_Selected(shown.prompts.all(), "split")]
 
 
 def _by_split(shown: Dataset) -> list[tuple[str, int]]:
-    rows, split, labeler = _selected(shown)
-    rows = rows.filter(weight__gt=0) if labeler else rows
+    counts: Counter[str] = Counter()
+    for rows, split, labeler in _selected(shown):
+        counted = rows.filter(weight__gt=0) if labeler else rows
+        found = counted.order_by(split).values_list(split).annotate(number=Count("pk"))
+        counts.update(dict(found))
     labels = dict(Split.choices)
-    found = rows.order_by(split).values_list(split).annotate(number=Count("pk"))
-    return [(str(labels.get(name, name)), number) for name, number in found]
+    return [(str(labels.get(name, name)), number) for name, number in sorted(counts.items())]
 
 
 def _by_labeler(shown: Dataset, *, left_out: bool = False) -> list[tuple[Any, float, int]]:
-    """(pseudonym, weight, rows), of what is in it or of what was left out."""
-    rows, _split, labeler = _selected(shown)
-    if not labeler:
-        return []
-    rows = rows.filter(weight=0) if left_out else rows.filter(weight__gt=0)
-    found = rows.values_list(labeler, "weight").annotate(number=Count("pk"))
+    """(pseudonym, weight, rows), of what is in it or of what was left out, most rows first."""
+    counts: Counter[tuple[str, float]] = Counter()
+    for rows, _split, labeler in _selected(shown):
+        if labeler:
+            counted = rows.filter(weight=0) if left_out else rows.filter(weight__gt=0)
+            found = counted.order_by().values_list(labeler, "weight").annotate(number=Count("pk"))
+            for who, weight, number in found:
+                counts[who or "", weight] += number
     return [
         (who or _("imported"), weight, number)
-        for who, weight, number in found.order_by("-number", labeler)
+        for (who, weight), number in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     ]
 
 

@@ -26,8 +26,8 @@ PER_PAGE = 20
 
 HEADLINES = {
     Run.Kind.SFT: ("validation_loss", gettext_lazy("held-out loss")),
-    Run.Kind.REWARD: ("oof_accuracy", gettext_lazy("accuracy, out of fold")),
-    Run.Kind.JUDGE: ("oof_accuracy", gettext_lazy("accuracy, out of fold")),
+    Run.Kind.REWARD: ("oof_accuracy", gettext_lazy("accuracy, out of fold, unweighted")),
+    Run.Kind.JUDGE: ("oof_accuracy", gettext_lazy("accuracy, out of fold, unweighted")),
     Run.Kind.BEST_OF: ("best_of_win_rate", gettext_lazy("best-of-n over the base")),
     Run.Kind.PPO: ("kl", gettext_lazy("nats of KL")),
     Run.Kind.EVALUATE: ("win_rate", gettext_lazy("win rate over the deployed")),

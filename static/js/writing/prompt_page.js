@@ -1,9 +1,10 @@
 /**
- * The page where a prompt is written: what the form holds is kept in this browser with each change,
- * until the server has taken it.
+ * The page where a prompt is written: what the form holds is a draft, as an answer's text is, over a
+ * form that works without.
  */
 
 import { Activity } from "../ranking/activity.js";
+import { Draft } from "../ranking/draft.js";
 import { announce, clock, fill } from "../ranking/say.js";
 import { onKeys } from "./typing.js";
 
@@ -13,18 +14,19 @@ const words = document.getElementById("writing-words").dataset;
 /** What a person entered, as a list of [name, value]. */
 const read = (form) => [...new FormData(form)].filter(([name]) => !LEFT_OUT.has(name));
 
-const saysSomething = (entries) =>
-  entries.some(([name, value]) => !["kind", "language"].includes(name) && value !== "");
-
 class PromptForm {
   constructor(root) {
     this.root = root;
     this.form = root.querySelector("#prompt-form");
-    this.key = root.dataset.keptKey;
     this.saved = root.querySelector("#saved");
-    this.activity = new Activity(0, () => {});
-    if ("returned" in root.dataset) this.keep();
-    else this.restore();
+    this.draft = new Draft(root, this.form, (state, moment) => this.showSaved(state, moment));
+    const kept = this.draft.load(Number(root.dataset.sequence));
+    const returned = "returned" in root.dataset; // what was sent is newer than what was kept
+    if (kept && !returned) this.restore(kept.content);
+    if (kept || "kept" in root.dataset) this.showSaved("kept", this.draft.sequence);
+    const before = Object.fromEntries(kept?.content ?? []);
+    this.activity = new Activity(Number(before.seconds ?? root.dataset.seconds) || 0, () => {});
+    if (returned) this.keep();
     root.addEventListener("input", () => this.keep());
     root.querySelector("#more").addEventListener("click", (event) => {
       event.preventDefault();
@@ -42,27 +44,16 @@ class PromptForm {
   }
 
   keep() {
-    const entries = read(this.form);
-    let state = navigator.onLine ? "local" : "offline";
-    try {
-      if (saysSomething(entries)) localStorage.setItem(this.key, JSON.stringify(entries));
-      else localStorage.removeItem(this.key);
-    } catch {
-      state = "unkept";
-    }
-    this.saved.textContent = fill(words[state], { time: clock(Date.now()) });
-    this.saved.dataset.state = state === "local" ? "saved" : "local";
+    this.draft.keep([...read(this.form), ["seconds", String(this.activity.seconds)]]);
+  }
+
+  showSaved(state, moment) {
+    this.saved.textContent = fill(words[state], { time: clock(moment) });
+    this.saved.dataset.state = state;
   }
 
   /** Fill the form with what this browser kept. */
-  restore() {
-    let entries = null;
-    try {
-      entries = JSON.parse(localStorage.getItem(this.key));
-    } catch {
-      // Storage that is full, shut or broken is as good as empty.
-    }
-    if (!Array.isArray(entries)) return;
+  restore(entries) {
     const examples = entries.filter(([name]) => name === "example_query").length;
     while (this.form.querySelectorAll(".example").length < examples) this.addExample();
     const used = new Map();
@@ -83,16 +74,8 @@ class PromptForm {
     this.form.elements.seconds.value = this.activity.seconds;
   }
 
-  /** The server has it. */
-  forget() {
-    try {
-      localStorage.removeItem(this.key);
-    } catch {
-      // Nothing was kept.
-    }
-  }
-
   close() {
+    this.draft.close();
     this.activity.close();
   }
 }
@@ -109,7 +92,7 @@ function open() {
 document.addEventListener("htmx:after:swap", () => {
   const root = document.getElementById("writing");
   if (!root || root === shown) return;
-  if (root.dataset.outcome) form?.forget();
+  if (root.dataset.outcome) form?.draft.forget();
   open();
   if (root.dataset.announce) announce(root.dataset.announce);
   const again = root.querySelector("[aria-invalid='true'], [name='all_the_same']");
@@ -117,7 +100,9 @@ document.addEventListener("htmx:after:swap", () => {
   if (!again) scrollTo({ top: 0 });
 });
 
+addEventListener("pagehide", () => form?.draft.flush());
 addEventListener("pageshow", (event) => {
+  // Back from the history: what is shown may have been sent since.
   if (event.persisted) location.reload();
 });
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from labeling.guidelines import publish
-from labeling.models import Prompt, Role, WorkDay
+from labeling.models import Prompt, PromptDraft, Role, WorkDay
 from labeling.projects import archive_project, update_project
 from tests.factories import make_labeler, make_manager, make_member, make_project, make_prompt
 from tests.labeling.views.clients import as_user
@@ -202,3 +203,65 @@ def test_the_number_of_queries_is_fixed(client, project, url):
     for number in range(12):
         make_prompt(project, f"Explain the river {number}.", category=f"c{number}", kind="plain")
     assert count() == few <= 10
+
+
+@pytest.fixture
+def draft_url(project):
+    return reverse("prompt-draft", args=[project.slug])
+
+
+def shown_part(answer):
+    return text_of(answer).partition("<template")[0]
+
+
+def test_what_the_script_keeps_is_there_again_on_another_machine(client, ann, url, draft_url):
+    pairs = [("kind", "few-shot"), ("instruction", "Animal or plant?"), ("language", "de")]
+    for query, response in (("cat", "animal"), ("oak", "plant"), ("<b>", "")):
+        pairs += [("example_query", query), ("example_response", response)]
+    content = json.dumps([*pairs, ("seconds", "41.5"), ("csrfmiddlewaretoken", "x")])
+    answer = client.post(draft_url, {"sequence": 7, "based_on": 0, "content": content})
+    assert answer.json() == {"saved": True}
+    page = shown_part(as_user(ann).get(url))
+    assert page.count('name="example_query"') == 3
+    assert "\n&lt;b&gt;</textarea>" in page
+    assert "\nAnimal or plant?</textarea>" in page
+    assert 'value="few-shot" checked' in page
+    assert '<option value="de" selected>' in page
+    assert 'data-sequence="7" data-seconds="41.5" data-kept' in page
+    older = {"sequence": 8, "based_on": 0, "content": json.dumps([("text", "older")])}
+    assert client.post(draft_url, older).json() == {"saved": False}
+    assert PromptDraft.objects.get().content == [
+        list(pair) for pair in [*pairs, ("seconds", "41.5")]
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", '[["text"]]', "7", '[["text","a","b"]]', "[" * 5_000]
+)
+def test_a_draft_that_is_none_is_refused(client, draft_url, content):
+    answer = client.post(draft_url, {"sequence": 7, "content": content})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "bad_draft"
+    assert not PromptDraft.objects.exists()
+
+
+def test_without_scripts_a_button_keeps_it(client, url, draft_url):
+    answer = client.post(draft_url, FEW_SHOT, follow=True)
+    assert "Kept as a draft." in text_of(answer)
+    assert "\noak</textarea>" in shown_part(client.get(url))
+    client.post(url, FEW_SHOT)
+    assert "oak</textarea>" not in shown_part(client.get(url))
+
+
+def test_a_form_that_is_refused_is_kept_too(client, project, url):
+    make_prompt(project, "Explain rain to a child.")
+    refused = client.post(url, {"kind": "plain", "text": "Explain rain to my child."})
+    assert refused.status_code == 409
+    sequence = PromptDraft.objects.get().sequence
+    assert f'data-sequence="{sequence}"' in text_of(refused)
+    assert "\nExplain rain to my child.</textarea>" in shown_part(client.get(url))
+
+
+def test_nobody_reads_anothers_draft(client, project, url, draft_url):
+    client.post(draft_url, {"text": "Mine alone."})
+    assert "Mine alone." not in text_of(as_user(make_labeler(project)).get(url))

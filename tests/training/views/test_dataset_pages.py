@@ -6,7 +6,11 @@ import hashlib
 
 from django.urls import reverse
 
+from labeling.decisions import decide
+from labeling.rankings import ranks_of
+from tests.factories import make_manager
 from training import artifacts
+from training.datasets import freeze_rankings
 from training.models import DatasetRanking
 
 
@@ -30,6 +34,17 @@ def test_it_says_whose_work_was_left_out(seeded, manager):
     assert f"{number} rows" in page.content.decode()
     listed = manager.get(reverse("dataset-list", args=[seeded.project.slug]))
     assert f"{number} left out" in listed.content.decode()
+
+
+def test_a_decision_is_counted_among_the_rows_and_its_person_named(seeded, manager):
+    ranking = DatasetRanking.objects.filter(dataset=seeded.dataset).first().ranking
+    judge = make_manager(seeded.project)
+    decide(slate=ranking.slate, by=judge, ranks=ranks_of(ranking))
+    frozen = freeze_rankings(project=seeded.project)
+    page = manager.get(reverse("dataset", args=[seeded.project.slug, frozen.pk]))
+    assert sum(number for _name, number in page.context["by_split"]) == frozen.rows == 10
+    assert (judge.pseudonym, 1.0, 1) in page.context["by_labeler"]
+    assert "1 of them an adjudicator’s decision" in page.content.decode()
 
 
 def test_the_file_has_the_sum_that_the_page_names(seeded, manager):

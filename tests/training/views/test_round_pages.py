@@ -49,6 +49,7 @@ def test_the_steps_say_where_the_round_is(seeded, manager):
         ("decide", "waits"),
     ]
     assert steps[0].headline == pytest.approx(0.715)
+    assert steps[0].headline_name == "accuracy, out of fold, unweighted"
 
 
 def test_a_round_that_ended_early_says_how_many_rankings_are_missing(db, signed_in):
