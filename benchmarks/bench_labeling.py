@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,11 +89,15 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """A database that is never served itself. `address`: of its PostgreSQL server, or empty."""
+    """A database that is never served itself. `address`: of its PostgreSQL server, or empty.
+
+    workers: processes of the server on a copy.
+    """
 
     folder: Path
     told: dict[str, Any]
     address: str = ""
+    workers: int = 1
 
     @contextmanager
     def served(self) -> Iterator[WebServer]:
@@ -102,12 +106,12 @@ class Filled:
             copy = Path(name)
             shutil.copytree(self.folder, copy, dirs_exist_ok=True)
             if not self.address:
-                with web_server(copy) as server:
+                with web_server(copy, workers=self.workers) as server:
                     yield server
                 return
             with (
                 _database_like(self.address, self.folder.name) as address,
-                web_server(copy, database=address) as server,
+                web_server(copy, database=address, workers=self.workers) as server,
             ):
                 yield server
 
@@ -272,6 +276,7 @@ def main() -> None:
     parser.add_argument("--labelers", nargs="+", type=int, default=list(LABELERS))
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--pace", type=float, default=PACE, help="seconds a ranking takes then")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the web server")
     parser.add_argument("--home", type=Path, default=Path(tempfile.gettempdir()) / "rankloop-load")
     parser.add_argument("--small", action="store_true", help="1,000 completions, 3 s; no report")
     wanted = parser.parse_args()
@@ -312,7 +317,8 @@ def _measured(
     at_once: dict[int, dict[int, Measured]] = {}
     paced: dict[int, dict[int, Measured]] = {}
     for size in wanted.sizes:
-        project = filled(wanted.home, size, max(wanted.labelers), address=address)
+        found = filled(wanted.home, size, max(wanted.labelers), address=address)
+        project = replace(found, workers=wanted.workers)
         for labelers in wanted.labelers:
             for into, each in ((at_once, 0.0), (paced, wanted.pace)):
                 if each and labelers == 1:

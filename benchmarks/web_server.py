@@ -26,21 +26,31 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, kw_only=True)
 class WebServer:
-    """One that answers. `worker`: the process that serves."""
+    """One that answers. `workers`: the processes that serve."""
 
     port: int
     process: subprocess.Popen[bytes]
-    worker: int
+    workers: tuple[int, ...]
+
+    @property
+    def worker(self) -> int:
+        """The one that serves, where there is only one."""
+        (only,) = self.workers
+        return only
 
     @property
     def cpu_seconds(self) -> float:
-        """What the worker has used so far."""
-        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """What the workers have used so far."""
+        return sum(_ticks_of(pid) for pid in self.workers) / TICKS
 
 
 def environment(
-    folder: Path, port: int = 8000, *, database: str = "", debug: bool = False
+    folder: Path,
+    port: int = 8000,
+    *,
+    database: str = "",
+    debug: bool = False,
+    workers: int = 1,
 ) -> dict[str, str]:
     """The product's settings for a folder of its own, and nothing of this process's."""
     return {
@@ -49,6 +59,7 @@ def environment(
         "RANKLOOP_DATA": str(folder),
         "RANKLOOP_DATABASE": database,
         "RANKLOOP_PORT": str(port),
+        "RANKLOOP_WEB_WORKERS": str(workers),
         "RANKLOOP_BROKER": "memory://",
         "RANKLOOP_DEBUG": str(debug).lower(),
         "RANKLOOP_DEMO": "false",
@@ -65,19 +76,22 @@ def web_server(
     debug: bool = False,
     command: Sequence[str] = (),
     port: int | None = None,
+    workers: int = 1,
 ) -> Iterator[WebServer]:
-    """A fresh server. command: another one, in which {port} stands for the port."""
+    """A fresh server of so many processes.
+
+    command: another one, in which {port} stands for the port.
+    """
     port = port or free_port()
     chosen = [part.format(port=port) for part in command] or [sys.executable, "-m", "config.web"]
-    process = subprocess.Popen(
-        chosen, cwd=ROOT, env=environment(folder, port, database=database, debug=debug)
-    )
+    settings = environment(folder, port, database=database, debug=debug, workers=workers)
+    process = subprocess.Popen(chosen, cwd=ROOT, env=settings)
     try:
         _wait_for(port)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        workers = [int(pid) for pid in children if "resource_tracker" not in _command_of(pid)]
-        worker = max(workers, key=lambda pid: memory_of(pid, "VmRSS"))
-        yield WebServer(port=port, process=process, worker=worker)
+        serving = [int(pid) for pid in children if "resource_tracker" not in _command_of(pid)]
+        serving.sort(key=lambda pid: memory_of(pid, "VmRSS"))
+        yield WebServer(port=port, process=process, workers=tuple(serving[-workers:]))
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -112,6 +126,11 @@ def memory_of(pid: int, field: str) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"no {field} for process {pid}")
+
+
+def _ticks_of(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def _command_of(pid: str) -> str:

@@ -18,12 +18,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Assignment, Project, Quota, User, WorkDay
+from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 
 MOST = 1_000_000
 """Rankings that a quota can allow."""
 EVER = Quota.Period.EVER
 PERIODS = (Quota.Period.DAY, Quota.Period.WEEK, EVER)
+_OF_LABELER = Prepared(
+    lambda: Quota.objects.filter(
+        Q(labeler=None) | Q(labeler=Given("labeler")), project=Given("project")
+    ).order_by("category", "pk")
+)
 
 
 class QuotaRefused(Refusal):
@@ -115,8 +121,7 @@ def allowance(*, project: Project, labeler: User, hold: bool = False) -> Allowan
     hold: within a transaction; until its end nobody else is told what a shared quota leaves, so
     that two people who lease at once don't both get the last one.
     """
-    mine = Q(labeler=None) | Q(labeler=labeler)
-    quotas = list(Quota.objects.filter(mine, project=project).order_by("category", "pk"))
+    quotas = _OF_LABELER.all(project=project.pk, labeler=labeler.pk)
     if not quotas:
         return Allowance()
     if hold and (shared := [quota.pk for quota in quotas if quota.shared]):

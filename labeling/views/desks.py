@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from django.urls import reverse
 
@@ -18,6 +18,7 @@ from labeling.models import (
     Completion,
     CompletionFlag,
     Conversation,
+    Project,
     PromptFlag,
     Ranking,
     User,
@@ -29,6 +30,17 @@ SHOWN_TURNS = 3
 """Earlier turns of a conversation are folded."""
 DIGITS = "1234567890-"
 """The keys of a completion's flags."""
+GRADES = range(1, BEST_LIKERT + 1)
+SKIP_FORM = SkipForm()
+"""Empty: one is as good as another."""
+
+
+class Shown(NamedTuple):
+    """A flag that can be set, with its key, and whether it is set."""
+
+    flag: CompletionFlag | PromptFlag
+    on: bool
+    digit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +56,7 @@ class Desk:
     earlier: list[dict[str, str]]
     turns: list[dict[str, str]]
     items: list[dict[str, Any]]
-    prompt_flags: list[dict[str, Any]]
+    prompt_flags: tuple[Shown, ...]
     none_good: bool
     comment: str
     may_edit: bool
@@ -61,8 +73,7 @@ class Desk:
     compare_url: str = ""
     closed: bool = False
     """To be read, not changed."""
-    skip_form: SkipForm = field(default_factory=SkipForm)
-    grades: range = range(1, BEST_LIKERT + 1)
+    skip_form: SkipForm = SKIP_FORM
 
     @property
     def places(self) -> range:
@@ -72,7 +83,7 @@ class Desk:
     @property
     def prompt_flags_set(self) -> bool:
         """Whether the prompt is flagged."""
-        return any(flag["on"] for flag in self.prompt_flags)
+        return any(one.on for one in self.prompt_flags)
 
 
 def desk_of(assignment: Assignment, user: User, *, said: Judgement | None = None) -> Desk:
@@ -131,13 +142,9 @@ def _shown(assignment: Assignment, user: User, said: Judgement) -> dict[str, Any
         "earlier": slate.prompt.messages[:-SHOWN_TURNS],
         "turns": slate.prompt.messages[-SHOWN_TURNS:],
         "items": [
-            _item(letter, completion, said, project.offered_flags)
-            for letter, completion in lettered(assignment)
+            _item(letter, completion, said, project) for letter, completion in lettered(assignment)
         ],
-        "prompt_flags": [
-            {"value": flag.value, "label": flag.label, "on": flag.value in said.prompt_flags}
-            for flag in PromptFlag
-        ],
+        "prompt_flags": tuple(Shown(flag, flag.value in said.prompt_flags) for flag in PromptFlag),
         "none_good": said.none_good,
         "comment": said.comment,
         "may_edit": project.allows_edits and slate.purpose in LIKE_TRAINING,
@@ -157,17 +164,15 @@ def lettered(assignment: Assignment) -> list[tuple[str, Completion]]:
     return list(zip(LETTERS, assignments.shown(assignment), strict=False))
 
 
-def _item(
-    letter: str, completion: Completion, said: Judgement, offered: Collection[CompletionFlag]
-) -> dict[str, Any]:
+def _item(letter: str, completion: Completion, said: Judgement, project: Project) -> dict[str, Any]:
     """One completion, and what was said of it; a flag that is on is shown, offered or not."""
     on = said.flags.get(completion.pk, frozenset())
     edit = said.edits.get(completion.pk, "")
+    offered = project.offered_flags
     listed = [flag for flag in CompletionFlag if flag in offered or flag.value in on]
-    flags = [
-        {"value": flag.value, "label": flag.label, "digit": digit, "on": flag.value in on}
-        for digit, flag in zip(DIGITS, listed, strict=False)
-    ]
+    flags = tuple(
+        Shown(flag, flag.value in on, digit) for digit, flag in zip(DIGITS, listed, strict=False)
+    )
     return {
         "letter": letter,
         "number": hidden(Of.COMPLETION, completion.pk),
@@ -175,6 +180,7 @@ def _item(
         "rank": said.ranks.get(completion.pk),
         "likert": said.likert.get(completion.pk),
         "flags": flags,
-        "flagged": sum(flag["on"] for flag in flags),
+        "flagged": sum(one.on for one in flags),
+        "grades": GRADES if project.asks_likert else (),
         "edit": "" if says_nothing_new(edit, completion.text) else edit,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -19,6 +19,7 @@ from labeling.models import (
     Prompt,
     Purpose,
     Role,
+    Tally,
     User,
     WorkDay,
 )
@@ -27,18 +28,29 @@ from labeling.slates import DEMOTED
 from labeling.views.access import SignedIn, may_create_projects, signed_in
 
 MOST_NOTICES = 6
+MOST_READY = 1_000
+"""More are not counted: nobody needs to know how many, and each would have to be looked at."""
 
 
-def _count(queryset: QuerySet, project_field: str, what: str = "pk") -> Coalesce:  # type: ignore[type-arg]  # any model's rows
-    """How many rows of `queryset`, or values of `what` in them, belong to the outer project."""
-    counted = (
-        queryset.filter(**{project_field: OuterRef("pk")})
-        .order_by()
-        .values(project_field)
-        .annotate(number=Count(what, distinct=what != "pk"))
-        .values("number")
-    )
-    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+class _CountOf(Subquery):
+    """How many rows a subquery has, which may be cut off."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+
+
+def _prompts() -> Coalesce:
+    """How many prompts the outer project has: as tallied where it is large, else counted now."""
+    tallied = Tally.objects.filter(project=OuterRef("pk"), measure=Tally.Measure.PROMPTS)
+    summed = tallied.order_by().values("project").annotate(n=Sum("number")).values("n")
+    live = Prompt.objects.live().filter(project=OuterRef("pk")).order_by().values("pk")
+    return Coalesce(Subquery(summed, output_field=IntegerField()), _CountOf(live))
+
+
+def _ready(user: User) -> _CountOf:
+    """How many slates wait for `user` in the outer project, at most one more than MOST_READY."""
+    slots = _ready_for(user).filter(project=OuterRef("pk")).order_by()
+    return _CountOf(slots.values("slate").distinct()[: MOST_READY + 1])
 
 
 def _sum(work: QuerySet[WorkDay], what: str) -> Coalesce:
@@ -71,8 +83,8 @@ def _projects_of(user: User) -> QuerySet[Project]:
     """The projects `user` sees, with the counts that the page shows, in one query."""
     work = WorkDay.objects.all()
     return Project.objects.visible_to(user).annotate(
-        prompt_count=_count(Prompt.objects.live(), "project"),
-        ready_count=_count(_ready_for(user), "project", "slate"),
+        prompt_count=_prompts(),
+        ready_count=_ready(user),
         ranking_count=_sum(work, "rankings"),
         my_ranking_count=_sum(work.filter(labeler=user), "rankings"),
     )
@@ -96,6 +108,7 @@ def home(request: SignedIn) -> HttpResponse:
     page = {
         "rows": shown,
         "archived": archived,
+        "most_ready": MOST_READY,
         "may_create": may_create_projects(user),
         "notices": list(notices.unseen(user).filter(project__in=ranked_in)[:MOST_NOTICES]),
     }

@@ -13,10 +13,12 @@ from labeling.assignments import skip
 from labeling.leasing import lease_next
 from labeling.models import Assignment
 from labeling.slates import demote_unopened
+from labeling.tallies import keep_tallies
 from tests.factories import (
     make_labeler,
     make_manager,
     make_project,
+    make_prompt,
     make_ranking,
     make_slate,
 )
@@ -92,3 +94,26 @@ def test_blind_comparisons_are_for_labelers_while_there_are_some(project):
     ann = make_labeler(project)
     assert (ready(ann), ready(boss)) == (1, 0)
     assert lease_next(project=project, labeler=boss) is None
+
+
+def test_no_more_are_counted_than_anybody_needs_to_know(project, ann, monkeypatch):
+    monkeypatch.setattr("labeling.views.home.MOST_READY", 2)
+    for _ in range(2):
+        make_slate(project)
+    assert "2 ready" in page(ann).content.decode()
+    for _ in range(3):
+        make_slate(project)
+    assert ready(ann) == 3
+    assert "more than 2 ready" in page(ann).content.decode()
+
+
+def test_prompts_of_a_large_project_are_as_last_tallied(project):
+    boss = make_manager(project)
+    make_prompt(project)
+    make_prompt(project)
+    assert "2 prompts" in page(boss).content.decode()
+    keep_tallies(project=project)
+    make_prompt(project)
+    assert "2 prompts" in page(boss).content.decode()
+    keep_tallies(project=project)
+    assert "3 prompts" in page(boss).content.decode()
