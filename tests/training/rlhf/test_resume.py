@@ -187,7 +187,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo"])
+@pytest.mark.parametrize("recipe", ["reward", "ppo", "rejection"])
 def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     for _ in range(2):
