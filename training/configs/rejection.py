@@ -19,7 +19,7 @@ class RejectionConfig(RewardedConfig):
     recipe: ClassVar[str] = "rejection"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "small": {},
-        "paper": {  # 2,048 prompts × 32 samples (arXiv 2304.06767), fine-tuned as sft's paper preset
+        "paper": {  # 2,048 prompts × 32 samples (arXiv 2304.06767), then sft's paper preset
             "episodes": 2048 * 32,
             "samples_per_prompt": 32,
             "batch": 32,

@@ -86,7 +86,9 @@ def group_relative(rewards: Tensor) -> Tensor:
     (samples − 1)/samples times what `leave_one_out` gives: the sign is the same, the size not.
     """
     if rewards.shape[1] < 2:
-        raise ValueError(f"group_relative: needs 2 samples a prompt or more, has {rewards.shape[1]}")
+        raise ValueError(
+            f"group_relative: needs 2 samples a prompt or more, has {rewards.shape[1]}"
+        )
     return rewards - rewards.mean(dim=1, keepdim=True)
 
 

@@ -205,7 +205,7 @@ class Update:
                 self.policy.lm, part, hidden, episodes.first, self.config.temperature
             )
             loss, stats = self._policy_loss(
-                episodes, targets, part_rows, part, found.logprobs, divisor
+                episodes, targets, part_rows, part, logprobs=found.logprobs, divisor=divisor
             )
             share = float(part.mask.sum()) / count
             sums["policy_loss"] += float(loss.detach())
@@ -224,6 +224,7 @@ class Update:
         targets: Targets,
         rows: Tensor,
         part: Batch,
+        *,
         logprobs: Tensor,
         divisor: float,
     ) -> tuple[Tensor, PolicyStats]:

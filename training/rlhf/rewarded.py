@@ -119,12 +119,8 @@ def final_scores(
     )
 
 
-def _drawing(
-    config: RewardedConfig, parts: Parts, number: int
-) -> tuple[list[list[int]], Tensor]:
+def _drawing(config: RewardedConfig, parts: Parts, number: int) -> tuple[list[list[int]], Tensor]:
     """The prompts of a batch as tokens, and a row of random numbers for each of their samples."""
     chosen, places = zip(*parts.prompts.batch(number, config.prompts_per_batch), strict=True)
-    random = uniforms(
-        config.seed, number, places, config.samples_per_prompt, config.max_new_tokens
-    )
+    random = uniforms(config.seed, number, places, config.samples_per_prompt, config.max_new_tokens)
     return [prompt.tokens for prompt in chosen], random

@@ -1,6 +1,9 @@
 """The recipe `rejection` on a tiny model: it finds a planted reward, and a wrong sign does not."""
 
+import dataclasses
+
 import pytest
+import torch
 
 from tests.training.rlhf.rehearsal import log, messages, prompt_rows, run_here, write_run
 from tests.training.rlhf.test_ppo_recipe import taste_of
@@ -8,7 +11,7 @@ from training.configs import ConfigError, RejectionConfig, SftConfig
 from training.rlhf import rejection, sft
 from training.rlhf.models import decode, encode_chat, encode_text
 from training.rlhf.process import Control
-from training.rlhf.rewarded import load_parts, scored_samples
+from training.rlhf.rewarded import final_scores, load_parts, scored_samples
 from training.rlhf.rundir import RunDirectory
 
 pytestmark = pytest.mark.model
@@ -109,6 +112,18 @@ def test_a_completion_that_never_ended_wins_only_where_it_is_better_by_the_penal
     assert any(ended)
     ends = set(parts.base.eos_ids)
     assert [tokens[-1] in ends for tokens in winners.completions] == ended
+
+
+def test_a_missing_end_costs_nothing_where_few_of_the_base_end(fill):
+    directory = RunDirectory.open(fill(missing_eos_penalty=3.0))
+    config = directory.config
+    parts = load_parts(directory, config)
+    directory.close()
+    share = parts.development.base(Control()).finished_share
+    scores, finished = torch.tensor([2.0, 2.0]), torch.tensor([True, False])
+    for least, expected in ((share, [2.0, -1.0]), (share + 0.01, [2.0, 2.0])):
+        asked = dataclasses.replace(config, missing_eos_min_share=least)
+        assert final_scores(asked, parts, scores, finished, Control()).tolist() == expected
 
 
 def test_winners_come_back_from_a_state_as_they_were():
