@@ -46,7 +46,7 @@ class Winners:
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Winners:
         """What `tensors` gave."""
-        parts = tensors["winners.ids"].split(tensors["winners.lengths"].tolist())
+        parts = torch.split(tensors["winners.ids"], tensors["winners.lengths"].tolist())
         return cls([part.tolist() for part in parts])
 
 

@@ -1,5 +1,7 @@
 """What an update learns from and what it adds up, against numpy in float64 and by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ import torch
 from training.configs import GrpoConfig, PpoConfig
 from training.rlhf import grpo
 from training.rlhf.advantages import group_relative, leave_one_out, token_weights
-from training.rlhf.decoding import sample
 from training.rlhf.likelihood import add_gradients
 from training.rlhf.models import encode_chat
 from training.rlhf.policies import start_policy
@@ -188,7 +189,10 @@ class TestTokenWeights:
             learning_rate=1e-9,
         )
         before = policy.snapshot()
+        # Advantages of a group add up to 0: uneven ones show what each completion weighs.
+        uneven = torch.linspace(0.5, 2, 12)
         targets = grpo.make_targets(config, episodes, scores, BETA)
+        targets = replace(targets, advantages=targets.advantages * uneven[:, None])
         stats = Update(config, policy).run(
             episodes, targets, number=0, share=1.0, control=Control()
         )
@@ -199,6 +203,7 @@ class TestTokenWeights:
         groups = reward.reshape(3, 4)
         deviations = groups.std(1, ddof=1, keepdims=True) + 1e-4
         advantages = ((groups - groups.mean(1, keepdims=True)) / deviations).ravel()
+        advantages = advantages * uneven.double().numpy()
         k3 = np.where(mask, np.exp(-kl) - 1 + kl, 0.0)
         terms = advantages[:, None] - (BETA * k3 if kl_in == "loss" else 0.0)
         sums = np.where(mask, terms, 0.0).sum(1)
@@ -207,7 +212,7 @@ class TestTokenWeights:
             "tokens": sums.sum() / lengths.sum(),
             "limit": (sums / 12).mean(),
         }[average_over]
-        assert stats.policy_loss == pytest.approx(-expected, abs=2e-5)
+        assert stats.policy_loss == pytest.approx(-expected, abs=1e-4)
 
 
 class TestUpdate:
@@ -275,15 +280,6 @@ class TestUpdate:
         """The same completions with rubbish where the mask is False: the same gradient."""
         config = PpoConfig(**PATHS, **SIZES, learning_rate=1e-9)
         prompts = [encode_chat(tiny, [{"role": "user", "content": f"say {n}"}]) for n in range(3)]
-        rollout = sample(
-            policy.lm,
-            prompts,
-            samples=4,
-            max_new_tokens=20,
-            temperature=1.0,
-            uniforms=uniforms(4, 0, range(3), 4, 20),
-        )
-        assert not rollout.batch.mask.all()
         norms = []
         for rubbish in (0.0, 50.0):
             before = policy.snapshot()
@@ -299,6 +295,7 @@ class TestUpdate:
                 control=Control(),
             )
             outside = ~drawn.batch.mask
+            assert outside.any()
             for values in (drawn.old, drawn.sampler, drawn.reference):
                 values[outside] = rubbish
             targets = Targets(torch.ones_like(drawn.old) + rubbish * outside)
