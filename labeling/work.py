@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime
 
-from django.db.models import DateField, F, QuerySet
+from django.db.models import DateField, F, QuerySet, Sum
 from django.utils import timezone
 
 from labeling.models import Project, User, WorkDay

@@ -35,6 +35,8 @@ KIND_OF: dict[str, str] = {
     Run.Kind.REWARD: Checkpoint.Kind.REWARD,
     Run.Kind.JUDGE: Checkpoint.Kind.JUDGE,
     Run.Kind.PPO: Checkpoint.Kind.POLICY,
+    Run.Kind.GRPO: Checkpoint.Kind.POLICY,
+    Run.Kind.REJECTION: Checkpoint.Kind.POLICY,
     Run.Kind.DPO: Checkpoint.Kind.POLICY,
 }
 """What a run of each kind leaves behind; the others leave numbers only."""

@@ -18,8 +18,12 @@ from training.configs import (
     ConfigError,
     DpoConfig,
     EvaluateConfig,
+    GrpoConfig,
+    PolicyConfig,
     PpoConfig,
+    RejectionConfig,
     RewardConfig,
+    RewardedConfig,
     RunConfig,
     SftConfig,
 )
@@ -34,9 +38,13 @@ RECIPES: dict[str, type[RunConfig]] = {
     Run.Kind.JUDGE: RewardConfig,
     Run.Kind.BEST_OF: EvaluateConfig,
     Run.Kind.PPO: PpoConfig,
+    Run.Kind.GRPO: GrpoConfig,
+    Run.Kind.REJECTION: RejectionConfig,
     Run.Kind.DPO: DpoConfig,
     Run.Kind.EVALUATE: EvaluateConfig,
 }
+REWARDED = tuple(kind for kind, recipe in RECIPES.items() if issubclass(recipe, RewardedConfig))
+"""Kinds that make a policy against a reward model."""
 PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed", "deployed_base")
 """Config fields that hold a folder; filled in from the run's relations."""
 JUDGE_SEED = 1_000_003
@@ -140,7 +148,7 @@ def with_folders(run: Run, folder_of: Mapping[int, str]) -> RunConfig:
 def path_relations(run: Run) -> dict[str, Checkpoint | None]:
     """Which checkpoint each of the config's folders is; None: the base itself."""
     relations: dict[str, Checkpoint | None] = {"base": run.base}
-    if run.kind == Run.Kind.PPO:
+    if run.kind in REWARDED:
         relations |= {"reward": run.reward, "judge": run.judge, "adapter": _adapter(run.start)}
     elif run.kind == Run.Kind.DPO:
         relations |= {"judge": run.judge, "adapter": _adapter(run.start)}
@@ -173,7 +181,7 @@ def _adapter(checkpoint: Checkpoint | None) -> Checkpoint | None:
 
 def _from_project(plan: Plan, project: Project, kind: str) -> dict[str, Any]:
     """What the project decides: how it samples, and its limits."""
-    if kind in (Run.Kind.PPO, Run.Kind.DPO):
+    if issubclass(RECIPES[kind], PolicyConfig):
         values = {
             "max_new_tokens": project.max_new_tokens,
             "temperature": project.temperature,
@@ -181,7 +189,7 @@ def _from_project(plan: Plan, project: Project, kind: str) -> dict[str, Any]:
             "distinct_share": plan.distinct_share,
         }
         # Projects hold no pretraining texts yet.
-        return values if kind == Run.Kind.DPO else {**values, "ptx_coefficient": 0.0}
+        return {**values, "ptx_coefficient": 0.0} if kind == Run.Kind.PPO else values
     if kind in (Run.Kind.EVALUATE, Run.Kind.BEST_OF):
         most = MOST_BEST_OF_PROMPTS if kind == Run.Kind.BEST_OF else plan.evaluation_prompts
         return {
@@ -216,7 +224,7 @@ def _build(kind: str, preset: str, values: dict[str, Any]) -> RunConfig:
     """Build the dataclass with stand-ins for its folders. Raises ConfigError."""
     config = RECIPES[kind]
     values = {**config.presets.get(preset, {}), "preset": preset, "base": "checkpoint", **values}
-    if kind in (Run.Kind.PPO, Run.Kind.BEST_OF):
+    if kind in (*REWARDED, Run.Kind.BEST_OF):
         values |= {"reward": "checkpoint", "judge": "checkpoint"}
     if kind == Run.Kind.JUDGE:
         values["role"] = "judge"

@@ -32,7 +32,7 @@ from training.models import (
     RunSample,
 )
 from training.plans import plan_of
-from training.run_configs import changed_config, run_config
+from training.run_configs import REWARDED, changed_config, run_config
 
 MAX_DEATHS = 3
 """A run whose process ended without a result this often has failed."""
@@ -162,7 +162,7 @@ def inputs_of(run: Run) -> Inputs:
 
 def _check_inputs(kind: str, inputs: Inputs) -> None:
     missing = []
-    if kind in (Run.Kind.PPO, Run.Kind.BEST_OF) and inputs.reward is None:
+    if kind in (*REWARDED, Run.Kind.BEST_OF) and inputs.reward is None:
         missing.append(str(Checkpoint.Kind.REWARD.label))
     if kind in (Run.Kind.BEST_OF, Run.Kind.EVALUATE) and inputs.judge is None:
         missing.append(str(Checkpoint.Kind.JUDGE.label))

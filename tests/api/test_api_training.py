@@ -118,7 +118,9 @@ def test_a_run_needs_a_kind_or_one_to_repeat(manager, base, body):
     assert answer.json()["field"] == "kind"
 
 
-@pytest.mark.parametrize("kind", ["reward", "judge", "best_of", "ppo", "evaluate"])
+@pytest.mark.parametrize(
+    "kind", ["reward", "judge", "best_of", "ppo", "grpo", "rejection", "evaluate"]
+)
 def test_a_run_of_a_kind_takes_the_newest_of_what_it_needs(manager, base, seeded, kind):
     answer = manager.post(f"{base}runs/", {"kind": kind, "changes": {"seed": 5}}, format="json")
     assert answer.status_code == 201, answer.content
@@ -127,9 +129,12 @@ def test_a_run_of_a_kind_takes_the_newest_of_what_it_needs(manager, base, seeded
     newest = {one.kind: one.pk for one in Checkpoint.objects.order_by("pk")}
     current = Deployment.objects.current().get(project=seeded.project).checkpoint_id
     assert run["base"] == newest["base"]
-    assert run["reward"] == (newest["reward"] if kind in ("ppo", "best_of") else None)
+    assert run["reward"] == (None if kind in ("reward", "judge", "evaluate") else newest["reward"])
     assert run["judge"] == (None if kind in ("reward", "judge") else newest["judge"])
-    starts = {"ppo": current, "evaluate": newest["policy"]}
+    starts = {
+        **dict.fromkeys(("ppo", "grpo", "rejection"), current),
+        "evaluate": newest["policy"],
+    }
     assert run["start"] == starts.get(kind)
     assert run["deployed"] == (current if kind == "evaluate" else None)
     assert run["datasets"]

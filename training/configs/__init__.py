@@ -11,9 +11,12 @@ import json
 from training.configs.base import PRESETS, ConfigError, Preset, Problems, RunConfig
 from training.configs.dpo import DirectLoss, DpoConfig
 from training.configs.evaluate import EvaluateConfig
+from training.configs.grpo import AverageOver, Baseline, GrpoConfig, KlIn, Scale
 from training.configs.policy import PolicyConfig
 from training.configs.ppo import Advantage, Critic, PpoConfig
+from training.configs.rejection import RejectionConfig
 from training.configs.reward import Finetune, RewardConfig
+from training.configs.rewarded import OnlineConfig, RewardedConfig
 from training.configs.sample import SampleConfig
 from training.configs.sft import SftConfig
 
@@ -21,26 +24,43 @@ __all__ = [
     "CONFIGS",
     "PRESETS",
     "Advantage",
+    "AverageOver",
+    "Baseline",
     "ConfigError",
     "Critic",
     "DirectLoss",
     "DpoConfig",
     "EvaluateConfig",
     "Finetune",
+    "GrpoConfig",
+    "KlIn",
+    "OnlineConfig",
     "PolicyConfig",
     "PpoConfig",
     "Preset",
     "Problems",
+    "RejectionConfig",
     "RewardConfig",
+    "RewardedConfig",
     "RunConfig",
     "SampleConfig",
+    "Scale",
     "SftConfig",
     "parse_config",
 ]
 
 CONFIGS: dict[str, type[RunConfig]] = {
     config.recipe: config
-    for config in (SftConfig, RewardConfig, PpoConfig, DpoConfig, SampleConfig, EvaluateConfig)
+    for config in (
+        SftConfig,
+        RewardConfig,
+        PpoConfig,
+        GrpoConfig,
+        RejectionConfig,
+        DpoConfig,
+        SampleConfig,
+        EvaluateConfig,
+    )
 }
 
 

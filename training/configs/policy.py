@@ -1,6 +1,6 @@
 """What every recipe that trains a policy is told: where it starts, how it is looked at, its limits.
 
-Beside them each has its own numbers: see `ppo` and `dpo`.
+Beside them each has its own numbers: see `rewarded` and `dpo`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class PolicyConfig(RunConfig):
     ema: float | None = 0.7
     """Decay of the averaged weights, per batch, which are what a run results in; None: the last."""
     evaluate_every: int = 256
-    """Episodes (of dpo: prompts) between looks by the judge on development prompts."""
+    """Episodes (of dpo: prompts, of rejection: winners) between looks by the judge on development
+    prompts."""
     development_samples: int = 64
     kl_limit: float = 10.0
     """No checkpoint above this many nats a completion is picked."""

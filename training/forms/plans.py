@@ -11,7 +11,10 @@ from training.forms.config_fields import ConfigForm, config_form, default_values
 from training.models import Plan, Run
 from training.run_configs import RECIPES, editable_fields
 
-OVERRIDABLE = (Run.Kind.SFT, Run.Kind.REWARD, Run.Kind.PPO, Run.Kind.DPO, Run.Kind.EVALUATE)
+OVERRIDABLE = (
+    *(Run.Kind.SFT, Run.Kind.REWARD, Run.Kind.PPO, Run.Kind.GRPO, Run.Kind.REJECTION),
+    *(Run.Kind.DPO, Run.Kind.EVALUATE),
+)
 """The judge follows the reward model's settings, best-of the evaluation's."""
 
 AT_HOME_ELSEWHERE = frozenset({"seed", "kl_limit", "prompts", "max_new_tokens", "temperature"})

@@ -214,7 +214,7 @@ class Migration(migrations.Migration):
             name='Run',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('sft', 'Supervised fine-tuning'), ('reward', 'Reward model'), ('judge', 'Judge'), ('best_of', 'Check of the reward model'), ('ppo', 'PPO'), ('dpo', 'DPO'), ('evaluate', 'Evaluation')], max_length=20)),
+                ('kind', models.CharField(choices=[('sft', 'Supervised fine-tuning'), ('reward', 'Reward model'), ('judge', 'Judge'), ('best_of', 'Check of the reward model'), ('ppo', 'PPO'), ('grpo', 'GRPO'), ('rejection', 'Best of n, then fine-tuning'), ('dpo', 'DPO'), ('evaluate', 'Evaluation')], max_length=20)),
                 ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=20)),
                 ('config', models.JSONField()),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

@@ -36,6 +36,8 @@ class Run(models.Model):
         JUDGE = "judge", _("Judge")
         BEST_OF = "best_of", _("Check of the reward model")
         PPO = "ppo", _("PPO")
+        GRPO = "grpo", _("GRPO")
+        REJECTION = "rejection", _("Best of n, then fine-tuning")
         DPO = "dpo", _("DPO")
         EVALUATE = "evaluate", _("Evaluation")
 
@@ -52,7 +54,7 @@ class Run(models.Model):
     start = models.ForeignKey(
         "training.Checkpoint", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
-    """PPO: the policy to start from. Evaluation: the candidate. None: the base."""
+    """The policy to start from. Evaluation: the candidate. None: the base."""
     deployed = models.ForeignKey(
         "training.Checkpoint", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from training.rlhf.masks import last_index, masked_mean, masked_variance
 
+GROUP_EPSILON = 1e-4
+"""Added to a group's standard deviation: what is smaller than this is no difference."""
+
 
 def penalise_missing_end(
     scores: Tensor, finished: Tensor, *, how: Literal["subtract", "replace"], penalty: float
@@ -74,6 +77,47 @@ def leave_one_out(rewards: Tensor) -> Tensor:
         raise ValueError(f"leave_one_out: needs 2 samples a prompt or more, has {samples}")
     others = (rewards.sum(dim=1, keepdim=True) - rewards) / (samples - 1)
     return rewards - others
+
+
+def group_relative(rewards: Tensor) -> Tensor:
+    """Each sample's reward minus the mean of its prompt's, its own included (arXiv 2402.03300).
+
+    rewards: (prompts, samples) float, samples ≥ 2. Same shape; each prompt's sum is 0. It is
+    (samples − 1)/samples times what `leave_one_out` gives: the sign is the same, the size not.
+    """
+    if rewards.shape[1] < 2:
+        raise ValueError(
+            f"group_relative: needs 2 samples a prompt or more, has {rewards.shape[1]}"
+        )
+    return rewards - rewards.mean(dim=1, keepdim=True)
+
+
+def scale_by_group(advantages: Tensor, rewards: Tensor) -> Tensor:
+    """Divide by the standard deviation of each prompt's rewards (arXiv 2402.03300, section 4.1.2).
+
+    advantages, rewards: (prompts, samples). A prompt whose samples all got the same stays 0. With
+    it, a prompt on which all do alike weighs as much as one that tells them apart: the difficulty
+    bias of arXiv 2503.20783, which therefore leaves it out.
+    """
+    return advantages / (rewards.std(dim=1, keepdim=True) + GROUP_EPSILON)
+
+
+def token_weights(
+    mask: Tensor, *, average_over: Literal["completions", "tokens", "limit"], limit: int
+) -> Tensor | None:
+    """What each token of a loss counts, where the loss is a mean over completions. (rows, T).
+
+    mask: (rows, T) bool. completions: one over the completion's length (arXiv 2402.03300, eq. 3).
+    limit: one over `limit`, the most tokens a completion may have: the same for all of them
+    (arXiv 2503.20783, section 3.2). tokens: None, all tokens of a minibatch count the same and the
+    loss is a mean over them (arXiv 2503.14476, section 3.3).
+    """
+    if average_over == "tokens":
+        return None
+    weight = mask.float()
+    if average_over == "limit":
+        return weight / limit
+    return weight / weight.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def scale_to_unit(values: Tensor) -> Tensor:

@@ -259,7 +259,7 @@ def run_layer(lm: LanguageModel, plan: Plan, hidden: Hidden, index: int) -> Hidd
     own = read_heads(block, hidden.completion, *plan.rotation, lora)
     both = Heads(
         own.queries,
-        # index_select: adding up the gradients of prompt.keys[owner] takes two hundred times longer.
+        # index_select: the gradients of prompt.keys[owner] take two hundred times longer.
         torch.cat([prompt.keys.index_select(0, plan.owner), own.keys], dim=1),
         torch.cat([prompt.values.index_select(0, plan.owner), own.values], dim=1),
     )

@@ -215,11 +215,30 @@ def kl_k1(logprobs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
 def kl_k3(logprobs: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
     """π_ref/π − 1 − log(π_ref/π) of each taken token: unbiased and never negative.
 
-    Shapes as in `kl_k1`. For reports and early stops only (Schulman, 'Approximating KL
-    divergence', 2020): its gradient is not that of the KL.
+    Shapes as in `kl_k1`. For reports and early stops (Schulman, 'Approximating KL divergence',
+    2020), and for GRPO's loss (`kl_loss`); its gradient is that of KL(π_ref‖π), not of KL(π‖π_ref).
     """
     gap = torch.where(mask, reference - logprobs, torch.zeros_like(logprobs))
     return gap.exp() - 1 - gap
+
+
+def kl_loss(
+    logprobs: Tensor,
+    reference: Tensor,
+    mask: Tensor,
+    *,
+    weights: Tensor | None = None,
+    denominator: float | None = None,
+) -> Tensor:
+    """Mean of k3 over the valid tokens, as GRPO has it in its loss (arXiv 2402.03300, eq. 3, 4).
+
+    Shapes as in `kl_k1`; weights, denominator as in `ppo_policy_loss`. A scalar in nats a token.
+    """
+    divergence = kl_k3(logprobs, reference, mask)
+    if weights is not None:
+        divergence = divergence * weights
+    count = float(mask.sum()) if denominator is None else denominator
+    return (divergence * mask).sum() / max(count, 1.0)
 
 
 def token_loss(

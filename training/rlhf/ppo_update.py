@@ -1,6 +1,7 @@
 """One PPO update: epochs of minibatches over a batch of episodes (InstructGPT, appendix C.4).
 
-Knows nothing of how the episodes were sampled or scored, or of how often this is called.
+GRPO's is the same update on other targets. Knows nothing of how the episodes were sampled or
+scored, of how advantages come about, or of how often this is called.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.configs import PpoConfig
+from training.configs import OnlineConfig, PpoConfig
 from training.rlhf.advantages import (
     explained_variance,
     generalised_advantages,
@@ -22,8 +23,15 @@ from training.rlhf.advantages import (
     token_rewards,
     whiten,
 )
-from training.rlhf.layers import Batch, completion_logprobs, hidden_states
-from training.rlhf.losses import ppo_policy_loss, sampler_weights, token_loss, value_loss
+from training.rlhf.layers import Batch
+from training.rlhf.likelihood import add_gradients
+from training.rlhf.losses import (
+    PolicyStats,
+    kl_loss,
+    ppo_policy_loss,
+    sampler_weights,
+    value_loss,
+)
 from training.rlhf.optimiser import Optimiser
 from training.rlhf.policies import Policy
 from training.rlhf.process import Control
@@ -40,6 +48,20 @@ class Targets:
     advantages: Tensor
     returns: Tensor | None = None
     values: Tensor | None = None
+    token_weights: Tensor | None = None
+    """(n, t) what each token counts within its completion; the loss is then a mean over
+    completions. None: a mean over all tokens."""
+    kl: float = 0.0
+    """Coefficient of the KL to the reference in the loss, where it is not in the reward."""
+
+
+@dataclass(frozen=True, eq=False)
+class ValueTerm:
+    """A value function that learns along with the policy: coefficient × its clipped loss."""
+
+    function: ValueFunction
+    clip: float
+    coefficient: float
 
 
 class UpdateStats(NamedTuple):
@@ -99,11 +121,13 @@ def _read(critic: ValueFunction, batch: Batch) -> Tensor:
 class Update:
     """The policy, its critic and the optimiser that changes both."""
 
-    def __init__(self, config: PpoConfig, policy: Policy, critic: ValueFunction | None) -> None:
+    def __init__(
+        self, config: OnlineConfig, policy: Policy, critic: ValueTerm | None = None
+    ) -> None:
         self.config, self.policy, self.critic = config, policy, critic
         trained = {f"policy.{name}": p for name, p in policy.lm.trainable().items()}
         if critic is not None:
-            trained |= {f"critic.{name}": p for name, p in critic.trainable().items()}
+            trained |= {f"critic.{name}": p for name, p in critic.function.trainable().items()}
         self.optimiser = Optimiser(
             trained,
             learning_rate=config.learning_rate,
@@ -119,8 +143,9 @@ class Update:
         *,
         number: int,
         share: float,
-        texts: Sequence[Batch],
         control: Control,
+        texts: Sequence[Batch] = (),
+        ptx_coefficient: float = 0.0,
     ) -> UpdateStats:
         """All epochs over one batch. share: of the peak learning rate. texts: for PPO-ptx, one
         batch for each minibatch of each epoch; empty without. number: the batch's, for its order.
@@ -131,7 +156,12 @@ class Update:
             for rows in self._minibatches(episodes.batch, number, epoch):
                 stats = self._minibatch(episodes, targets, rows, control)
                 if texts:
-                    stats["ptx_loss"] = self._pretraining(texts[steps % len(texts)], control)
+                    stats["ptx_loss"] = add_gradients(
+                        self.policy.lm,
+                        texts[steps % len(texts)],
+                        control,
+                        coefficient=ptx_coefficient,
+                    )
                 stats["gradient_norm"] = self.optimiser.step(share, number=number + 1)
                 if not steps:
                     first = stats["ratio"]
@@ -165,61 +195,72 @@ class Update:
         self, episodes: Episodes, targets: Targets, rows: Tensor, control: Control
     ) -> dict[str, float]:
         """Add up the gradients of one minibatch."""
-        mask = episodes.batch.mask[rows]
-        count = float(mask.sum())
+        count = float(episodes.batch.mask[rows].sum())
+        divisor = count if targets.token_weights is None else float(len(rows))
         sums: dict[str, float] = {"policy_loss": 0.0, "clip_share": 0.0, "ratio": 0.0}
         for part_rows in micro_batches(episodes.batch, rows):
             control.step_boundary()
             part, hidden = narrow(episodes.batch, episodes.start, part_rows)
-            size = part.ids.shape[1]
             found = logprobs_from(
                 self.policy.lm, part, hidden, episodes.first, self.config.temperature
             )
-            old = episodes.old[part_rows, :size]
-            loss, stats = ppo_policy_loss(
-                found.logprobs,
-                old,
-                targets.advantages[part_rows, :size],
-                part.mask,
-                clip=self.config.clip,
-                weights=sampler_weights(old, episodes.sampler[part_rows, :size], part.mask),
-                denominator=count,
+            loss, stats = self._policy_loss(
+                episodes, targets, part_rows, part, logprobs=found.logprobs, divisor=divisor
             )
             share = float(part.mask.sum()) / count
             sums["policy_loss"] += float(loss.detach())
             sums["clip_share"] += stats.clip_share * share
             sums["ratio"] += stats.ratio * share
             if self.critic is not None and targets.returns is not None:
-                worth = self._value_loss(part, targets, part_rows, count)
+                worth = self._value_loss(self.critic, part, targets, part_rows, count)
                 sums["value_loss"] = sums.get("value_loss", 0.0) + float(worth.detach())
-                loss = loss + self.config.value_coefficient * worth
+                loss = loss + self.critic.coefficient * worth
             loss.backward()  # type: ignore[no-untyped-call]  # torch types it so
         return sums
 
-    def _value_loss(self, part: Batch, targets: Targets, rows: Tensor, count: float) -> Tensor:
-        if self.critic is None or targets.returns is None or targets.values is None:
-            raise ValueError("a value loss needs a critic and its targets")
+    def _policy_loss(
+        self,
+        episodes: Episodes,
+        targets: Targets,
+        rows: Tensor,
+        part: Batch,
+        *,
+        logprobs: Tensor,
+        divisor: float,
+    ) -> tuple[Tensor, PolicyStats]:
+        """The clipped surrogate of `part`, the completions `rows`, and the KL where it is here."""
+        size = part.ids.shape[1]
+        old = episodes.old[rows, :size]
+        own = None if targets.token_weights is None else targets.token_weights[rows, :size]
+        weights = sampler_weights(old, episodes.sampler[rows, :size], part.mask)
+        loss, stats = ppo_policy_loss(
+            logprobs,
+            old,
+            targets.advantages[rows, :size],
+            part.mask,
+            clip=self.config.clip,
+            weights=weights if own is None else weights * own,
+            denominator=divisor,
+        )
+        if targets.kl:
+            reference = episodes.reference[rows, :size]
+            loss = loss + targets.kl * kl_loss(
+                logprobs, reference, part.mask, weights=own, denominator=divisor
+            )
+        return loss, stats
+
+    def _value_loss(
+        self, critic: ValueTerm, part: Batch, targets: Targets, rows: Tensor, count: float
+    ) -> Tensor:
+        if targets.returns is None or targets.values is None:
+            raise ValueError("a value loss needs its targets")
         size = part.ids.shape[1]
         loss, _ = value_loss(
-            self.critic(part),
+            critic.function(part),
             targets.values[rows, :size],
             targets.returns[rows, :size],
             part.mask,
-            clip=self.config.value_clip,
+            clip=critic.clip,
             denominator=count,
         )
         return loss
-
-    def _pretraining(self, texts: Batch, control: Control) -> float:
-        """Add the gradients of PPO-ptx: coefficient × the mean loss of a pretraining batch."""
-        total, count = 0.0, float(texts.mask.sum())
-        for rows in micro_batches(texts, torch.arange(len(texts.ids), device=texts.ids.device)):
-            control.step_boundary()
-            part, _ = narrow(texts, None, rows)
-            lm = self.policy.lm
-            after = hidden_states(lm, part, [lm.layers])[lm.layers]
-            logprobs = completion_logprobs(lm, part, after).logprobs
-            loss = token_loss(logprobs, part.mask, denominator=count)
-            (self.config.ptx_coefficient * loss).backward()  # type: ignore[no-untyped-call]  # as above
-            total += float(loss.detach())
-        return total

@@ -16,9 +16,9 @@ from training.configs import SftConfig
 from training.records import Message
 from training.rlhf.decoding import sample
 from training.rlhf.encoding import encode_group, encode_prompt
-from training.rlhf.layers import Batch, completion_logprobs, hidden_states
+from training.rlhf.layers import Batch
+from training.rlhf.likelihood import add_gradients, rows_loss, weighted_tokens
 from training.rlhf.looks import SHOWN
-from training.rlhf.losses import token_loss
 from training.rlhf.models import (
     LanguageModel,
     add_lora,
@@ -32,7 +32,7 @@ from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.randomness import generator, shuffled, uniforms
 from training.rlhf.ranked import Demonstration, read_demonstrations
-from training.rlhf.rollouts import micro_batches, narrow
+from training.rlhf.rollouts import micro_batches
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
 from training.rlhf.schedules import cosine
 
@@ -86,7 +86,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         order = shuffled(len(train), config.seed, "sft", epoch)
         chosen = order[place * config.batch : (place + 1) * config.batch]
         try:
-            loss = add_gradients(lm, [train[index] for index in chosen], config, control)
+            batch, weights = _encode(lm, [train[index] for index in chosen], config)
+            loss = add_gradients(lm, batch, control, weights=weights)
         except Stopped:
             directory.save_state(number, optimiser.tensors(), {"before": before})
             raise
@@ -160,20 +161,6 @@ def answers(
     return [decode(lm, rollout.completion(row)) for row in range(len(prompts))]
 
 
-def add_gradients(
-    lm: LanguageModel, items: Sequence[Demonstration], config: SftConfig, control: Control
-) -> float:
-    """Add up the gradients of one batch, some rows at a time. Its loss in nats a token."""
-    batch, weights, count = _encode(lm, items, config)
-    total = 0.0
-    for rows in micro_batches(batch, torch.arange(len(items), device=lm.device)):
-        control.step_boundary()
-        loss = _loss(lm, batch, weights, rows, count)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch types it so
-        total += float(loss.detach())
-    return total
-
-
 def mean_loss(
     lm: LanguageModel, items: Sequence[Demonstration], config: SftConfig, control: Control
 ) -> float:
@@ -181,28 +168,20 @@ def mean_loss(
     total = tokens = 0.0
     for start in range(0, len(items), VALIDATION_BATCH):
         control.step_boundary()
-        batch, weights, count = _encode(lm, items[start : start + VALIDATION_BATCH], config)
+        batch, weights = _encode(lm, items[start : start + VALIDATION_BATCH], config)
         with torch.no_grad():
             for rows in micro_batches(batch, torch.arange(len(weights), device=lm.device)):
-                total += float(_loss(lm, batch, weights, rows, 1.0))
-        tokens += count
+                total += float(rows_loss(lm, batch, rows, weights, 1.0))
+        tokens += weighted_tokens(batch, weights)
     return total / tokens
 
 
 def _encode(
     lm: LanguageModel, items: Sequence[Demonstration], config: SftConfig
-) -> tuple[Batch, Tensor, float]:
-    """A batch, its label weights (n,), and the weighted number of its completions' tokens."""
+) -> tuple[Batch, Tensor]:
+    """A batch and its label weights, (n,)."""
     batch = encode_group(lm, [item.row for item in items], config.max_tokens)
-    weights = torch.tensor([item.weight for item in items], device=lm.device)
-    return batch, weights, float((batch.mask.sum(1) * weights).sum())
-
-
-def _loss(lm: LanguageModel, batch: Batch, weights: Tensor, rows: Tensor, count: float) -> Tensor:
-    part, _ = narrow(batch, None, rows)
-    after = hidden_states(lm, part, [lm.layers])[lm.layers]
-    logprobs = completion_logprobs(lm, part, after).logprobs
-    return token_loss(logprobs, part.mask, weights[rows], denominator=count)
+    return batch, torch.tensor([item.weight for item in items], device=lm.device)
 
 
 if __name__ == "__main__":

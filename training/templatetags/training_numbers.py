@@ -125,6 +125,8 @@ METRIC_NAMES = {
     "base_distinct2": gettext_lazy("distinct-2 of the base"),
     "judge_win_rate": gettext_lazy("win rate, development, by the judge"),
     "picked_episode": gettext_lazy("picked at episode"),
+    "winners": gettext_lazy("best samples learned from"),
+    "picked_winner": gettext_lazy("picked after so many of them"),
     "picked_prompt": gettext_lazy("picked after so many prompts"),
     "held_out_accuracy": gettext_lazy("accuracy on held-out rankings"),
     "win_rate": gettext_lazy("win rate over the deployed"),

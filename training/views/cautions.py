@@ -17,7 +17,7 @@ Points = Mapping[str, Sequence[Sequence[float]]]
 
 def cautions(run: Run, points: Points, results: Mapping[str, float]) -> list[str]:
     """Sentences, the gravest first; an empty list where nothing stands out."""
-    if run.kind == Run.Kind.PPO:
+    if run.kind in (Run.Kind.PPO, Run.Kind.GRPO):
         found = [*_over_optimising(points), *_kl_limit(run, points), *_text_health(points)]
         return [*found, *_step_health(run, points)]
     if run.kind in (Run.Kind.REWARD, Run.Kind.JUDGE):

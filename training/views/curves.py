@@ -60,6 +60,18 @@ CURVES: dict[str, tuple[Curve, ...]] = {
     Run.Kind.REWARD: REWARD,
     Run.Kind.JUDGE: REWARD,
     Run.Kind.PPO: PPO,
+    Run.Kind.GRPO: PPO,
+    Run.Kind.REJECTION: (
+        Curve(name="score", title=_("Score"), unit=_("reward model, base = 0 ± 1")),
+        Curve(name="best_score", title=_("Score of the winners"), unit=_("best of n")),
+        Curve(name="loss", title=_("Loss"), unit=_("nats per token")),
+        Curve(name="development_score", title=_("Score, development prompts")),
+        Curve(name="development_kl", title=_("KL to the base"), unit=_("nats per completion")),
+        Curve(name="development_length", title=_("Length"), unit=_("tokens")),
+        Curve(name="judge_win_rate", title=_("Win rate"), unit=WINS),
+        Curve(name="distinct2", title=_("Distinct-2"), unit=VARIETY),
+        Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
+    ),
     Run.Kind.DPO: (
         Curve(name="loss", title=_("Loss"), unit=_("nats per pair")),
         Curve(name="accuracy", title=_("Accuracy"), unit=_("share of pairs"), low=0.5, high=1),

@@ -24,6 +24,8 @@ NO_TEXTS_YET: dict[str, Any] = {
     Run.Kind.SFT: _("None yet; a few answers before and after come at the end."),
     Run.Kind.BEST_OF: _("None yet; the texts of the first three prompts come here."),
     Run.Kind.PPO: _("None yet; PPO writes a few at each look by the judge."),
+    Run.Kind.GRPO: _("None yet; GRPO writes a few at each look by the judge."),
+    Run.Kind.REJECTION: _("None yet; it writes a few at each look by the judge."),
     Run.Kind.DPO: _("None yet; DPO writes a few at each look by the judge."),
     Run.Kind.EVALUATE: _("None yet; the texts of the first three prompts come here."),
 }

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from labeling.models import Split
 from training.models import Round, Run
 from training.rounds import MIN_EVALUATION_PROMPTS
+from training.run_configs import REWARDED
 from training.templatetags.training_numbers import duration, interval, percent
 from training.views.loop import Loop
 from training.views.run_page import share_done
@@ -197,7 +198,7 @@ def _policy(loop: Loop) -> Stage:
         unit=_("version") if version else _("none yet"),
         moment=version.created_at if version else None,
         href=address_in("checkpoint", loop, version.pk) if version else "",
-        mark=_work(loop, (Run.Kind.PPO,)),
+        mark=_work(loop, (*REWARDED, Run.Kind.DPO)),
     )
 
 

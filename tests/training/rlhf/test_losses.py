@@ -10,6 +10,7 @@ from training.rlhf.losses import (
     ipo_loss,
     kl_k1,
     kl_k3,
+    kl_loss,
     plackett_luce_loss,
     ppo_policy_loss,
     ranking_loss,
@@ -191,6 +192,31 @@ class TestKl:
         assert float((p * each).sum()) == pytest.approx(exact, rel=1e-6)
         assert float((p * third).sum()) == pytest.approx(exact, rel=1e-6)
         assert (third >= 0).all()
+
+    def test_the_gradient_of_k3_is_that_of_the_other_divergence(self):
+        """Over all tokens of a categorical: E_π ∇k3 = ∇KL(π_ref‖π), and not ∇KL(π‖π_ref)."""
+        logits = torch.tensor([0.3, -1.0, 0.7, 0.1], dtype=torch.float64, requires_grad=True)
+        reference = torch.tensor([0.5, 0.2, -0.4, 0.0], dtype=torch.float64).log_softmax(0)
+        logp = logits.log_softmax(0)
+        each = kl_k3(logp.view(1, -1), reference.view(1, -1), torch.ones(1, 4, dtype=torch.bool))
+        (found,) = torch.autograd.grad((logp.exp().detach() * each).sum(), logits)
+        logp = logits.log_softmax(0)
+        (other,) = torch.autograd.grad((reference.exp() * (reference - logp)).sum(), logits)
+        logp = logits.log_softmax(0)
+        (exact,) = torch.autograd.grad((logp.exp() * (logp - reference)).sum(), logits)
+        assert torch.allclose(found, other, atol=1e-12)
+        assert not torch.allclose(found, exact, atol=1e-2)
+
+    def test_in_a_loss_it_is_weighed_and_divided_like_the_surrogate(self):
+        """k3 of log-ratios 0, log 2 and log ½: 0, ½ − 1 + log 2, 2 − 1 − log 2."""
+        gap = torch.tensor([[0.0, math.log(2), math.log(0.5)]])
+        mask = torch.tensor([[True, True, True]])
+        values = [0.0, 0.5 - 1 + math.log(2), 2 - 1 - math.log(2)]
+        zeros = torch.zeros_like(gap)
+        assert float(kl_loss(gap, zeros, mask)) == pytest.approx(sum(values) / 3)
+        weights = torch.tensor([[1.0, 2.0, 0.0]])
+        found = kl_loss(gap, zeros, mask, weights=weights, denominator=5.0)
+        assert float(found) == pytest.approx(2 * values[1] / 5)
 
     def test_masked_tokens_are_zero(self):
         mask = torch.tensor([[True, False]])

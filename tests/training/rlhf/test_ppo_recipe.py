@@ -8,7 +8,7 @@ import torch
 from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, vowels, write_run
 from training.configs import PpoConfig
 from training.rlhf import ppo, ppo_update
-from training.rlhf.decoding import sample
+from training.rlhf.decoding import Rollout, sample
 from training.rlhf.models import decode, encode_chat
 from training.rlhf.policies import load_policy
 from training.rlhf.randomness import uniforms
@@ -155,10 +155,13 @@ class TestNumbers:
         critic = ValueFunction(reward, str(trained["reward"]))
         prompts = [encode_chat(tiny, row["prompt"]) for row in prompt_rows(3)]
         batch = make_batch(tiny, prompts, [[70] * 20, [72] * 20, [90] * 5], [0, 1, 2])
-        values = critic(batch)
+        values = critic(batch).detach()
         assert values.shape == (3, 20)
         assert (values[2, 5:] == 0).all()
-        assert float(values.detach().std()) > 0.05
+        rollout = Rollout(batch, torch.zeros(3, dtype=torch.bool), torch.zeros(batch.ids.shape), {})
+        expected = reward.scores_so_far(rollout) * batch.mask
+        assert torch.allclose(values, expected, atol=1e-5)
+        assert float(values.std()) > 0.05
 
     def test_the_same_seed_gives_the_same_numbers_and_another_others(self, train):
         first, second, other = (train(episodes=64, seed=seed) for seed in (0, 0, 1))

@@ -13,11 +13,31 @@ from typing import Any
 import pytest
 
 from tests.training.rlhf.rehearsal import log, messages, prompt_rows, timeless, write_run
-from training.configs import DpoConfig, EvaluateConfig, PpoConfig, RewardConfig, SftConfig
+from training.configs import (
+    DpoConfig,
+    EvaluateConfig,
+    GrpoConfig,
+    PpoConfig,
+    RejectionConfig,
+    RewardConfig,
+    SftConfig,
+)
 
 pytestmark = [pytest.mark.model, pytest.mark.kill, pytest.mark.timeout(600)]
 
 FIXED: dict[str, Any] = {"precision": "float32", "threads": 1}
+POLICY: dict[str, Any] = {
+    "episodes": 320,
+    "prompts_per_batch": 8,
+    "max_new_tokens": 24,
+    "learning_rate": 3e-3,
+    "lora_rank": 8,
+    "lora_top_share": 0.5,
+    "development_samples": 16,
+    "evaluate_every": 64,
+    "save_every": 2,
+    "ema": 0.9,
+}
 
 
 def start(folder, recipe, **popen):
@@ -86,27 +106,23 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
     ]
     base = str(tiny_folder)
     reward, judge = str(trained["reward"]), str(trained["judge"])
+    policy = {"base": base, "judge": judge}
     runs = {
         "reward": (
             RewardConfig(base=base, finetune="always", epochs=2, save_every=2, **FIXED),
             {"rankings": ranked},
         ),
         "ppo": (
-            PpoConfig(
-                base=base,
-                reward=reward,
-                judge=judge,
-                episodes=320,
-                prompts_per_batch=8,
-                max_new_tokens=24,
-                learning_rate=3e-3,
-                lora_rank=8,
-                lora_top_share=0.5,
-                development_samples=16,
-                evaluate_every=64,
-                save_every=2,
-                ema=0.9,
-                **FIXED,
+            PpoConfig(reward=reward, **POLICY, **policy, **FIXED),
+            {"prompts": prompts},
+        ),
+        "grpo": (
+            GrpoConfig(reward=reward, kl_in="loss", **POLICY, **policy, **FIXED),
+            {"prompts": prompts},
+        ),
+        "rejection": (
+            RejectionConfig(
+                reward=reward, samples_per_prompt=8, batch=4, **POLICY, **policy, **FIXED
             ),
             {"prompts": prompts},
         ),
@@ -155,7 +171,7 @@ def fresh(originals, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "dpo", "sft", "evaluate"])
+@pytest.mark.parametrize("recipe", ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "evaluate"])
 def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     rng = random.Random(recipe)
@@ -171,7 +187,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo"])
+@pytest.mark.parametrize("recipe", ["reward", "ppo", "rejection"])
 def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     for _ in range(2):
@@ -183,7 +199,7 @@ def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "dpo", "sft"])
+@pytest.mark.parametrize("recipe", ["reward", "ppo", "grpo", "rejection", "dpo", "sft"])
 def test_asked_to_stop_it_saves_ends_and_goes_on_later(fresh, recipe):
     folder, expected = fresh(recipe)
     process = start(folder, recipe)

@@ -19,9 +19,11 @@ from tests.training.rlhf.rehearsal import (
 from training.configs import RewardConfig
 from training.rlhf.features import FeatureRow
 from training.rlhf.probe import Rankings
+from training.rlhf.ranked import read_rankings
 from training.rlhf.reward import HeldOut, main, margins
 from training.rlhf.reward_model import load_reward_model
-from training.rlhf.rundir import RunError
+from training.rlhf.reward_tuning import RewardTuning
+from training.rlhf.rundir import RunDirectory, RunError
 
 pytestmark = pytest.mark.model
 
@@ -212,6 +214,22 @@ class TestRefusals:
 
 
 class TestFineTuning:
+    def test_without_a_probe_the_head_starts_small_and_at_random(self, tiny, ranked, make_run):
+        config = RewardConfig.from_preset("paper", base="b", lora_rank=4)
+        assert (config.epochs, config.batch, config.learning_rate) == (1, 64, 9e-6)
+        directory = RunDirectory.open(make_run(config, rankings=ranked))
+        data = read_rankings(directory, "train")
+        directory.close()
+        heads = [
+            RewardTuning(tiny, config, data, None, chosen=range(len(data.rankings)), key=str(n))
+            for n in range(40)
+        ]
+        values = torch.cat([one.head.detach() for one in heads])
+        expected = 1 / math.sqrt(tiny.width + 1)
+        assert float(values.std()) == pytest.approx(expected, rel=0.1)
+        assert float(values.mean()) == pytest.approx(0, abs=expected * 0.1)
+        assert heads[0].optimiser.adam.param_groups[0]["betas"] == (0.9, 0.95)
+
     def test_it_is_dropped_where_it_predicts_held_out_rankings_worse(self, train, tiny_folder):
         rows = ranking_rows(tiny_folder, prompt_rows(40), taste=lambda _: 0.0, noise=1.0)
         metrics, folder = train(rows, finetune="if_better", learning_rate=0.01, epochs=4)

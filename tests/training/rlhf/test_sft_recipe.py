@@ -124,6 +124,11 @@ def test_demonstrations_on_evaluation_prompts_are_left_out(train):
     assert metrics["demonstrations"] == 10
 
 
+def test_the_papers_baseline_has_sixteen_epochs():
+    config = SftConfig.from_preset("paper", base="b")
+    assert (config.epochs, config.learning_rate, config.batch) == (16, 9.65e-6, 32)
+
+
 def test_nothing_to_learn_from_is_said(train):
     with pytest.raises(RunError) as refused:
         train(demonstrations(3, split="evaluation"))

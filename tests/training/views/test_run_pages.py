@@ -195,6 +195,8 @@ def test_a_number_that_no_column_holds_breaks_no_page(number, seeded, manager):
         ("reward", "running", "A reward model writes none."),
         ("judge", "succeeded", "A reward model writes none."),
         ("ppo", "running", "None yet; PPO writes a few at each look by the judge."),
+        ("grpo", "running", "None yet; GRPO writes a few at each look by the judge."),
+        ("rejection", "running", "None yet; it writes a few at each look by the judge."),
         ("sft", "queued", "None yet; a few answers before and after come at the end."),
         ("best_of", "running", "None yet; the texts of the first three prompts come here."),
         ("evaluate", "running", "None yet; the texts of the first three prompts come here."),
@@ -207,13 +209,19 @@ def test_without_texts_it_says_why_there_are_none(kind, state, sentence, seeded,
     assert sentence in manager.get(at("run", seeded)).content.decode()
 
 
-def test_a_manager_starts_one_run_by_itself(seeded, manager):
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [("dpo", "loss", "dpo"), ("grpo", "scale", "group"), ("rejection", "samples_per_prompt", 8)],
+)
+def test_a_manager_starts_one_run_by_itself(seeded, manager, kind, field, value):
     address = reverse("run-list", args=[seeded.project.slug])
-    answer = manager.post(address, {"kind": "dpo"}, follow=True)
-    started = Run.objects.get(kind="dpo")
+    assert f'value="{kind}"' in manager.get(address).content.decode()
+    answer = manager.post(address, {"kind": kind}, follow=True)
+    started = Run.objects.get(kind=kind)
     assert answer.redirect_chain[-1][0] == at("run", seeded, started)
     assert (started.round, started.state) == (None, Run.State.QUEUED)
-    assert started.config["loss"] == "dpo"
+    assert started.config[field] == value
+    assert (started.reward is None) == (kind == "dpo")
 
 
 def test_a_run_that_cannot_start_says_why(seeded, manager):

@@ -1,0 +1,75 @@
+"""What every recipe that learns from its own samples, scored by a reward model, is told.
+
+Beside them each has its own numbers: see `ppo`, `grpo` and `rejection`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from training.configs.base import Problems
+from training.configs.policy import PolicyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardedConfig(PolicyConfig):
+    """Samples of the policy, and what a reward model says of them."""
+
+    reward: str = ""
+    """Folder of the reward model's checkpoint."""
+    episodes: int = 1024
+    """Completions that the policy writes, altogether."""
+    prompts_per_batch: int = 16
+    samples_per_prompt: int = 4
+    missing_eos: Literal["subtract", "replace"] = "subtract"
+    missing_eos_penalty: float = 1.0
+    missing_eos_min_share: float = 0.8
+    """Below this share of the base's samples that end by themselves there is no penalty."""
+
+    def check(self, problems: Problems) -> None:
+        super().check(problems)
+        problems.unless(bool(self.reward), "reward: must name a reward model's checkpoint folder")
+        problems.one_of(self, "missing_eos", ("subtract", "replace"))
+        problems.positive(self, "episodes", "prompts_per_batch", "samples_per_prompt")
+        problems.within(self, 0, 1, "missing_eos_min_share")
+
+    def batches(self) -> int:
+        """How many batches the episodes make; the last one is as full as the others."""
+        return -(-self.episodes // self.episodes_per_batch())
+
+    def episodes_per_batch(self) -> int:
+        """Completions of a batch."""
+        return self.prompts_per_batch * self.samples_per_prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig(RewardedConfig):
+    """Batch by batch: sample, score, learn, with a KL penalty to the base."""
+
+    epochs: int = 2
+    minibatches: int = 2
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises from a tenth of its peak."""
+    clip: float = 0.2
+    kl_coefficient: float = 0.1
+    """β at the start, on the normalised reward's scale, per nat."""
+    kl_target: float | None = 8.0
+    """Nats a completion that the controller holds, before averaging; None: β is fixed."""
+    kl_step: float | None = 5.0
+    """The target is at most this many nats beyond the policy that the run starts from: the reward
+    model has seen no text further out. None: the target alone counts. Without a target: unused."""
+
+    def check(self, problems: Problems) -> None:
+        super().check(problems)
+        problems.positive(self, "epochs", "minibatches", "clip")
+        problems.unless(
+            self.kl_target is None or self.kl_target > 0, "kl_target: above 0, or null to fix β"
+        )
+        problems.unless(
+            self.kl_step is None or self.kl_step > 0, "kl_step: above 0, or null for no limit"
+        )
+        problems.unless(
+            self.minibatches > 0 and self.episodes_per_batch() % self.minibatches == 0,
+            "minibatches: must divide prompts_per_batch × samples_per_prompt",
+        )
