@@ -13,6 +13,7 @@ from training.configs.dpo import DirectLoss, DpoConfig
 from training.configs.evaluate import EvaluateConfig
 from training.configs.policy import PolicyConfig
 from training.configs.ppo import Advantage, Critic, PpoConfig
+from training.configs.pretrain import PretrainConfig
 from training.configs.reward import Finetune, RewardConfig
 from training.configs.sample import SampleConfig
 from training.configs.sft import SftConfig
@@ -30,6 +31,7 @@ __all__ = [
     "PolicyConfig",
     "PpoConfig",
     "Preset",
+    "PretrainConfig",
     "Problems",
     "RewardConfig",
     "RunConfig",
@@ -40,7 +42,10 @@ __all__ = [
 
 CONFIGS: dict[str, type[RunConfig]] = {
     config.recipe: config
-    for config in (SftConfig, RewardConfig, PpoConfig, DpoConfig, SampleConfig, EvaluateConfig)
+    for config in (
+        *(PretrainConfig, SftConfig, RewardConfig, PpoConfig, DpoConfig),
+        *(SampleConfig, EvaluateConfig),
+    )
 }
 
 

@@ -1,12 +1,14 @@
 """Adam over named parameters: one clipped step at a time, its whole state as tensors.
 
-Knows nothing of losses. Decoupled weight decay (arXiv 1711.05101); 0 makes it plain Adam.
+Knows nothing of losses. Decoupled weight decay (arXiv 1711.05101) of matrices, not of norms and
+biases; 0 makes it plain Adam.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +33,14 @@ class Optimiser:
         self.parameters = dict(parameters)
         self.learning_rate = learning_rate
         self.clip = clip
+        matrices = [value for value in self.parameters.values() if value.ndim > 1]
+        others = [value for value in self.parameters.values() if value.ndim < 2]
+        groups: list[dict[str, Any]] = [
+            {"params": matrices},
+            {"params": others, "weight_decay": 0.0},
+        ]
         self.adam = torch.optim.AdamW(
-            list(self.parameters.values()),
+            groups,
             lr=learning_rate,
             betas=(beta1, beta2),
             eps=epsilon,
