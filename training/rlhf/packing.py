@@ -36,6 +36,8 @@ class Sequenced:
 
     ids: Sequence[int]
     learned: Sequence[bool]
+    weight: float = 1.0
+    """Of each of its learned tokens in a loss."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,10 +53,13 @@ class Packed:
     """[r, s] int64: which sequence each token belongs to, −1 for padding."""
     learned: Tensor
     """[r, s] bool: tokens whose log-probability is wanted."""
+    weights: Tensor
+    """[r, s] float32: the weight of each learned token, 0 for others."""
 
     def rows(self, chosen: slice) -> Packed:
         """Some of the rows."""
-        return Packed(self.ids[chosen], self.documents[chosen], self.learned[chosen])
+        tensors = (self.ids, self.documents, self.learned, self.weights)
+        return Packed(*(tensor[chosen] for tensor in tensors))
 
 
 def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
@@ -100,6 +105,7 @@ def pack(
     ids = torch.full((len(rows), width), lm.pad_id)
     documents = torch.full((len(rows), width), -1)
     learned = torch.zeros(len(rows), width, dtype=torch.bool)
+    weights = torch.zeros(len(rows), width)
     for index, row in enumerate(rows):
         at = 0
         for number in row:
@@ -108,8 +114,9 @@ def pack(
             learned[index, own] = torch.tensor(list(sequences[number].learned))
             documents[index, own] = number
             learned[index, at] = False
+            weights[index, own] = learned[index, own] * sequences[number].weight
             at = own.stop
-    return Packed(*(tensor.to(lm.device) for tensor in (ids, documents, learned)))
+    return Packed(*(tensor.to(lm.device) for tensor in (ids, documents, learned, weights)))
 
 
 def pack_all(lm: LanguageModel, sequences: Sequence[Sequenced]) -> Packed:

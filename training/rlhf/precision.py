@@ -70,14 +70,14 @@ def choose_threads(asked: int) -> int:
     return asked or torch.get_num_threads()
 
 
-def mixed(compute: Compute) -> AbstractContextManager[object]:
-    """Matrix products of float32 weights in the run's precision: for weights that are all trained.
+def mixed(compute: Compute, *, all_trained: bool = True) -> AbstractContextManager[object]:
+    """Matrix products of float32 weights in the run's precision, where all of them are trained.
 
     Weights in bfloat16 have eight bits of mantissa: a step of a learning rate like 1e-5 is rounded
     away. Here they stay float32, and only products are computed in bfloat16.
     """
-    kind = torch.device(compute.device).type
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=compute.precision == "bfloat16")
+    kind, wanted = torch.device(compute.device).type, compute.precision == "bfloat16"
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=all_trained and wanted)
 
 
 def measure_precision(device: str) -> Precision:
