@@ -202,14 +202,15 @@ def answers(
 
     With the same random numbers each time.
     """
-    room = max(1, min(config.max_tokens, lm.max_positions - ANSWER_TOKENS))
+    tokens = min(ANSWER_TOKENS, lm.max_positions // 2)
+    room = min(config.max_tokens, lm.max_positions - tokens)
     rollout = sample(
         lm,
         [encode_prompt(lm, messages, room) for messages in prompts],
         samples=1,
-        max_new_tokens=ANSWER_TOKENS,
+        max_new_tokens=tokens,
         temperature=1.0,
-        uniforms=uniforms(config.seed, 0, range(len(prompts)), 1, ANSWER_TOKENS),
+        uniforms=uniforms(config.seed, 0, range(len(prompts)), 1, tokens),
         control=control,
     )
     return [
