@@ -30,7 +30,8 @@ def fit(lm: LanguageModel, messages: Sequence[Message], max_tokens: int) -> Fitt
     if len(ids) <= max_tokens:
         return Fitted(ids, cut=False)
     system = list(messages[:1]) if messages[0]["role"] == "system" and len(messages) > 1 else []
-    for kept in [system, []] if system else [[]]:
+    beginnings: list[list[Message]] = [system, []] if system else [[]]
+    for kept in beginnings:
         for first in range(1 + len(kept), len(messages)):
             ids = encode_chat(lm, [*kept, *messages[first:]])
             if len(ids) <= max_tokens:
