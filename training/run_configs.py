@@ -148,7 +148,9 @@ def with_folders(run: Run, folder_of: Mapping[int, str]) -> RunConfig:
 def path_relations(run: Run) -> dict[str, Checkpoint | None]:
     """Which checkpoint each of the config's folders is; None: the base itself."""
     relations: dict[str, Checkpoint | None] = {"base": run.base}
-    if run.kind in REWARDED:
+    if run.kind == Run.Kind.SFT:
+        relations |= {"reward": run.reward}
+    elif run.kind in REWARDED:
         relations |= {"reward": run.reward, "judge": run.judge, "adapter": _adapter(run.start)}
     elif run.kind == Run.Kind.DPO:
         relations |= {"judge": run.judge, "adapter": _adapter(run.start)}

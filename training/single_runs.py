@@ -50,7 +50,8 @@ def _inputs(project: Project, kind: Run.Kind, by: User | None) -> runs.Inputs:
     """The newest checkpoints that fit together, and fresh datasets."""
     if kind == Run.Kind.SFT:
         base = checkpoints.outside_base(project)
-        return runs.Inputs(base=base, datasets=_datasets(project, kind, by))
+        reward = checkpoints.latest(project, Checkpoint.Kind.REWARD, base=base)
+        return runs.Inputs(base=base, reward=reward, datasets=_datasets(project, kind, by))
     base = checkpoints.base_checkpoint(project)
     if kind in (Run.Kind.REWARD, Run.Kind.JUDGE):
         return runs.Inputs(base=base, datasets=_datasets(project, kind, by))

@@ -14,6 +14,7 @@ from training.configs.evaluate import EvaluateConfig
 from training.configs.grpo import AverageOver, Baseline, GrpoConfig, KlIn, Scale
 from training.configs.policy import PolicyConfig
 from training.configs.ppo import Advantage, Critic, PpoConfig
+from training.configs.pretrain import PretrainConfig
 from training.configs.rejection import RejectionConfig
 from training.configs.reward import Finetune, RewardConfig
 from training.configs.rewarded import OnlineConfig, RewardedConfig
@@ -38,6 +39,7 @@ __all__ = [
     "PolicyConfig",
     "PpoConfig",
     "Preset",
+    "PretrainConfig",
     "Problems",
     "RejectionConfig",
     "RewardConfig",
@@ -52,14 +54,8 @@ __all__ = [
 CONFIGS: dict[str, type[RunConfig]] = {
     config.recipe: config
     for config in (
-        SftConfig,
-        RewardConfig,
-        PpoConfig,
-        GrpoConfig,
-        RejectionConfig,
-        DpoConfig,
-        SampleConfig,
-        EvaluateConfig,
+        *(PretrainConfig, SftConfig, RewardConfig, PpoConfig, GrpoConfig),
+        *(RejectionConfig, DpoConfig, SampleConfig, EvaluateConfig),
     )
 }
 

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from training.records import Message
+from training.rlhf.conversations import fit
 from training.rlhf.features import FeatureRow
 from training.rlhf.layers import Batch, make_batch
-from training.rlhf.models import LanguageModel, encode_chat, encode_text
+from training.rlhf.models import LanguageModel, encode_text
 
 
 def encode_prompt(lm: LanguageModel, messages: Sequence[Message], max_tokens: int) -> list[int]:
-    """A conversation's tokens; a longer one loses its beginning."""
-    return encode_chat(lm, messages)[-max_tokens:]
+    """A conversation's tokens; a longer one loses its oldest messages (see `conversations`)."""
+    return fit(lm, messages, max_tokens).ids
 
 
 def encode_completion(lm: LanguageModel, row: FeatureRow, max_tokens: int) -> list[int]:

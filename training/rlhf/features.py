@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from training.records import Message
+from training.rlhf.conversations import fit
 from training.rlhf.decoding import Rollout
 from training.rlhf.layers import Batch, Hidden, hidden_states, make_batch
-from training.rlhf.models import LanguageModel, encode_chat, encode_text
+from training.rlhf.models import LanguageModel, encode_text
 from training.rlhf.process import Control
 from training.rlhf.spelling import Spelling
 
@@ -75,8 +76,8 @@ def pooled_features(
     """[len(rows), f] float32 on the CPU, from the base without its adapter.
 
     layers: ascending layer counts (lm.layer_at turns a depth into one).
-    max_tokens: a longer prompt loses its beginning; a longer completion its end, and counts as
-    unfinished. progress(done, total) is called after each batch of rows.
+    max_tokens: a longer prompt loses its oldest messages; a longer completion its end, and counts
+    as unfinished. progress(done, total) is called after each batch of rows.
     """
     base = lm.with_adapter(None)
     features = torch.zeros(len(rows), feature_count(lm, layers))
@@ -159,7 +160,7 @@ def _group(lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int) -> li
     for index, row in enumerate(rows):
         key = json.dumps(row.messages)
         if key not in groups:
-            groups[key] = _Group(encode_chat(lm, row.messages)[-max_tokens:], [], [], [])
+            groups[key] = _Group(fit(lm, row.messages, max_tokens).ids, [], [], [])
         ids = encode_text(lm, row.text, finished=row.finished)
         groups[key].completions.append(ids[:max_tokens])
         groups[key].finished.append(row.finished and len(ids) <= max_tokens)

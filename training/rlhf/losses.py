@@ -251,13 +251,14 @@ def token_loss(
     """Mean negative log-likelihood of the valid tokens: the loss of SFT and of PPO-ptx.
 
     logprobs: (rows, T) nats. mask: (rows, T) bool, true for the tokens to be learned (a
-    completion's with its end, never the prompt's). weights: (rows,) float, the labels' weights;
-    None: 1. `denominator`: the weighted valid tokens of the whole batch where this is one
-    micro-batch of it; None: those here. A scalar in nats a token.
+    completion's with its end, never the prompt's). weights: (rows,) float, the labels' weights, or
+    (rows, T) where several stand in one row; None: 1. `denominator`: the weighted valid tokens of
+    the whole batch where this is one micro-batch of it; None: those here. A scalar in nats a token.
     """
     weight = mask.to(logprobs.dtype)
     if weights is not None:
-        weight = weight * weights.to(logprobs.dtype).unsqueeze(1)
+        own = weights.to(logprobs.dtype)
+        weight = weight * (own if own.ndim > 1 else own.unsqueeze(1))
     count = float(weight.sum()) if denominator is None else denominator
     return -(torch.where(mask, logprobs, torch.zeros_like(logprobs)) * weight).sum() / max(
         count, 1e-12

@@ -28,6 +28,29 @@ def completion_mask(tokens: Tensor, eos_ids: Collection[int]) -> Tensor:
     return (ends.cumsum(dim=1) - ends) == 0
 
 
+def document_mask(documents: Tensor) -> Tensor:
+    """Who may attend to whom where several documents stand in one row.
+
+    documents: (rows, T) int, the document of each token, −1 for padding; a document's tokens stand
+    together. (rows, 1, T, T) bool, true where a query (third) attends to a key (last): to itself
+    and to earlier tokens of its own document. Padding attends to itself, so that no row is empty.
+    """
+    size = documents.shape[1]
+    causal = torch.ones(size, size, dtype=torch.bool, device=documents.device).tril()
+    itself = torch.eye(size, dtype=torch.bool, device=documents.device)
+    same = documents.unsqueeze(2) == documents.unsqueeze(1)
+    padding = (documents < 0).unsqueeze(2)
+    return ((same & causal & ~padding) | itself).unsqueeze(1)
+
+
+def document_positions(documents: Tensor) -> Tensor:
+    """Each token's place in its own document, from 0. documents: (rows, T) int. (rows, T) int64."""
+    places = torch.arange(documents.shape[1], device=documents.device).expand(documents.shape)
+    starts = torch.ones_like(documents, dtype=torch.bool)
+    starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return places - torch.where(starts, places, torch.zeros_like(places)).cummax(1).values
+
+
 def last_index(mask: Tensor) -> Tensor:
     """Position of each row's last true entry. mask: (rows, T) bool. (rows,) int64.
 

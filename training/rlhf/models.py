@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from training.rlhf.rundir import (
     verify_manifest,
     write_atomically,
 )
+from training.rlhf.special_tokens import end_ids, pad_id
 from training.rlhf.spelling import Spelling, spelling_of
 
 SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
@@ -43,6 +45,8 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For a base model without a chat template."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,11 @@ class LanguageModel:
     def spelling(self) -> Spelling:
         """What stands in each token's text: a reward probe's business, so not read at loading."""
         return spelling_of(self.tokenizer, len(self.head))
+
+    @property
+    def has_plain_template(self) -> bool:
+        """Whether the model came without a chat template of its own."""
+        return bool(self.tokenizer.chat_template == PLAIN_TEMPLATE)
 
     @property
     def layers(self) -> int:
@@ -131,13 +140,16 @@ def load_language_model(
             "checkpoint_corrupt", path=str(folder), expected="a whole model", found=str(error)[:500]
         ) from error
     model = model.to(device).eval().requires_grad_(False)
-    tokenizer.chat_template = tokenizer.chat_template or PLAIN_TEMPLATE
-    eos_ids = _eos_ids(model, tokenizer)
+    if not tokenizer.chat_template:
+        logger.warning("%s has no chat template; a plain one is used: 'user: …'", folder.name)
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    eos_ids = end_ids(tokenizer, ends if isinstance(ends, list) else [ends], folder)
     language_model = LanguageModel(
         model=model,
         tokenizer=tokenizer,
         blocks=tuple(fuse_layer(layer, model.config) for layer in model.model.layers),
-        pad_id=_pad_id(tokenizer, eos_ids, folder),
+        pad_id=pad_id(tokenizer, eos_ids, len(model.lm_head.weight), folder),
         eos_ids=eos_ids,
         sha256=base_sha256(folder),
         path=str(path),
@@ -238,9 +250,11 @@ def encode_chat(lm: LanguageModel, messages: Sequence[Message]) -> list[int]:
     ]
     rest, ids = _render(lm, marked), []
     for mark, content in zip(marks, contents, strict=True):
+        if mark not in rest:
+            continue  # a template may leave a message out
         before, _, rest = rest.partition(mark)
         ids += _tokenize(lm, before, plain=False)
-        ids += _tokenize(lm, content.replace("\ue000", "").replace("\ue001", ""), plain=True)
+        ids += _tokenize(lm, content, plain=True)
     return ids + _tokenize(lm, rest, plain=False)
 
 
@@ -318,23 +332,3 @@ def _check_supported(folder: Path) -> None:
         config.get("max_position_embeddings", 0), 4096
     ):
         raise RunError("model_unsupported", path=str(folder), architecture=kind)
-
-
-def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """The tokenizer's EOS first, then others that the generation config ends at."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    others = configured if isinstance(configured, list) else [configured]
-    ids = [tokenizer.eos_token_id, *others]
-    return tuple(dict.fromkeys(int(item) for item in ids if item is not None))
-
-
-def _pad_id(tokenizer: Any, eos_ids: tuple[int, ...], folder: Path) -> int:
-    """The tokenizer's PAD where it isn't EOS, else an unused special token."""
-    used = {*eos_ids, tokenizer.bos_token_id}
-    specials = [key for key, token in tokenizer.added_tokens_decoder.items() if token.special]
-    for candidate in [tokenizer.pad_token_id, *sorted(specials), tokenizer.unk_token_id]:
-        if candidate is not None and candidate not in used:
-            return int(candidate)
-    raise RunError(
-        "model_unsupported", path=str(folder), architecture="no special token is free for padding"
-    )

@@ -1,14 +1,15 @@
 """Adam over named parameters: one clipped step at a time, its whole state as tensors.
 
-Knows nothing of losses. Decoupled weight decay (arXiv 1711.05101); 0 makes it plain Adam. Weights
-in bfloat16 are stepped as float32 copies (arXiv 1710.03740, section 3.1): a step of 1e-5 would be
-rounded away from any weight above 0.003.
+Knows nothing of losses. Decoupled weight decay (arXiv 1711.05101) of matrices, not of norms and
+biases; 0 makes it plain Adam. Weights in bfloat16 are stepped as float32 copies (arXiv 1710.03740,
+section 3.1): a step of 1e-5 would be rounded away from any weight above 0.003.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,14 @@ class Optimiser:
         """What is stepped: the parameters themselves, or float32 copies of them."""
         self.learning_rate = learning_rate
         self.clip = clip
+        matrices = [value for value in self.exact.values() if value.ndim > 1]
+        others = [value for value in self.exact.values() if value.ndim < 2]
+        groups: list[dict[str, Any]] = [
+            {"params": matrices},
+            {"params": others, "weight_decay": 0.0},
+        ]
         self.adam = torch.optim.AdamW(
-            list(self.exact.values()),
+            groups,
             lr=learning_rate,
             betas=(beta1, beta2),
             eps=epsilon,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -67,6 +68,16 @@ def choose_device(asked: str) -> str:
 def choose_threads(asked: int) -> int:
     """The number asked for; 0: torch's own choice (one per core, or OMP_NUM_THREADS)."""
     return asked or torch.get_num_threads()
+
+
+def mixed(compute: Compute, *, all_trained: bool = True) -> AbstractContextManager[object]:
+    """Matrix products of float32 weights in the run's precision, where all of them are trained.
+
+    Weights in bfloat16 have eight bits of mantissa: a step of a learning rate like 1e-5 is rounded
+    away. Here they stay float32, and only products are computed in bfloat16.
+    """
+    kind, wanted = torch.device(compute.device).type, compute.precision == "bfloat16"
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=all_trained and wanted)
 
 
 def measure_precision(device: str) -> Precision:

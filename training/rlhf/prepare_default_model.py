@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from training.rlhf.rundir import RunError, disk_errors, write_manifest
-from training.rlhf.tiny_model import TEMPLATE
+from training.rlhf.tokenizer import TEMPLATE
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PAD = "<|endoftext|>"

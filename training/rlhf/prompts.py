@@ -5,17 +5,19 @@ Knows nothing of what is done with them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from training.records import Split
-from training.rlhf.encoding import encode_prompt
+from training.rlhf.conversations import fit
 from training.rlhf.models import LanguageModel, encode_text
 from training.rlhf.randomness import shuffled
 from training.rlhf.ranked import is_conversation
 from training.rlhf.rundir import RunDirectory, RunError
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 PROMPTS = "data/prompts.jsonl"
 FEWEST_DEVELOPMENT = 8
@@ -52,8 +54,11 @@ class PromptSet:
 def read_prompts(
     directory: RunDirectory, lm: LanguageModel, split: Split, max_tokens: int
 ) -> list[Prompt]:
-    """The prompts of one split. Raises RunError: data_missing, data_invalid."""
-    found = []
+    """The prompts of one split; how many had to be cut to fit is said in the log.
+
+    Raises RunError: data_missing, data_invalid.
+    """
+    found, cut = [], 0
     for number, row in enumerate(directory.rows("prompts"), start=1):
         if row.get("split") != split:
             continue
@@ -64,7 +69,11 @@ def read_prompts(
                 line=number,
                 problem="needs an id and a prompt of messages with role and content",
             )
-        found.append(_prompt(lm, row, max_tokens))
+        ids, was_cut = fit(lm, row["prompt"], max_tokens)
+        found.append(Prompt(str(row["id"]), ids, row["prompt"][-1]["content"]))
+        cut += was_cut
+    if cut:
+        logger.info("%d of %d prompts (%s) lost their oldest messages", cut, len(found), split)
     return found
 
 
@@ -113,9 +122,3 @@ def in_turn(items: Sequence[T], start: int, count: int, seed: int, key: str) -> 
             orders[lap] = shuffled(len(items), seed, key, lap)
         chosen.append(items[orders[lap][index]])
     return chosen
-
-
-def _prompt(lm: LanguageModel, row: dict[str, Any], max_tokens: int) -> Prompt:
-    return Prompt(
-        str(row["id"]), encode_prompt(lm, row["prompt"], max_tokens), row["prompt"][-1]["content"]
-    )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-from training.records import Split
+from training.records import Message, Split
 from training.rlhf.features import FeatureRow
 from training.rlhf.probe import Rankings
 from training.rlhf.rundir import RunDirectory, RunError
 
 RANKINGS = "data/rankings.jsonl"
+ROLES: tuple[str, ...] = get_args(get_type_hints(Message)["role"])
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class Demonstration:
 
     row: FeatureRow
     weight: float
+    task: str = ""
+    """The category of its prompt; empty where it has none."""
 
 
 def read_demonstrations(directory: RunDirectory) -> list[Demonstration]:
@@ -106,18 +109,24 @@ def read_demonstrations(directory: RunDirectory) -> list[Demonstration]:
             )
         if row.get("split") == "train":
             answer = FeatureRow(row["prompt"], row["completion"], finished=True)
-            found.append(Demonstration(answer, float(weight)))
+            task = row.get("category")
+            found.append(
+                Demonstration(answer, float(weight), task if isinstance(task, str) else "")
+            )
     return found
 
 
 def is_conversation(prompt: object) -> bool:
-    """Whether this is a list of at least one message with role and content."""
+    """Whether this is a list of at least one message with role and content.
+
+    A role is written into the template as it is, so that it can only be one of a few.
+    """
     return (
         isinstance(prompt, list)
         and bool(prompt)
         and all(
             isinstance(message, dict)
-            and isinstance(message.get("role"), str)
+            and message.get("role") in ROLES
             and isinstance(message.get("content"), str)
             for message in prompt
         )

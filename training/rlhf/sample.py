@@ -34,10 +34,10 @@ from training.configs import SampleConfig
 from training.records import CompletionRow, ErrorRecord
 from training.rlhf.adapters import SETTINGS, WEIGHTS
 from training.rlhf.decoding import sample
+from training.rlhf.encoding import encode_prompt
 from training.rlhf.models import (
     LanguageModel,
     decode,
-    encode_chat,
     load_adapter,
     load_language_model,
 )
@@ -100,7 +100,7 @@ def complete(
     """One batch: `sampling.samples` completions of each prompt ({"id", "messages"}), in order.
 
     The same prompt, policy, seed and batch give the same completions. A prompt longer than
-    max_prompt_tokens, or than the model has room for, loses its beginning.
+    max_prompt_tokens, or than the model has room for, loses its oldest messages.
     """
     room = min(sampling.max_prompt_tokens, lm.max_positions - sampling.max_new_tokens)
     if room < 1:
@@ -108,7 +108,7 @@ def complete(
         raise RunError("config_invalid", problems=problem)
     rollout = sample(
         lm,
-        [encode_chat(lm, prompt["messages"])[-room:] for prompt in prompts],
+        [encode_prompt(lm, prompt["messages"], room) for prompt in prompts],
         samples=sampling.samples,
         max_new_tokens=sampling.max_new_tokens,
         temperature=sampling.temperature,

@@ -1,11 +1,13 @@
 """The recipe `sft`: demonstrations in, a whole model out. `python -m training.rlhf.sft RUN_DIR`.
 
 Supervised fine-tuning (InstructGPT, appendix C.1): the loss is on the completion's tokens only, its
-end included, the learning rate decays by a cosine to a tenth. The result is a base like any other.
+end included, the learning rate decays by a cosine to a tenth, and a reward model's score picks the
+checkpoint where there is one. The result is a base like any other.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -15,10 +17,20 @@ from torch import Tensor
 from training.configs import SftConfig
 from training.records import Message
 from training.rlhf.decoding import sample
-from training.rlhf.encoding import encode_group, encode_prompt
-from training.rlhf.layers import Batch
-from training.rlhf.likelihood import add_gradients, rows_loss, weighted_tokens
+from training.rlhf.demonstrations import (
+    Example,
+    conversations,
+    encode_example,
+    every_answer,
+    split_demonstrations,
+    with_an_answer,
+)
+from training.rlhf.encoding import encode_prompt
+from training.rlhf.epoch_picking import EpochPicking, picks_by
+from training.rlhf.features import FeatureRow
 from training.rlhf.looks import SHOWN
+from training.rlhf.losses import token_loss
+from training.rlhf.mixture import epoch_order
 from training.rlhf.models import (
     LanguageModel,
     add_lora,
@@ -28,18 +40,23 @@ from training.rlhf.models import (
     unfreeze,
 )
 from training.rlhf.optimiser import Optimiser
-from training.rlhf.precision import choose_compute
+from training.rlhf.packing import Packed, pack_all, packed_logprobs, parts
+from training.rlhf.precision import Compute, choose_compute, mixed
 from training.rlhf.process import Control, Stopped, run_recipe
-from training.rlhf.randomness import generator, shuffled, uniforms
-from training.rlhf.ranked import Demonstration, read_demonstrations
-from training.rlhf.rollouts import micro_batches
-from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+from training.rlhf.randomness import generator, uniforms
+from training.rlhf.ranked import read_demonstrations
+from training.rlhf.reward_model import RewardModel, load_reward_model
+from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import cosine
 
 VALIDATION_BATCH = 16
 """Demonstrations that are measured at a time."""
-SHOWN_TOKENS = 128
-"""Of an answer that people are given to read, at most."""
+ANSWER_TOKENS = 128
+"""Of an answer that people are given to read or a reward model to score, at most."""
+SCORED = 64
+"""Conversations whose answers a reward model scores after each epoch, at most."""
+
+logger = logging.getLogger(__name__)
 
 
 def main(directory: RunDirectory, control: Control) -> ResultMetrics:
@@ -50,138 +67,212 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     compute = choose_compute(directory)
 
     # 1. Demonstrations, a share of them kept back; those of a prompt all on one side.
-    train, held_out = split_demonstrations(
-        read_demonstrations(directory), config.validation_share, config.seed
-    )
+    read = read_demonstrations(directory)
+    answered = with_an_answer(read)
+    learn, keep = split_demonstrations(answered, config.validation_share, config.seed)
+    if config.turns == "all":
+        learn, keep = (with_an_answer(every_answer(side)) for side in (learn, keep))
 
-    # 2. The model, with LoRA or with all its weights trainable, and where a run stood.
-    lm = load_language_model(config.base, device=compute.device, precision=compute.precision)
-    if config.lora_rank:
-        random = generator(config.seed, "sft")
-        lm = add_lora(lm, config.lora_rank, config.lora_scale, config.lora_top_share, random)
-    else:
-        unfreeze(lm)
+    # 2. The model, with LoRA or with all its weights trainable, and who picks its best epoch.
+    lm = start_model(config, compute)
+    train = [encode_example(lm, item, config.max_tokens) for item in learn]
+    held_out = [encode_example(lm, item, config.max_tokens) for item in keep]
+    report = what_was_cut(lm, [*train, *held_out], empty=len(read) - len(answered))
     optimiser = Optimiser(
         lm.trainable(),
         learning_rate=config.learning_rate,
         beta2=0.95,
         clip=config.gradient_clip,
     )
+    picking = EpochPicking(lm.trainable(), picks_by(config, held_out=bool(held_out)))
+    reward = load_reward(config, lm, compute) if picking.by == "reward" else None
+
+    # 3. Where an interrupted run stood, or what the model answers before it has learned anything.
     state = directory.load_state()
-    shown = conversations(held_out or train)[:SHOWN]
+    asked = conversations(keep or learn)
     if state is None:
-        before = answers(lm, shown, config, control)
+        before = [text for text, _ in answers(lm, asked[:SHOWN], config, control)]
+        loss = float("nan")
     else:
         optimiser.load(state.tensors)
-        before = list(state.values["before"])
+        picking.load(state.tensors, state.values)
+        before, loss = list(state.values["before"]), float(state.values["loss"])
+
+    def save(step: int) -> None:
+        tensors = {**optimiser.tensors(), **picking.tensors()}
+        directory.save_state(step, tensors, {"before": before, "loss": loss, **picking.values()})
+
+    # 4. Steps: the mean loss of a batch's completion tokens, one clipped Adam step.
     per_epoch = -(-len(train) // config.batch)
     total = per_epoch * config.epochs
     warmup = round(config.warmup_share * total)
-
-    # 3. Steps: the mean loss of a batch's completion tokens, one clipped Adam step.
-    loss = float("nan")
-    first = state.step if state is not None else 0
-    for number in range(first, total):
+    tasks = [example.task for example in train]
+    for number in range(0 if state is None else state.step, total):
         epoch, place = divmod(number, per_epoch)
-        order = shuffled(len(train), config.seed, "sft", epoch)
+        order = epoch_order(tasks, config, epoch)
         chosen = order[place * config.batch : (place + 1) * config.batch]
         try:
-            batch, weights = _encode(lm, [train[index] for index in chosen], config)
-            loss = add_gradients(lm, batch, control, weights=weights)
+            loss = add_gradients(lm, [train[n] for n in chosen], compute, control)
         except Stopped:
-            directory.save_state(number, optimiser.tensors(), {"before": before})
+            save(number)
             raise
         share = cosine(number, total=total, warmup=warmup)
         norm = optimiser.step(share, number=number + 1)
         last = number + 1 == total
         numbers: dict[str, float | None] = {"loss": loss, "gradient_norm": norm}
-        if held_out and (place + 1 == per_epoch or last):
-            numbers["validation_loss"] = mean_loss(lm, held_out, config, control)
+        numbers["learning_rate"] = config.learning_rate * share
+        if place + 1 == per_epoch:
+            looked: dict[str, float | None] = {}
+            if held_out:
+                looked["validation_loss"] = mean_loss(lm, held_out, compute, control)
+            if reward is not None:
+                looked["reward_score"] = mean_score(lm, asked, reward, config, control)
+            picking.offer(epoch + 1, looked)
+            numbers |= looked
         directory.log_metrics(number + 1, total, **numbers)
         if (number + 1) % config.save_every == 0 or last:
-            values = {"before": before, "loss": loss}
-            directory.save_state(number + 1, optimiser.tensors(), values)
+            save(number + 1)
 
-    # 4. A few answers before and after, for people to read.
-    after = answers(lm, shown, config, control)
+    # 5. The best epoch's weights; a few of their answers beside those before, for people to read.
+    picking.put_back()
+    after = [text for text, _ in answers(lm, asked[:SHOWN], config, control)]
     directory.log_samples(
         [
             {"step": total, "prompt": messages[-1]["content"], "before": old, "after": new}
-            for messages, old, new in zip(shown, before, after, strict=True)
+            for messages, old, new in zip(asked, before, after, strict=False)
         ]
     )
 
-    # 5. The result: a whole model with its tokenizer, the adapter merged in.
+    # 6. The result: a whole model with its tokenizer, the adapter merged in.
     folder = directory.checkpoint_folder()
     save_model(lm, folder)
     directory.publish_checkpoint(folder)
-    if first == total and state is not None:
-        loss = float(state.values["loss"])
     return {
         "loss": loss,
-        "validation_loss": mean_loss(lm, held_out, config, control) if held_out else None,
+        "validation_loss": None,
+        **picking.numbers,
+        "picked_epoch": picking.epoch,
         "demonstrations": len(train) + len(held_out),
+        **report,
     }
 
 
-def split_demonstrations(
-    items: Sequence[Demonstration], share: float, seed: int
-) -> tuple[list[Demonstration], list[Demonstration]]:
-    """Demonstrations to learn from and to measure on; a prompt's are never on both sides.
-
-    Raises RunError("data_missing") without any to learn from.
-    """
-    prompts = [str(messages) for messages in conversations(items)]
-    order = shuffled(len(prompts), seed, "validation")
-    kept_back = {prompts[index] for index in order[: int(share * len(prompts))]}
-    train = [item for item in items if str(item.row.messages) not in kept_back]
-    if not train:
-        raise RunError("data_missing", file="data/demonstrations.jsonl")
-    return train, [item for item in items if str(item.row.messages) in kept_back]
+def start_model(config: SftConfig, compute: Compute) -> LanguageModel:
+    """The base with a fresh adapter; or with all its weights trainable, then in float32."""
+    if not config.lora_rank:
+        lm = load_language_model(config.base, device=compute.device, precision="float32")
+        unfreeze(lm)
+        return lm
+    lm = load_language_model(config.base, device=compute.device, precision=compute.precision)
+    random = generator(config.seed, "sft")
+    return add_lora(lm, config.lora_rank, config.lora_scale, config.lora_top_share, random)
 
 
-def conversations(items: Sequence[Demonstration]) -> list[Sequence[Message]]:
-    """What the demonstrations answer, each conversation once, in their order."""
-    return list({str(item.row.messages): item.row.messages for item in items}.values())
+def load_reward(config: SftConfig, lm: LanguageModel, compute: Compute) -> RewardModel:
+    """The reward model on the base as it was; a copy of it where all weights are trained."""
+    base = lm.with_adapter(None)
+    if not config.lora_rank:
+        base = load_language_model(config.base, device=compute.device, precision=compute.precision)
+    return load_reward_model(str(config.reward), base)
+
+
+def what_was_cut(
+    lm: LanguageModel, examples: Sequence[Example], *, empty: int
+) -> dict[str, float | int | str | None]:
+    """How many demonstrations could not be learned as they were; also said in the log."""
+    prompts = sum(example.prompt_cut for example in examples)
+    completions = sum(example.completion_cut for example in examples)
+    logger.info(
+        "%d prompts lost their oldest messages, %d completions their end; "
+        "%d without a text were left out",
+        *(prompts, completions, empty),
+    )
+    return {
+        "prompts_cut": prompts,
+        "completions_cut": completions,
+        "empty_completions": empty,
+        "plain_template": int(lm.has_plain_template),
+    }
 
 
 def answers(
     lm: LanguageModel, prompts: Sequence[Sequence[Message]], config: SftConfig, control: Control
-) -> list[str]:
-    """One sample of the model as it is now for each conversation; with the same random numbers."""
+) -> list[tuple[str, bool]]:
+    """One sample of the model as it is now for each conversation, and whether it ended by itself.
+
+    With the same random numbers each time.
+    """
+    tokens = min(ANSWER_TOKENS, lm.max_positions // 2)
+    room = min(config.max_tokens, lm.max_positions - tokens)
     rollout = sample(
         lm,
-        [encode_prompt(lm, messages, config.max_tokens) for messages in prompts],
+        [encode_prompt(lm, messages, room) for messages in prompts],
         samples=1,
-        max_new_tokens=SHOWN_TOKENS,
+        max_new_tokens=tokens,
         temperature=1.0,
-        uniforms=uniforms(config.seed, 0, range(len(prompts)), 1, SHOWN_TOKENS),
+        uniforms=uniforms(config.seed, 0, range(len(prompts)), 1, tokens),
         control=control,
     )
-    return [decode(lm, rollout.completion(row)) for row in range(len(prompts))]
+    return [
+        (decode(lm, rollout.completion(row)), bool(rollout.finished[row]))
+        for row in range(len(prompts))
+    ]
+
+
+def mean_score(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[Message]],
+    reward: RewardModel,
+    config: SftConfig,
+    control: Control,
+) -> float:
+    """The reward model's mean score of the model's answers to a few conversations."""
+    asked = prompts[:SCORED]
+    rows = [
+        FeatureRow(messages, text, finished)
+        for messages, (text, finished) in zip(
+            asked, answers(lm, asked, config, control), strict=True
+        )
+    ]
+    return float(reward.score(rows, control=control).mean())
+
+
+def add_gradients(
+    lm: LanguageModel, examples: Sequence[Example], compute: Compute, control: Control
+) -> float:
+    """Add up the gradients of one batch, some rows at a time. Its loss in nats a token."""
+    packed = pack_all(lm, [example.tokens for example in examples])
+    count = float(packed.weights.sum())
+    total = 0.0
+    for part in parts(packed):
+        control.step_boundary()
+        loss = _loss(lm, part, compute, count)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch types it so
+        total += float(loss.detach())
+    return total
 
 
 def mean_loss(
-    lm: LanguageModel, items: Sequence[Demonstration], config: SftConfig, control: Control
+    lm: LanguageModel, examples: Sequence[Example], compute: Compute, control: Control
 ) -> float:
     """The loss of demonstrations in nats a token, without learning from them."""
     total = tokens = 0.0
-    for start in range(0, len(items), VALIDATION_BATCH):
-        control.step_boundary()
-        batch, weights = _encode(lm, items[start : start + VALIDATION_BATCH], config)
+    for start in range(0, len(examples), VALIDATION_BATCH):
+        some = examples[start : start + VALIDATION_BATCH]
+        packed = pack_all(lm, [example.tokens for example in some])
         with torch.no_grad():
-            for rows in micro_batches(batch, torch.arange(len(weights), device=lm.device)):
-                total += float(rows_loss(lm, batch, rows, weights, 1.0))
-        tokens += weighted_tokens(batch, weights)
+            for part in parts(packed):
+                control.step_boundary()
+                total += float(_loss(lm, part, compute, 1.0))
+        tokens += float(packed.weights.sum())
     return total / tokens
 
 
-def _encode(
-    lm: LanguageModel, items: Sequence[Demonstration], config: SftConfig
-) -> tuple[Batch, Tensor]:
-    """A batch and its label weights, (n,)."""
-    batch = encode_group(lm, [item.row for item in items], config.max_tokens)
-    return batch, torch.tensor([item.weight for item in items], device=lm.device)
+def _loss(lm: LanguageModel, part: Packed, compute: Compute, count: float) -> Tensor:
+    """The weighted loss of a batch's part, divided by the weighted tokens of the batch."""
+    with mixed(compute, all_trained=lm.adapter is None):
+        logprobs = packed_logprobs(lm, part)
+    return token_loss(logprobs, part.learned, part.weights, denominator=count)
 
 
 if __name__ == "__main__":

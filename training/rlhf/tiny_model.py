@@ -10,40 +10,14 @@ import argparse
 import math
 import string
 from pathlib import Path
-from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-PAD, BOS, EOS = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-
-TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-"""ChatML, as the default model has it."""
+from training.rlhf.tokenizer import byte_tokenizer
 
 LETTER_BIAS, END_BIAS = 12.0, 11.5
 """Logits, roughly, that letters and the end have over any other byte."""
-
-
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes and three special tokens: ids 0 to 2 as in the default model, then 256 bytes."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: index for index, token in enumerate([PAD, BOS, EOS, *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in (PAD, BOS, EOS)])
-    make: Any = PreTrainedTokenizerFast  # untyped in transformers
-    fast: PreTrainedTokenizerFast = make(
-        tokenizer_object=tokenizer, pad_token=PAD, bos_token=BOS, eos_token=EOS
-    )
-    fast.chat_template = TEMPLATE
-    return fast
 
 
 def make_model(
@@ -82,7 +56,7 @@ def make_model(
 
 def write_tiny_model(folder: Path, *, seed: int = 0, layers: int = 4, hidden: int = 64) -> Path:
     """Make the model and save it with its tokenizer. Returns the folder."""
-    tokenizer = make_tokenizer()
+    tokenizer = byte_tokenizer()
     make_model(tokenizer, seed=seed, layers=layers, hidden=hidden).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

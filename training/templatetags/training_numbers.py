@@ -150,6 +150,12 @@ METRIC_NAMES = {
     "ridge": gettext_lazy("ridge λ"),
     "ratio_first": gettext_lazy("first ratio"),
     "validation_loss": gettext_lazy("held-out loss"),
+    "reward_score": gettext_lazy("reward model's score of answers"),
+    "picked_epoch": gettext_lazy("picked after epoch"),
+    "prompts_cut": gettext_lazy("prompts cut to fit"),
+    "completions_cut": gettext_lazy("completions cut to fit"),
+    "empty_completions": gettext_lazy("empty completions, left out"),
+    "plain_template": gettext_lazy("plain chat template (1) or the model's own (0)"),
 }
 
 

@@ -54,6 +54,7 @@ CURVES: dict[str, tuple[Curve, ...]] = {
     Run.Kind.SFT: (
         Curve(name="loss", title=_("Loss"), unit=_("nats per token")),
         Curve(name="validation_loss", title=_("Held-out loss"), unit=_("nats per token")),
+        Curve(name="reward_score", title=_("Score"), unit=_("reward model, base = 0 ± 1")),
         Curve(name="learning_rate", title=_("Learning rate")),
         Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
     ),

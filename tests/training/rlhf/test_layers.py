@@ -25,7 +25,7 @@ from training.rlhf.layers import (
 )
 from training.rlhf.models import add_lora, load_language_model, unfreeze
 from training.rlhf.randomness import generator
-from training.rlhf.tiny_model import make_tokenizer
+from training.rlhf.tokenizer import byte_tokenizer
 
 PROMPTS = [[5, 6, 7, 8], [9, 10, 11, 12, 13, 14], [15]]
 COMPLETIONS = [[20, 21, 22], [23], [24, 25, 26, 27], [], [30, 31]]
@@ -104,7 +104,7 @@ def test_each_family_computes_what_transformers_computes(name, tmp_path):
         if parameter.dim() == 1:
             torch.nn.init.uniform_(parameter, 0.5, 1.5)
     model.save_pretrained(tmp_path)
-    make_tokenizer().save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
     lm = load_language_model(tmp_path, device="cpu", precision="float32")
     check_against_transformers(lm, model, 1e-4)
 

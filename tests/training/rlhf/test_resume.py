@@ -18,6 +18,7 @@ from training.configs import (
     EvaluateConfig,
     GrpoConfig,
     PpoConfig,
+    PretrainConfig,
     RejectionConfig,
     RewardConfig,
     SftConfig,
@@ -104,6 +105,10 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
         }
         for n in range(40)
     ]
+    texts = [
+        {"id": str(n), "split": "train", "text": f"the number {n} comes after {n - 1}. " * (n % 7)}
+        for n in range(200)
+    ]
     base = str(tiny_folder)
     reward, judge = str(trained["reward"]), str(trained["judge"])
     policy = {"base": base, "judge": judge}
@@ -146,6 +151,24 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
             ),
             {"rankings": ranked, "prompts": prompts},
         ),
+        "pretrain": (
+            PretrainConfig(
+                start="scratch",
+                layers=2,
+                hidden=64,
+                heads=4,
+                kv_heads=2,
+                vocabulary=300,
+                context=256,
+                window=128,
+                batch=4,
+                epochs=4,
+                evaluate_every=5,
+                save_every=4,
+                **FIXED,
+            ),
+            {"texts": texts},
+        ),
         "evaluate": (
             EvaluateConfig(base=base, judge=judge, reward=reward, best_of=4, batch=8, **FIXED),
             {"prompts": prompts},
@@ -171,7 +194,10 @@ def fresh(originals, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "evaluate"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain", "evaluate"],
+)
 def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     rng = random.Random(recipe)
@@ -199,7 +225,7 @@ def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "grpo", "rejection", "dpo", "sft"])
+@pytest.mark.parametrize("recipe", ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain"])
 def test_asked_to_stop_it_saves_ends_and_goes_on_later(fresh, recipe):
     folder, expected = fresh(recipe)
     process = start(folder, recipe)

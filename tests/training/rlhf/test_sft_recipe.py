@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.training.rlhf.rehearsal import completions, log, messages, run_here, write_run
-from training.configs import SftConfig
+from training.configs import ConfigError, SftConfig
 from training.rlhf import sft
 from training.rlhf.models import encode_chat, load_language_model
 from training.rlhf.randomness import shuffled
@@ -35,9 +35,8 @@ def train(tiny_folder, tmp_path):
         folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         config = SftConfig(
             base=str(tiny_folder),
-            precision="float32",
             threads=1,
-            **{"learning_rate": 5e-3, **values},
+            **{"learning_rate": 5e-3, "precision": "float32", **values},
         )
         write_run(folder, config, demonstrations=rows)
         return run_here(sft.main, folder), folder
@@ -108,7 +107,7 @@ def test_a_few_kept_back_prompts_are_answered_before_and_after(train, tiny_folde
     assert len({row["prompt"] for row in shown} & kept_back) == 3
     asked = [{"id": n, "prompt": messages(row["prompt"])} for n, row in enumerate(shown)]
     for key, model in (("before", tiny_folder), ("after", folder / "checkpoint")):
-        texts = completions(model, asked, samples=1, max_new_tokens=sft.SHOWN_TOKENS)
+        texts = completions(model, asked, samples=1, max_new_tokens=sft.ANSWER_TOKENS)
         assert [row[key] for row in shown] == [text for ((text, _),) in texts]
     assert all(row["before"] != row["after"] for row in shown)
 
@@ -142,3 +141,94 @@ def test_a_broken_demonstration_is_named_by_its_line(train):
         train(rows)
     assert refused.value.code == "data_invalid"
     assert refused.value.values["line"] == 3
+
+
+def test_prompts_and_completions_that_do_not_fit_and_empty_ones_are_counted(train):
+    rows = demonstrations(8)
+    rows[0]["prompt"] = [*messages("x" * 50), {"role": "assistant", "content": "y"}, *messages("z")]
+    rows[1]["completion"] = "ab" * 40
+    rows[2]["completion"] = " \n"
+    rows[3]["completion"] = ""
+    metrics, _ = train(rows, epochs=1, max_tokens=64, validation_share=0.0)
+    assert metrics["prompts_cut"] == 1
+    assert metrics["completions_cut"] == 1
+    assert metrics["empty_completions"] == 2
+    assert metrics["demonstrations"] == 6
+    assert metrics["plain_template"] == 0
+
+
+def test_where_every_completion_is_empty_nothing_is_learned_and_that_is_said(train):
+    with pytest.raises(RunError) as refused:
+        train(demonstrations(4, text="  "))
+    assert refused.value.code == "data_missing"
+
+
+def test_every_answer_of_a_conversation_can_be_learned(train, tiny):
+    talk = [*messages("hi"), {"role": "assistant", "content": "aa"}, *messages("and")]
+    rows = [{**demonstrations(1)[0], "prompt": talk, "completion": "bbb"}]
+    values = {"epochs": 1, "validation_share": 0.0, "learning_rate": 1e-12}
+    last, _ = train(rows, **values)
+    every, _ = train(rows, turns="all", **values)
+    assert (last["demonstrations"], every["demonstrations"]) == (1, 2)
+    first_answer = answer_loss(tiny, "hi", "aa")
+    # Three tokens of the first answer, four of the last, each with its end.
+    assert every["loss"] == pytest.approx((3 * first_answer + 4 * last["loss"]) / 7, rel=1e-5)
+
+
+def test_set_shares_decide_what_is_learned(train, tiny):
+    rows = [
+        *({**row, "category": "a"} for row in demonstrations(30, text="aaaa")),
+        *({**row, "category": "b"} for row in demonstrations(30, text="bbbb")),
+    ]
+    for number, row in enumerate(rows):
+        row["prompt"] = messages(f"say {number}")
+    shares = {"mixture": "shares", "mixture_shares": ["b=1"]}
+    _, folder = train(rows, epochs=6, validation_share=0.0, **shares)
+    lm = load_language_model(folder / "checkpoint", device="cpu", precision="float32")
+    assert answer_loss(lm, "say 99", "bbbb") < answer_loss(lm, "say 99", "aaaa") - 0.5
+
+
+def test_the_epoch_with_the_lowest_held_out_loss_is_the_result(train, tiny_folder):
+    rows = demonstrations(20)
+    for number, row in enumerate(rows):
+        row["completion"] = "abcdefghijklmnopqrst"[number:] + "x"  # nothing to generalise
+    metrics, folder = train(rows, epochs=8, lora_rank=0, batch=4, validation_share=0.3)
+    held_out = [row["validation_loss"] for row in log(folder) if "validation_loss" in row]
+    assert len(held_out) == 8
+    assert metrics["validation_loss"] == min(held_out)
+    assert metrics["picked_epoch"] == 1 + held_out.index(min(held_out))
+    last, _ = train(rows, epochs=8, lora_rank=0, batch=4, validation_share=0.3, pick="last")
+    assert last["picked_epoch"] == 8
+    assert last["validation_loss"] == held_out[-1]
+
+
+def test_a_reward_model_picks_where_there_is_one(train, trained, tiny_folder):
+    reward = str(trained["reward"])
+    metrics, folder = train(demonstrations(30), epochs=3, reward=reward)
+    scores = [row["reward_score"] for row in log(folder) if "reward_score" in row]
+    assert len(scores) == 3
+    assert metrics["reward_score"] == max(scores)
+    assert metrics["picked_epoch"] == 1 + scores.index(max(scores))
+
+
+def test_what_cannot_pick_is_refused():
+    with pytest.raises(ConfigError) as refused:
+        SftConfig(base="b", pick="reward")
+    assert "needs a reward model" in str(refused.value)
+    with pytest.raises(ConfigError, match="validation_share above 0"):
+        SftConfig(base="b", pick="validation_loss", validation_share=0)
+
+
+def test_trained_whole_its_weights_are_float32_and_its_products_as_told(train, tiny_folder):
+    values = {"lora_rank": 0, "epochs": 1, "batch": 60, "validation_share": 0.0}
+    exact, _ = train(demonstrations(60), **values)
+    # A step of 1e-5 of weights around 0.1 is less than half a bfloat16's last bit.
+    rounded, folder = train(
+        demonstrations(60), **{**values, "precision": "bfloat16", "learning_rate": 1e-5}
+    )
+    assert rounded["loss"] == pytest.approx(exact["loss"], rel=0.03)
+    assert rounded["loss"] != exact["loss"]
+    before = load_language_model(tiny_folder, device="cpu", precision="float32").blocks[0]
+    after = load_language_model(folder / "checkpoint", device="cpu", precision="float32").blocks[0]
+    moved = (after.weights["down"] - before.weights["down"]).abs().mean()
+    assert float(moved) == pytest.approx(1e-5, rel=0.2)

@@ -1,0 +1,55 @@
+"""A conversation as tokens that fit a window: a longer one loses its oldest messages, whole.
+
+Knows chat templates through `models.encode_chat`; nothing of what the tokens are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from training.records import Message
+from training.rlhf.models import LanguageModel, encode_chat, encode_text
+
+
+class Fitted(NamedTuple):
+    """A conversation's tokens, and whether something of it did not fit."""
+
+    ids: list[int]
+    cut: bool
+
+
+def fit(lm: LanguageModel, messages: Sequence[Message], max_tokens: int) -> Fitted:
+    """The conversation up to where the assistant begins to answer, in at most `max_tokens`.
+
+    Cut from the left at a message's boundary; a system message at the beginning stays where it
+    fits. The last message alone may be too long: then it loses its beginning. The template around
+    it stays whole, so that the model always reads whose turn it is.
+    """
+    ids = encode_chat(lm, messages)
+    if len(ids) <= max_tokens:
+        return Fitted(ids, cut=False)
+    system = list(messages[:1]) if messages[0]["role"] == "system" and len(messages) > 1 else []
+    beginnings: list[list[Message]] = [system, []] if system else [[]]
+    for kept in beginnings:
+        for first in range(1 + len(kept), len(messages)):
+            ids = encode_chat(lm, [*kept, *messages[first:]])
+            if len(ids) <= max_tokens:
+                return Fitted(ids, cut=True)
+    return Fitted(_last_message(lm, messages[-1], max_tokens), cut=True)
+
+
+def _last_message(lm: LanguageModel, message: Message, max_tokens: int) -> list[int]:
+    """As much of one message's end as there is room for."""
+    content = encode_text(lm, message["content"])
+    around = len(encode_chat(lm, [{"role": message["role"], "content": ""}]))
+    for room in range(max_tokens - around, 0, -1):
+        tail: str = lm.tokenizer.decode(
+            content[-room:], skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        # Half a character at the cut would be read as a mark of its own.
+        tail = tail.lstrip("\N{REPLACEMENT CHARACTER}")
+        ids = encode_chat(lm, [{"role": message["role"], "content": tail}])
+        if len(ids) <= max_tokens:
+            return ids
+    return encode_chat(lm, [message])[-max_tokens:]
