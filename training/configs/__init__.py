@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from training.configs.base import PRESETS, ConfigError, Preset, Problems, RunConfig
+from training.configs.closed import CLOSED_TASKS, ClosedConfig
 from training.configs.dpo import DirectLoss, DpoConfig
 from training.configs.evaluate import EvaluateConfig
 from training.configs.policy import PolicyConfig
@@ -18,9 +19,11 @@ from training.configs.sample import SampleConfig
 from training.configs.sft import SftConfig
 
 __all__ = [
+    "CLOSED_TASKS",
     "CONFIGS",
     "PRESETS",
     "Advantage",
+    "ClosedConfig",
     "ConfigError",
     "Critic",
     "DirectLoss",
@@ -40,7 +43,15 @@ __all__ = [
 
 CONFIGS: dict[str, type[RunConfig]] = {
     config.recipe: config
-    for config in (SftConfig, RewardConfig, PpoConfig, DpoConfig, SampleConfig, EvaluateConfig)
+    for config in (
+        SftConfig,
+        RewardConfig,
+        PpoConfig,
+        DpoConfig,
+        SampleConfig,
+        EvaluateConfig,
+        ClosedConfig,
+    )
 }
 
 
