@@ -28,8 +28,11 @@ def measure(arguments: Sequence[str]) -> int:
     folder: Path = options.folder
     files = [Path(task) for task in options.tasks if task.endswith(".jsonl")]
     values = {
-        "base": options.base,
-        "policies": options.policies,
+        "base": _absolute(options.base),
+        "policies": [
+            f"{name}{sign}{_absolute(folder)}"
+            for name, sign, folder in (policy.partition("=") for policy in options.policies)
+        ],
         "tasks": [Path(task).stem if task.endswith(".jsonl") else task for task in options.tasks],
         "items": options.items,
         "threads": options.threads,
@@ -72,6 +75,11 @@ def prepare(folder: Path, config: ClosedConfig, files: Sequence[Path]) -> None:
         for file in files:
             shutil.copyfile(file, folder / "data" / file.name)
     write_atomically(written, config.to_json())
+
+
+def _absolute(model: str) -> str:
+    """A folder's path from wherever the run is started next; a hub name stays what it is."""
+    return str(Path(model).resolve()) if model and Path(model).exists() else model
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -46,7 +46,7 @@ class Contender:
 
 
 def main(directory: RunDirectory, control: Control) -> ResultMetrics:
-    """Ask every policy everything: a row for each answer in answers.jsonl, the table in closed.md."""
+    """Ask every policy everything: answers.jsonl has a row for each answer, closed.md the table."""
     config = directory.config
     if not isinstance(config, ClosedConfig):
         raise TypeError(type(config).__name__)
@@ -92,11 +92,16 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
 
 def contenders_of(config: ClosedConfig) -> list[Contender]:
-    """The base and the policies; an adapter lies on the last whole model before it."""
+    """The base and the policies; an adapter lies on the last whole model before it.
+
+    Raises RunError("model_not_found") for a folder that isn't there, before anybody has answered.
+    """
     found = [Contender("base", config.base)]
     model = config.base
     for policy in config.policies:
         name, _, folder = policy.partition("=")
+        if Path(folder).is_absolute() and not Path(folder).is_dir():
+            raise RunError("model_not_found", path=folder)
         if (Path(folder) / SETTINGS).is_file():
             found.append(Contender(name, model, folder))
         else:
