@@ -6,7 +6,7 @@ end of stdin ends it, also in the middle of a request. Logs go to stderr.
 
     {"id", "op": "load", "base": folder, "adapter": folder | null}
     {"id", "op": "sample", "adapter": folder | null, "prompts": [{"id", "messages"}], "samples",
-     "max_new_tokens", "temperature", "seed"}            → {"id", "completions": [CompletionRow]}
+     "max_new_tokens", "temperature" (0: greedy), "seed"} → {"id", "completions": [CompletionRow]}
     {"id", "op": "unload"}, {"id", "op": "ping"}         → {"id", "base", "precision", "device"}
     anything that fails                                  → {"id", "error": {"code", "values"}}
 """

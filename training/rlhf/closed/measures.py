@@ -149,5 +149,9 @@ def _row_means(values: Array) -> Array:
 
 
 def _interval(value: float, draws: Array, alpha: float) -> Interval:
-    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
+    """Draws that say nothing, all of whose texts are too short, are left out; nan without any."""
+    telling = draws[np.isfinite(draws)]
+    if not len(telling):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    low, high = np.quantile(telling, [alpha / 2, 1 - alpha / 2])
     return Interval(value, float(low), float(high))
