@@ -38,6 +38,7 @@ class Answering:
 
     def rows(self, task: Task, items: Sequence[Item]) -> list[AnswerRow]:
         """Answers to some items of a task with their scores, in order."""
+        found: list[tuple[str, bool, Scores]]
         if task.rule == "text":
             found = [("", True, own) for own in self._texts(items)]
         else:
@@ -48,7 +49,9 @@ class Answering:
                 self.policy,
                 self.control,
             )
-            likelihoods = self._choices(items) if task.rule == "choice" else [{} for _ in items]
+            likelihoods: list[Scores] = [{} for _ in items]
+            if task.rule == "choice":
+                likelihoods = self._choices(items)
             found = [
                 (row["text"], row["finished"], {**_score(task, item, row["text"]), **likely})
                 for item, row, likely in zip(items, rows, likelihoods, strict=True)
