@@ -81,7 +81,7 @@ chaos: dev ## kill real processes with -9 in the middle of their work (LABELERS=
 
 # --- measurements ------------------------------------------------------------------------------
 
-.PHONY: bench loop report
+.PHONY: bench loop report closed-tasks
 bench: dev ## measure: make bench NAME=export writes benchmarks/results/export.json
 	@test -n "$(NAME)" || { echo "Which one? make bench NAME=…, one of:"; \
 	  ls benchmarks/bench_*.py 2>/dev/null | sed 's,.*/bench_\(.*\)\.py,  \1,'; exit 2; }
@@ -91,6 +91,11 @@ bench: dev ## measure: make bench NAME=export writes benchmarks/results/export.j
 loop: dev ## prove the loop unattended: GOLD=file.py, SEED=1, ROUNDS=2
 	@$(PY) -m benchmarks.loop $(if $(GOLD),--gold $(GOLD)) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	@$(PY) -m benchmarks.report
+
+MODEL := $(or $(RANKLOOP_DATA),data)/models/smollm2-135m-instruct
+closed-tasks: env ## tasks with known answers in a table: POLICIES="sft=FOLDER ppo=FOLDER" (BASE=, RUN=)
+	@test -n "$(BASE)" || $(PY) -m training.rlhf.prepare_default_model $(MODEL)
+	@$(PY) -m training.rlhf.closed.measure $(or $(RUN),build/closed) --base $(or $(BASE),$(MODEL)) $(POLICIES)
 
 # --- files that are made -----------------------------------------------------------------------
 

@@ -102,6 +102,20 @@ class EvaluationRow(TypedDict):
     base_finished: bool
 
 
+class AnswerRow(TypedDict):
+    """answers.jsonl, written by `closed`: one policy's answer to one item of a closed task.
+
+    answer: by greedy decoding, empty for a text. scores: by measure, and what measures need.
+    """
+
+    policy: str
+    task: str
+    id: str
+    answer: str
+    finished: bool
+    scores: dict[str, float | None]
+
+
 class SampleRow(TypedDict):
     """samples.jsonl: a completion for people to read while a run goes on."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from training.configs.base import PRESETS, ConfigError, Preset, Problems, RunConfig
+from training.configs.closed import CLOSED_TASKS, ClosedConfig
 from training.configs.dpo import DirectLoss, DpoConfig
 from training.configs.evaluate import EvaluateConfig
 from training.configs.grpo import AverageOver, Baseline, GrpoConfig, KlIn, Scale
@@ -22,11 +23,13 @@ from training.configs.sample import SampleConfig
 from training.configs.sft import SftConfig
 
 __all__ = [
+    "CLOSED_TASKS",
     "CONFIGS",
     "PRESETS",
     "Advantage",
     "AverageOver",
     "Baseline",
+    "ClosedConfig",
     "ConfigError",
     "Critic",
     "DirectLoss",
@@ -54,8 +57,8 @@ __all__ = [
 CONFIGS: dict[str, type[RunConfig]] = {
     config.recipe: config
     for config in (
-        *(PretrainConfig, SftConfig, RewardConfig, PpoConfig, GrpoConfig),
-        *(RejectionConfig, DpoConfig, SampleConfig, EvaluateConfig),
+        *(PretrainConfig, SftConfig, RewardConfig, PpoConfig, GrpoConfig, RejectionConfig),
+        *(DpoConfig, SampleConfig, EvaluateConfig, ClosedConfig),
     )
 }
 

@@ -70,7 +70,8 @@ def sample(
     """Draw `samples` completions for each prompt from the whole distribution at `temperature`.
 
     uniforms: [prompts * samples, max_new_tokens] float32 in [0, 1), one for each token: the same
-    numbers give the same tokens. Raises Stopped between two tokens when control asks for it.
+    numbers give the same tokens. Temperature 0 does without them: it is always the likeliest token,
+    whose log-probability is then 0. Raises Stopped between two tokens when control asks for it.
     """
     parts = [
         _sample_together(
@@ -160,7 +161,10 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, 
     """Sample by the inverse CDF: one token for each row.
 
     logits: [r, vocabulary]. uniforms: [r] in [0, 1) → tokens [r] int64, log-probabilities [r].
+    temperature: 0 takes the likeliest token, of equals the first.
     """
+    if temperature == 0:
+        return logits.argmax(-1), torch.zeros(len(logits), device=logits.device)
     tokens = torch.empty(len(logits), dtype=torch.int64, device=logits.device)
     logprobs = torch.empty(len(logits), device=logits.device)
     size = DRAW_ROWS if logits.device.type == "cpu" else len(logits)

@@ -28,7 +28,13 @@ from training.records import ResultRecord, SampleRow
 
 ResultMetrics = dict[str, float | int | str | None]
 
-APPENDED = ("metrics.jsonl", "samples.jsonl", "completions.jsonl", "evaluation.jsonl")
+APPENDED = (
+    "metrics.jsonl",
+    "samples.jsonl",
+    "completions.jsonl",
+    "evaluation.jsonl",
+    "answers.jsonl",
+)
 KEPT_STATES = 2
 
 
@@ -147,6 +153,17 @@ def verify_manifest(folder: Path) -> str | None:
     return file_sha256(manifest)
 
 
+def numbered_rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a JSONL file, one at a time, each with its line's number; empty lines are passed.
+
+    Raises RunError("data_invalid") with `name` as the file, the line and the problem.
+    """
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                yield number, _parse_row(line, name, number)
+
+
 class RunDirectory:
     """One run's folder, locked for this process. See the design, section 2, for its files."""
 
@@ -200,10 +217,8 @@ class RunDirectory:
         path = self.path / "data" / f"{name}.jsonl"
         if not path.is_file():
             raise RunError("data_missing", file=f"data/{name}.jsonl")
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield _parse_row(line, f"data/{name}.jsonl", number)
+        for _, row in numbered_rows(path, f"data/{name}.jsonl"):
+            yield row
 
     def log_metrics(self, step: int, total_steps: int, **numbers: float | None) -> None:
         """Append a row to metrics.jsonl, with the time and the seconds left at the pace so far.
@@ -372,6 +387,9 @@ def _parse_row(line: bytes, file: str, number: int) -> dict[str, Any]:
         raise RunError("data_invalid", file=file, line=number, problem="not UTF-8") from error
     except json.JSONDecodeError as error:
         problem = f"not JSON: {error.msg}"
+        raise RunError("data_invalid", file=file, line=number, problem=problem) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested lists
+        problem = "not JSON that can be read: a number is too long, or lists are nested too deeply"
         raise RunError("data_invalid", file=file, line=number, problem=problem) from error
     if not isinstance(row, dict):
         raise RunError("data_invalid", file=file, line=number, problem="not a JSON object")

@@ -6,7 +6,7 @@ end of stdin ends it, also in the middle of a request. Logs go to stderr.
 
     {"id", "op": "load", "base": folder, "adapter": folder | null}
     {"id", "op": "sample", "adapter": folder | null, "prompts": [{"id", "messages"}], "samples",
-     "max_new_tokens", "temperature", "seed"}            → {"id", "completions": [CompletionRow]}
+     "max_new_tokens", "temperature" (0: greedy), "seed"} → {"id", "completions": [CompletionRow]}
     {"id", "op": "unload"}, {"id", "op": "ping"}         → {"id", "base", "precision", "device"}
     anything that fails                                  → {"id", "error": {"code", "values"}}
 """
@@ -69,15 +69,30 @@ class Sampling:
     samples: int
     max_new_tokens: int
     temperature: float
+    """0: greedy, always the likeliest token."""
     seed: int
     max_prompt_tokens: int = 1024
 
     def __post_init__(self) -> None:
         """Raises RunError("config_invalid")."""
-        numbers = (self.samples, self.max_new_tokens, self.temperature, self.max_prompt_tokens)
-        if not all(isinstance(number, int | float) and number > 0 for number in numbers):
-            problem = "samples, max_new_tokens, temperature: must be above 0"
+        counts = (self.samples, self.max_new_tokens, self.max_prompt_tokens)
+        if not all(isinstance(number, int | float) and number > 0 for number in counts):
+            problem = "samples, max_new_tokens, max_prompt_tokens: must be above 0"
             raise RunError("config_invalid", problems=problem)
+        if not (isinstance(self.temperature, int | float) and self.temperature >= 0):
+            problem = "temperature: must be 0, which is greedy, or above"
+            raise RunError("config_invalid", problems=problem)
+
+    def room(self, lm: LanguageModel) -> int:
+        """Tokens that a prompt may have; a longer one loses its beginning.
+
+        Raises RunError("config_invalid") where the completion alone would fill the model.
+        """
+        room = min(self.max_prompt_tokens, lm.max_positions - self.max_new_tokens)
+        if room < 1:
+            problem = f"max_new_tokens: the model has {lm.max_positions} positions in all"
+            raise RunError("config_invalid", problems=problem)
+        return room
 
 
 def policy_source(lm: LanguageModel, adapter: str | None) -> str:
@@ -102,10 +117,7 @@ def complete(
     The same prompt, policy, seed and batch give the same completions. A prompt longer than
     max_prompt_tokens, or than the model has room for, loses its oldest messages.
     """
-    room = min(sampling.max_prompt_tokens, lm.max_positions - sampling.max_new_tokens)
-    if room < 1:
-        problem = f"max_new_tokens: the model has {lm.max_positions} positions in all"
-        raise RunError("config_invalid", problems=problem)
+    room = sampling.room(lm)
     rollout = sample(
         lm,
         [encode_prompt(lm, prompt["messages"], room) for prompt in prompts],

@@ -233,3 +233,20 @@ def test_one_prompt_is_sampled_however_large_its_cache_is(
     assert [count for count, _ in caches[1:]] == [1, 1, 1]
     assert torch.equal(found.batch.ids, expected.batch.ids)
     assert torch.equal(found.batch.owner, expected.batch.owner)
+
+
+@pytest.mark.model
+def test_at_temperature_0_it_is_always_the_likeliest_token(tiny, prompts, numbers):
+    rollout = draw_all(tiny, prompts, numbers[: len(prompts)], samples=1, temperature=0)
+    for row, prompt in enumerate(prompts):
+        ids = list(prompt)
+        for token in rollout.completion(row):
+            with torch.no_grad():
+                assert token == int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax())
+            ids.append(token)
+    assert not rollout.logprobs.any()
+
+
+def test_of_equally_likely_tokens_the_first_is_taken_at_temperature_0():
+    tokens, logprobs = draw(torch.tensor([[0.0, 2.0, 2.0]]), torch.tensor([0.9]), 0)
+    assert (tokens.tolist(), logprobs.tolist()) == ([1], [0.0])

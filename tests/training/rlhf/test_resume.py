@@ -14,6 +14,7 @@ import pytest
 
 from tests.training.rlhf.rehearsal import log, messages, prompt_rows, timeless, write_run
 from training.configs import (
+    ClosedConfig,
     DpoConfig,
     EvaluateConfig,
     GrpoConfig,
@@ -66,7 +67,7 @@ def outcome(folder):
         "status": result["status"],
         "sha256": result["sha256"],
         "metrics": timeless(result["metrics"]),
-        "logs": [log(folder, name) for name in ("metrics", "samples", "evaluation")],
+        "logs": [log(folder, name) for name in ("metrics", "samples", "evaluation", "answers")],
     }
 
 
@@ -173,6 +174,18 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
             EvaluateConfig(base=base, judge=judge, reward=reward, best_of=4, batch=8, **FIXED),
             {"prompts": prompts},
         ),
+        "closed": (
+            ClosedConfig(
+                base=base,
+                policies=[f"sft={base}"],
+                tasks=["sentiment", "questions", "texts"],
+                items=16,
+                batch=4,
+                max_new_tokens=24,
+                **FIXED,
+            ),
+            {},
+        ),
     }
     outcomes = {}
     for recipe, (config, tables) in runs.items():
@@ -196,7 +209,7 @@ def fresh(originals, tmp_path):
 
 @pytest.mark.parametrize(
     "recipe",
-    ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain", "evaluate"],
+    ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain", "evaluate", "closed"],
 )
 def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
