@@ -35,7 +35,7 @@ class Given(Expression):
         super().__init__(output_field=field)
         self.name, self.kind = name, field
 
-    def as_sql(
+    def as_sql(  # type: ignore[override]  # the stubs know no parameter that comes later
         self, _compiler: SQLCompiler, _connection: BaseDatabaseWrapper
     ) -> tuple[str, list[Any]]:
         """A parameter that stands for itself until its value is known."""
@@ -151,6 +151,6 @@ def _of_update(queryset: Any, values: Mapping[str, Any], connection: BaseDatabas
     query.clear_select_clause()
     table = queryset.model._meta.db_table  # noqa: SLF001 - as above
     put = _Put(connection, query, [one.get_col(table) for one in _fields(queryset.model)])
-    names = [connection.ops.quote_name(one.column) for one in _fields(queryset.model)]
+    names = [connection.ops.quote_name(str(one.column)) for one in _fields(queryset.model)]
     put.sql += f" RETURNING {', '.join(names)}"
     return put

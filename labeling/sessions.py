@@ -25,4 +25,4 @@ class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> Session | None:
         """The row, if it has not expired; else Django forgets the key, as it always does."""
         found = _SESSION.first(key=self.session_key, now=timezone.now())
-        return found or super()._get_session_from_db()  # type: ignore[misc,no-any-return]  # not in the stubs
+        return found or super()._get_session_from_db()  # type: ignore[misc]  # not in the stubs

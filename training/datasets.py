@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -44,6 +44,8 @@ from training.records import (
     RankedText,
     RankingRow,
 )
+
+Row = TypeVar("Row", DemonstrationRow, RankingRow, PromptRow)
 
 CHUNK = 500
 """Rows read, written or inserted at a time."""
@@ -271,7 +273,7 @@ def _write(path: Path, rows: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def _with_category(row: Any, prompt: Prompt) -> Any:
+def _with_category(row: Row, prompt: Prompt) -> Row:
     if prompt.category:
         row["category"] = prompt.category
     return row

@@ -276,9 +276,10 @@ def attend(heads: Heads, mask: Tensor) -> Tensor:
     rows, size, count, width = heads.queries.shape
     shared = heads.keys.shape[2]
     group = count // shared
-    queries = heads.queries.unflatten(2, (shared, group)).transpose(1, 2).flatten(2, 3)
+    queries = torch.unflatten(heads.queries, 2, (shared, group)).transpose(1, 2).flatten(2, 3)
     keys, values = heads.keys.transpose(1, 2), heads.values.transpose(1, 2)
     mixed = F.scaled_dot_product_attention(
         queries, keys, values, attn_mask=mask.repeat_interleave(group, 2)
     )
-    return mixed.unflatten(2, (size, group)).transpose(1, 2).reshape(rows, size, count * width)
+    apart = torch.unflatten(mixed, 2, (size, group)).transpose(1, 2)
+    return apart.reshape(rows, size, count * width)

@@ -136,7 +136,7 @@ def _sums(
             batch = make_batch(lm, prompts[start:stop], flat, owner)
             states = states_after(lm, batch, None, 0)
             sums = completion_logprobs(lm, batch, states).logprobs.double().sum(1).cpu()
-        found += sums.split([len(group) for group in completions[start:stop]])
+        found += torch.split(sums, [len(group) for group in completions[start:stop]])
         start = stop
     return found
 

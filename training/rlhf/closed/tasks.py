@@ -95,7 +95,7 @@ def read_task_file(path: Path, name: str, file: str, most: int | None = None) ->
 
 def _problems(row: dict[str, Any], rule: Rule | None, lines: dict[str, int]) -> Iterator[str]:
     """What is wrong with a line, and what would be right. rule: of the lines before."""
-    own = row.get("rule")
+    own: Any = row.get("rule")
     if own not in get_args(Rule):
         yield f"rule: must be one of {', '.join(get_args(Rule))}"
         return
