@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -21,10 +21,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.apart import apart
+from labeling.completions import storable
 from labeling.models import Project, Split, User
 from labeling.prompts import share_of_rankings
 from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, evaluations, gate, runs
+from training.errors import explain
+from training.full_disk import DiskIsFull, full_disk_refused
 from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
 from training.plans import plan_of
 from training.run_configs import JUDGE_SEED
@@ -343,5 +346,34 @@ def start_due_rounds() -> list[Round]:
         with apart("starting a round", project), refused:
             trigger = due(project)
             if trigger is not None:
-                started.append(start_round(project=project, trigger=trigger))
+                with _noted(project):
+                    started.append(start_round(project=project, trigger=trigger))
     return started
+
+
+@contextlib.contextmanager
+def _noted(project: Project) -> Iterator[None]:
+    """Keep what stops a round from beginning, for the pages, and forget it once one has begun.
+
+    Where the disk is full the database may take nothing either: then only the log has it.
+    """
+    plan = Plan.objects.filter(project=project)
+    try:
+        with full_disk_refused():
+            yield
+    except (RoundUnderWay, TooFewEvaluationPrompts):
+        raise
+    except DiskIsFull:
+        plan.update(start_problem=DiskIsFull.code)
+        raise
+    except Exception as error:
+        plan.update(start_problem=storable(f"{type(error).__name__}: {error}")[:400])
+        raise
+    plan.exclude(start_problem="").update(start_problem="")
+
+
+def why_none_began(plan: Plan) -> str:
+    """A sentence: what stopped the round that a rule asked for; empty where nothing is known."""
+    if plan.start_problem == DiskIsFull.code:
+        return str(DiskIsFull.sentence)
+    return explain("internal", {"message": plan.start_problem}) if plan.start_problem else ""

@@ -67,16 +67,27 @@ def _ready_for(user: User) -> QuerySet[Assignment]:
     language that they read, blind comparisons only where they are a labeler or the project has
     none. Quotas are told on the ranking page.
     """
+    could_take = _could_take(user) & Q(priority__gt=DEMOTED // 2)
+    return Assignment.objects.filter(Q(labeler=user) | could_take, state=Assignment.State.OPEN)
+
+
+def _earlier_for(user: User) -> QuerySet[Assignment]:
+    """Slots of a former policy that `lease_next` gives to `user` where there are no others."""
+    last_placed = Q(priority__lte=DEMOTED // 2)
+    return Assignment.objects.filter(
+        _could_take(user) & last_placed, state=Assignment.State.OPEN, project=OuterRef("pk")
+    )
+
+
+def _could_take(user: User) -> Q:
     labelers = active_labelers(OuterRef("project"))
     may_judge = Exists(labelers.filter(user=user)) | ~Exists(labelers)
-    could_take = (
+    return (
         free()
-        & Q(priority__gt=DEMOTED // 2)
         & untouched_by(user)
         & readable(user.languages)
         & (Q(slate__purpose=Purpose.TRAINING) | may_judge & Q(slate__purpose=Purpose.EVALUATION))
     )
-    return Assignment.objects.filter(Q(labeler=user) | could_take, state=Assignment.State.OPEN)
 
 
 def _projects_of(user: User) -> QuerySet[Project]:
@@ -85,6 +96,7 @@ def _projects_of(user: User) -> QuerySet[Project]:
     return Project.objects.visible_to(user).annotate(
         prompt_count=_prompts(),
         ready_count=_ready(user),
+        earlier_left=Exists(_earlier_for(user)),
         ranking_count=_sum(work, "rankings"),
         my_ranking_count=_sum(work.filter(labeler=user), "rankings"),
     )

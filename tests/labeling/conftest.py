@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from labeling.models import Project, User
@@ -24,3 +27,13 @@ def ann(project: Project) -> User:
 def ben(project: Project) -> User:
     """Another one."""
     return make_labeler(project)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def race_database(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """The environment that puts a process onto an empty database of its own."""
+    environment = dict(os.environ) | {"RANKLOOP_DATA": str(tmp_path)}
+    environment.pop("RANKLOOP_DATABASE", None)
+    if request.param == "postgresql":
+        environment["RANKLOOP_DATABASE"] = request.getfixturevalue("postgres_url")
+    return environment

@@ -15,6 +15,8 @@ from itertools import count
 
 import django
 
+from tests.labeling.races import wait_for_the_others
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
@@ -43,8 +45,7 @@ def rank(name: str) -> None:
     labeler = User.objects.get(username=name)
     patience = 8.0 if project.most_overlap else 0.0
     opinion = [1, 2] if labeler.pk % 2 else [2, 1]
-    print("ready", flush=True)
-    sys.stdin.readline()
+    wait_for_the_others()
     last = time.monotonic()
     for turn in count():
         assignment = lease_next(project=project, labeler=labeler)

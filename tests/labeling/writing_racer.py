@@ -12,6 +12,8 @@ import sys
 
 import django
 
+from tests.labeling.races import wait_for_the_others
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
@@ -36,8 +38,7 @@ def write(name: str) -> None:
 
     project = Project.objects.get()
     labeler = User.objects.get(username=name)
-    print("ready", flush=True)
-    sys.stdin.readline()
+    wait_for_the_others()
     while task := next_task(project=project, labeler=labeler):
         made = send(task=task, text=f"Answer to {task.prompt_id}.", seconds=1)
         print(task.prompt_id, made.pk, flush=True)

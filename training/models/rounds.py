@@ -70,6 +70,9 @@ class Plan(models.Model):
     blind_enough = models.PositiveIntegerField(
         _("blind comparisons after which labelers replace the judge"), default=50
     )
+    start_problem = models.CharField(max_length=400, blank=True, editable=False)
+    """Why a round that a rule asked for could not begin, the last time: "disk_full", or what the
+    error says. Empty once one began."""
 
     objects = PlanQuerySet.as_manager()
 

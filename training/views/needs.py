@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from training.errors import explain
 from training.models import Round
-from training.rounds import MIN_EVALUATION_PROMPTS
+from training.rounds import MIN_EVALUATION_PROMPTS, why_none_began
 from training.runs import describe_error
 from training.views.loop import Loop
 from training.views.sampling_state import Sampling
@@ -103,8 +103,19 @@ def _need_to_go_on(loop: Loop) -> list[Need]:
             )
         ]
     if loop.round_is_overdue:
+        known = why_none_began(loop.plan)
         sentence = _("The next round is due and did not begin. Start it by hand to see why.")
-        return [Need(sentence=sentence, href=address_in("round-list", loop), verb=_("Rounds"))]
+        if known:
+            sentence = _("The next round is due and did not begin. %(why)s") % {"why": known}
+        sentence = Truncator(sentence).chars(MOST_CHARACTERS)
+        return [
+            Need(
+                sentence=sentence,
+                href=address_in("round-list", loop),
+                verb=_("Rounds"),
+                grave=bool(known),
+            )
+        ]
     decides = loop.last_round is not None and loop.last_round.state == Round.State.WAITING
     if not loop.nothing_left or loop.totals.due_since is not None or decides:
         return []

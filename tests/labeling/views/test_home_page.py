@@ -83,8 +83,19 @@ def test_slates_of_a_former_policy_are_not_counted(project, ann):
     make_slate(project)
     demote_unopened(project=project)
     assert ready(ann) == 0
+    assert "nothing new; earlier ones are left" in page(ann).content.decode()
+    assert lease_next(project=project, labeler=ann) is not None, "they are given out all the same"
+    assert "nothing new" not in page(ann).content.decode(), "what is held is ready"
     make_slate(project)
-    assert ready(ann) == 1
+    assert ready(ann) == 2
+
+
+def test_an_earlier_one_that_another_holds_is_not_left(project, ann):
+    make_slate(project, overlap=1)
+    demote_unopened(project=project)
+    assert "earlier ones are left" in page(ann).content.decode()
+    lease_next(project=project, labeler=make_labeler(project))
+    assert "nothing new right now" in page(ann).content.decode()
 
 
 def test_blind_comparisons_are_for_labelers_while_there_are_some(project):
