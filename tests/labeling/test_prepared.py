@@ -42,7 +42,7 @@ def test_it_is_put_together_once(django_assert_num_queries):
 
 
 def test_rows_bring_what_was_selected_with_them(django_assert_num_queries):
-    slate = make_slate()
+    slate = make_slate(make_project())
     asked = Prepared(lambda: Slate.objects.filter(pk=Given("slate")).select_related("prompt"))
     with django_assert_num_queries(1):
         (found,) = asked.all(slate=slate.pk)
@@ -79,7 +79,7 @@ def test_moments_days_and_uuids_are_found():
 
 
 def test_none_equals_nothing():
-    make_slate()
+    make_slate(make_project())
     asked = Prepared(lambda: Assignment.objects.filter(lease_token=Given("token", UUIDField())))
     assert asked.all(token=None) == []
 
@@ -99,9 +99,8 @@ def test_hostile_values_stay_values():
 
 
 def test_an_update_answers_with_the_rows_that_it_changed():
-    project = make_project()
-    ann = make_labeler(project)
-    slots = [make_slate(project).assignments.get() for _ in range(3)]
+    ann = make_user("ann")
+    slots = [make_slate(make_project()).assignments.get() for _ in range(3)]
     taking = PreparedUpdate(
         lambda: Assignment.objects.filter(pk__gt=Given("after"), labeler=None),
         lambda: {"labeler": Given("labeler"), "priority": F("priority") + Given("more")},

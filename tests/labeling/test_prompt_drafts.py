@@ -12,10 +12,17 @@ from labeling.prompt_drafts import (
     prompt_draft_of,
     save_prompt_draft,
 )
+from labeling.projects import update_project
 from labeling.prompt_writing import NearDuplicatesFound, write_prompt
 from tests.factories import make_labeler, make_project, make_prompt
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """It asks for prompts."""
+    return update_project(project=project, asks_prompts=True)
 
 
 def save(
