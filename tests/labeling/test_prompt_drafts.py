@@ -6,13 +6,13 @@ import pytest
 
 from labeling.drafts import DraftRefused
 from labeling.models import Project, PromptDraft, User
+from labeling.projects import update_project
 from labeling.prompt_drafts import (
     MAX_DRAFT,
     keep_prompt_draft,
     prompt_draft_of,
     save_prompt_draft,
 )
-from labeling.projects import update_project
 from labeling.prompt_writing import NearDuplicatesFound, write_prompt
 from tests.factories import make_labeler, make_project, make_prompt
 
