@@ -5,6 +5,7 @@ The judge compares the policy's samples with the base's; a reward has no say in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from training.rlhf.texts import distinct
 SEEN_IN_A_LOOK = 0.7
 """How much a look sees of what an evaluation will find lost in distinct-2: its fewer texts repeat
 each other less (docs/experiments.md)."""
+FOR_CHANCE = 0.9
+"""Of the loss that a look may see. It errs by about a tenth, and what stands exactly at the limit
+there would stand beyond it in every other evaluation."""
 BASE_SAMPLES = 2
 """Of the base, for each of the policy's: they are drawn once, and make looks less noisy."""
 
@@ -45,10 +49,16 @@ class Look:
     preference: float | None
     """Mean probability that a labeler prefers the policy's, says the judge: less noisy."""
 
+    def excess(self, config: PolicyConfig) -> float:
+        """How far it has gone to the nearer limit, of KL or of lost variety: 1 is at the limit."""
+        most_lost = FOR_CHANCE * SEEN_IN_A_LOOK * (1 - config.distinct_share)
+        lost = max(0.0, 1 - self.distinct_share)
+        variety = lost / most_lost if most_lost else (math.inf if lost else 0.0)
+        return max(self.kl / config.kl_limit, variety)
+
     def within(self, config: PolicyConfig) -> bool:
         """Whether a checkpoint from here may become the run's result."""
-        most_lost = SEEN_IN_A_LOOK * (1 - config.distinct_share)
-        return self.kl <= config.kl_limit and 1 - self.distinct_share <= most_lost
+        return self.excess(config) <= 1
 
     def better_than(self, other: Look, config: PolicyConfig) -> bool:
         """The judge's choice among those within the limits; without a judge, the later one."""

@@ -42,6 +42,8 @@ class Picking:
         self.averaged = {name: value.float() for name, value in weights.items()}
         self.best = policy.snapshot()
         self.best_look: Look | None = None
+        self.excess = 0.0
+        """Of the newest look: how far it went, 1 is at the limits of the run."""
 
     def average(self) -> None:
         """Take the weights after a batch into the average, where there is one."""
@@ -66,6 +68,7 @@ class Picking:
         if self.best_look is None or look.better_than(self.best_look, self.config):
             self.best, self.best_look = self.policy.snapshot(), look
         self.policy.load(current)
+        self.excess = look.excess(self.config)
         self.directory.log_samples([{**row, "step": step} for row in shown])
         logger.info("%s", look)
         return {

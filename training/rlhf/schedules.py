@@ -35,6 +35,12 @@ def kl_target_from(start: float, *, target: float, step: float | None) -> float:
     return target if step is None else min(target, max(0.0, start) + step)
 
 
+LEAST_TARGET = 1.0
+"""Nats a completion, below which no run is made to aim."""
+MOST_EXCESS = 2.0
+"""A look, with its few texts, never takes more than half of the target."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KlController:
     """Holds the policy's KL to its reference near a target by moving β, looking ahead.
@@ -83,6 +89,15 @@ class KlController:
         """The coefficient to use for the next batch."""
         push = self.proportional * self.error if self.arrived else 0.0
         return self.start * math.exp(self.integral + push)
+
+    def aiming_lower(self, excess: float) -> KlController:
+        """The controller after a look that went `excess` times as far as the run's limits allow.
+
+        Beyond them nothing can become the run's result, and the way back takes several batches.
+        """
+        if excess <= 1:
+            return self
+        return replace(self, target=max(LEAST_TARGET, self.target / min(excess, MOST_EXCESS)))
 
     def measured(self, kl: float, *, episodes: int) -> KlController:
         """The controller after a batch of `episodes` with a mean KL of `kl` nats a completion."""

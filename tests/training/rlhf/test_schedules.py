@@ -136,3 +136,14 @@ def test_a_run_aims_at_a_step_beyond_where_it_starts_and_never_beyond_the_target
         assert kl_target_from(start, target=8.0, step=step) == expected
     assert kl_target_from(-0.1, target=8.0, step=5.0) == 5.0
     assert kl_target_from(0.0, target=8.0, step=None) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("excess", "target"), [(0.0, 8.0), (1.0, 8.0), (1.25, 6.4), (2.0, 4.0), (float("inf"), 4.0)]
+)
+def test_after_a_look_beyond_the_limits_it_aims_lower(excess, target):
+    assert KlController(target=8.0, start=0.1).aiming_lower(excess).target == pytest.approx(target)
+
+
+def test_it_never_aims_below_one_nat():
+    assert KlController(target=1.2, start=0.1).aiming_lower(2.0).target == 1.0
