@@ -33,12 +33,17 @@ from labeling.models import (
     Completion,
     Skip,
     Slate,
+    SlateCompletion,
     User,
 )
+from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 
 KEPT = timedelta(hours=2)
 """So long a slot is kept for whoever is given it apart from the queue: a lunch, not a night."""
+_ITEMS = Prepared(
+    lambda: SlateCompletion.objects.filter(slate=Given("slate")).select_related("completion")
+)
 
 
 class LeaseExpired(Refusal):
@@ -133,7 +138,7 @@ def lease_end() -> Expression:
 
 def shown(assignment: Assignment) -> list[Completion]:
     """The completions in the order in which this slot shows them."""
-    items = list(assignment.slate.items.select_related("completion"))
+    items = _ITEMS.all(slate=assignment.slate_id)
     return [items[int(position)].completion for position in assignment.order]
 
 

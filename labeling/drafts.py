@@ -16,10 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.judgements import Judgement
 from labeling.models import Assignment, Draft, Project, Ranking, Slate, User
+from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 
 MAX_DRAFT = 1024 * 1024
 """Bytes: nine better versions and a comment."""
+_DRAFT = Prepared(lambda: Draft.objects.filter(slate=Given("slate"), labeler=Given("labeler")))
 
 
 class DraftRefused(Refusal):
@@ -70,7 +72,7 @@ def keep_draft(*, slate: int, labeler: User, judgement: Judgement, seconds: floa
 
 def draft_of(*, slate: Slate, labeler: User) -> Draft | None:
     """What this labeler had said of the slate, if it was not submitted."""
-    return Draft.objects.filter(slate=slate, labeler=labeler).first()
+    return _DRAFT.first(slate=slate.pk, labeler=labeler.pk)
 
 
 def drafted(draft: Draft) -> Judgement:

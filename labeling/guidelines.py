@@ -6,6 +6,11 @@ from django.db import transaction
 from django.db.models import Max
 
 from labeling.models import Guidelines, GuidelinesRead, Project, User
+from labeling.prepared import Given, Prepared
+
+_READINGS = Prepared(
+    lambda: GuidelinesRead.objects.filter(guidelines=Given("guidelines"), user=Given("user"))
+)
 
 
 def publish(*, project: Project, text: str, by: User | None = None) -> Guidelines | None:
@@ -30,9 +35,9 @@ def publish(*, project: Project, text: str, by: User | None = None) -> Guideline
 def to_be_read(*, project: Project, user: User) -> Guidelines | None:
     """The version in force where `user` has not had it before their eyes; None where they have."""
     current = project.guidelines
-    if current is None or not current.text or current.readings.filter(user=user).exists():
+    if current is None or not current.text:
         return None
-    return current
+    return None if _READINGS.first(guidelines=current.pk, user=user.pk) else current
 
 
 def mark_read(*, guidelines: Guidelines, user: User) -> None:

@@ -8,8 +8,10 @@ it one more may be held ahead, so that the next prompt is there at once.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from django.db import IntegrityError, transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, UUIDField, When
 from django.db.models.functions import Coalesce, Now
 
 from labeling import gold, repeats, screening
@@ -28,12 +30,30 @@ from labeling.models import (
     User,
 )
 from labeling.pauses import refuse_paused
-from labeling.quotas import Allowance, allowance
+from labeling.prepared import Given, Prepared, PreparedUpdate
+from labeling.quotas import allowance
 from labeling.reading import readable
 from labeling.slates import give_slot
 
+
+def _held_slots() -> QuerySet[Assignment]:
+    """The open slots that the labeler given has in the project given: one, and one ahead."""
+    return Assignment.objects.filter(
+        project=Given("project"), labeler=Given("labeler"), state=Assignment.State.OPEN
+    )
+
+
 TRIES = 3
 """Two tabs can collide once; the next try finds what the other one leased."""
+_OPENING = PreparedUpdate(
+    lambda: _held_slots().filter(ahead=True, break_ends_at=None),
+    lambda: {"ahead": False, "opened_at": Now(), "lease_expires_at": lease_end()},
+)
+_SLATE = Prepared(lambda: Slate.objects.select_related("prompt").filter(pk=Given("slate")))
+_TOKEN = PreparedUpdate(
+    lambda: Assignment.objects.filter(pk=Given("assignment")),
+    lambda: {"lease_token": Given("token", UUIDField())},
+)
 
 
 def lease_next(*, project: Project, labeler: User) -> Assignment | None:
@@ -47,9 +67,7 @@ def lease_next(*, project: Project, labeler: User) -> Assignment | None:
 
     Raises Paused, NotAccepted.
     """
-    if project.archived_at is not None:
-        return None
-    return _lease(project, labeler, ahead=False)
+    return None if project.archived_at is not None else _lease(project, labeler, ahead=False)
 
 
 def lease_ahead(*, project: Project, labeler: User) -> Assignment | None:
@@ -57,38 +75,25 @@ def lease_ahead(*, project: Project, labeler: User) -> Assignment | None:
 
     Only beside an open one. `lease_next` gives it out once that is done. Raises as that does.
     """
-    open_one = Assignment.objects.filter(
-        project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=False
-    )
-    if project.archived_at is not None or not open_one.exists():
-        return None
-    return _lease(project, labeler, ahead=True)
+    return None if project.archived_at is not None else _lease(project, labeler, ahead=True)
 
 
 def open_next(*, project: Project, labeler: User) -> int | None:
     """As `lease_next`, for who needs only the slot's id: the one held ahead is opened at once."""
-    ahead = Assignment.objects.filter(
-        project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=True
-    )
-    held = ahead.values_list("pk", flat=True).first()
-    if held is not None and project.archived_at is None:
-        try:
-            with transaction.atomic():
-                if ahead.filter(pk=held, break_ends_at=None).update(
-                    ahead=False, opened_at=Now(), lease_expires_at=lease_end()
-                ):
-                    return held
-        except IntegrityError:
-            pass  # another one is open still
+    if project.archived_at is not None:
+        return None
+    try:
+        with transaction.atomic():
+            for opened in _OPENING.run(project=project.pk, labeler=labeler.pk):
+                return opened.pk
+    except IntegrityError:
+        pass  # another one is open still
     following = lease_next(project=project, labeler=labeler)
     return following.pk if following else None
 
 
 def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None:
     """The labeler's slot of this kind, else the next free one."""
-    mine = Assignment.objects.filter(
-        project=project, labeler=labeler, state=Assignment.State.OPEN, ahead=ahead
-    ).select_related("slate__prompt")
     membership = screening.labeler_in(project=project, user=labeler)
     refuse_paused(membership)
     screened = screening.is_screened(membership)
@@ -100,18 +105,22 @@ def _lease(project: Project, labeler: User, *, ahead: bool) -> Assignment | None
         purposes = SHARED
     else:
         purposes = (Purpose.TRAINING,)
-    left = allowance(project=project, labeler=labeler)
+    fits = readable(labeler.languages) & allowance(project=project, labeler=labeler).open_slots()
+    taking = _taking(purposes, fits, ahead=ahead)
     for _attempt in range(TRIES):
         try:
             with transaction.atomic():
                 if membership is not None:
-                    _make_own_slot(membership, purposes, left, ahead=ahead)
-                if _take_next(project, labeler, purposes, left, ahead=ahead):
-                    taken = mine.get()
-                    taken.project = project
-                    return _with_token(taken, labeler)
+                    _make_own_slot(membership, purposes, fits, ahead=ahead)
+                found = taking.run(project=project.pk, labeler=labeler.pk)
+                for taken in found:
+                    _set_token(taken, labeler)
         except IntegrityError:
             continue  # another tab of this labeler was first
+        for taken in found:
+            taken.project = project
+            (taken.slate,) = _SLATE.all(slate=taken.slate_id)
+            return taken
     return None
 
 
@@ -128,32 +137,31 @@ def blind_judges(project: Project) -> QuerySet[User]:
     return User.objects.filter(pk__in=chosen.values("user"))
 
 
-def untouched_by(labeler: User) -> Q:
+def untouched_by(labeler: User | Given) -> Q:
     """Slots of slates that `labeler` neither ranked (or holds) nor skipped."""
     ranked = Assignment.objects.filter(slate=OuterRef("slate"), labeler=labeler)
     skipped = Skip.objects.filter(slate=OuterRef("slate"), labeler=labeler)
     return ~Exists(ranked) & ~Exists(skipped)
 
 
-def _held(labeler: User, *, ahead: bool) -> Q:
+def _held(labeler: User | Given, *, ahead: bool) -> Q:
     """What comes back to the labeler before anything else."""
     return Q(labeler=labeler, ahead=True) if ahead else Q(labeler=labeler)
 
 
 def _free_for(
-    project: Project, labeler: User, purposes: tuple[Purpose, ...], left: Allowance
+    project: Project | Given, labeler: User | Given, purposes: tuple[Purpose, ...], fits: Q
 ) -> QuerySet[Assignment]:
-    """The slots that the labeler could take, of slates of these purposes."""
+    """The slots that the labeler could take: those that fit, of slates of these purposes."""
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
     others = Slate.objects.filter(pk=OuterRef("slate")).exclude(purpose__in=purposes)
-    suitable = free() & untouched_by(labeler) & readable(labeler.languages)
-    return slots.filter(suitable).filter(left.open_slots()).exclude(Exists(others))
+    return slots.filter(free() & untouched_by(labeler) & fits).exclude(Exists(others))
 
 
 def _make_own_slot(
-    membership: Membership, purposes: tuple[Purpose, ...], left: Allowance, *, ahead: bool
+    membership: Membership, purposes: tuple[Purpose, ...], fits: Q, *, ahead: bool
 ) -> None:
-    """Where a slate for this labeler alone is due, a slot of it, which `_take_next` then finds.
+    """Where a slate for this labeler alone is due, a slot of it, which `_taking` then finds.
 
     Gold and repeats come only among other prompts: where there are none, none of these comes.
     """
@@ -165,9 +173,11 @@ def _make_own_slot(
     slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
     if slots.filter(_held(labeler, ahead=ahead)).exists():
         return
+    if ahead and not slots.filter(labeler=labeler).exists():
+        return
     if screened:
         slate = screening.next_item(membership=membership)
-    elif not _free_for(project, labeler, purposes, left).exists():
+    elif not _free_for(project, labeler, purposes, fits).exists():
         return
     elif kind == Purpose.GOLD:
         slate = gold.next_gold(project=project, labeler=labeler)
@@ -191,38 +201,42 @@ def _due(project: Project, labeler: User, *, ahead: bool) -> Purpose | None:
     return None
 
 
-def _take_next(
-    project: Project,
-    labeler: User,
-    purposes: tuple[Purpose, ...],
-    left: Allowance,
-    *,
-    ahead: bool,
-) -> int:
-    """The one conditional UPDATE; how many rows it changed (0 or 1)."""
-    slots = Assignment.objects.filter(project=project, state=Assignment.State.OPEN)
+@lru_cache(maxsize=16)
+def _taking(purposes: tuple[Purpose, ...], fits: Q, *, ahead: bool) -> PreparedUpdate[Assignment]:
+    """The one conditional UPDATE, for a project and a labeler; it changes a slot, or none.
+
+    Labelers differ in the languages that they read and in the quotas that are done: a project has
+    few such `fits`.
+    """
+    labeler = Given("labeler")
+    slots = Assignment.objects.filter(project=Given("project"), state=Assignment.State.OPEN)
     held = _held(labeler, ahead=ahead)
     own = slots.filter(held).order_by("ahead").values("pk")
     next_free = (
-        _free_for(project, labeler, purposes, left)
+        _free_for(Given("project"), labeler, purposes, fits)
         .order_by("-priority", "pk")
         .select_for_update(skip_locked=True)
     )
     chosen = Coalesce(Subquery(own[:1]), Subquery(next_free.values("pk")[:1]))
     resting = held & Q(break_ends_at__gt=Now())
-    return slots.filter(held | free(), pk=chosen).update(
-        opened_at=Case(When(held & Q(ahead=ahead), then=F("opened_at")), default=Now()),
-        break_ends_at=Case(When(held, then=F("break_ends_at"))),
-        lease_expires_at=Case(When(resting, then=F("lease_expires_at")), default=lease_end()),
-        ahead=ahead,
-        labeler=labeler,
+    beside = Exists(_held_slots().filter(ahead=False)) if ahead else Q()
+    return PreparedUpdate(
+        lambda: slots.filter(beside, held | free(), pk=chosen),
+        lambda: {
+            "opened_at": Case(When(held & Q(ahead=ahead), then=F("opened_at")), default=Now()),
+            "break_ends_at": Case(When(held, then=F("break_ends_at"))),
+            "lease_expires_at": Case(
+                When(resting, then=F("lease_expires_at")), default=lease_end()
+            ),
+            "ahead": ahead,
+            "labeler": labeler,
+        },
     )
 
 
-def _with_token(assignment: Assignment, labeler: User) -> Assignment:
-    """The slot just leased, with this labeler's token in the place of a former one's."""
+def _set_token(assignment: Assignment, labeler: User) -> None:
+    """This labeler's token in the place of a former one's."""
     token = token_for(assignment, labeler)
     if assignment.lease_token != token:
-        Assignment.objects.filter(pk=assignment.pk).update(lease_token=token)
+        _TOKEN.run(assignment=assignment.pk, token=token)
         assignment.lease_token = token
-    return assignment

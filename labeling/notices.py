@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from labeling.completions import storable
 from labeling.models import Notice, NoticeSeen, Project, User
+from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 
 LONGEST = 4000
 """Characters."""
 MOST_SHOWN = 3
 """Above the work at once; the next one comes when one is put away."""
+_IN_PROJECT = Prepared(lambda: unseen(Given("user")).filter(project=Given("project"))[:MOST_SHOWN])
 
 
 class NoticeRefused(Refusal):
@@ -46,11 +48,11 @@ def put_away(*, notice: Notice, user: User) -> None:
     NoticeSeen.objects.bulk_create([seen], ignore_conflicts=True)
 
 
-def unseen(user: User) -> QuerySet[Notice]:
+def unseen(user: User | Given) -> QuerySet[Notice]:
     """What stands and `user` has not put away, the newest first."""
     return (
         Notice.objects.filter(withdrawn_at=None)
-        .exclude(seen__user=user)
+        .exclude(Exists(NoticeSeen.objects.filter(notice=OuterRef("pk"), user=user)))
         .select_related("project")
         .order_by("-pk")
     )
@@ -58,4 +60,4 @@ def unseen(user: User) -> QuerySet[Notice]:
 
 def unseen_in(project: Project, user: User) -> list[Notice]:
     """What is shown above the work in `project`, in one query."""
-    return list(unseen(user).filter(project=project)[:MOST_SHOWN])
+    return _IN_PROJECT.all(project=project.pk, user=user.pk)

@@ -18,12 +18,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Assignment, Project, Quota, User, WorkDay
+from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 
 MOST = 1_000_000
 """Rankings that a quota can allow."""
 EVER = Quota.Period.EVER
 PERIODS = (Quota.Period.DAY, Quota.Period.WEEK, EVER)
+_OF_LABELER = Prepared(
+    lambda: Quota.objects.filter(
+        Q(labeler=None) | Q(labeler=Given("labeler")), project=Given("project")
+    ).order_by("category", "pk")
+)
 
 
 class QuotaRefused(Refusal):
@@ -111,8 +117,7 @@ def remove_quota(*, quota: Quota) -> None:
 
 def allowance(*, project: Project, labeler: User) -> Allowance:
     """What quotas leave for `labeler` at this moment. One query where the project has none."""
-    mine = Q(labeler=None) | Q(labeler=labeler)
-    quotas = list(Quota.objects.filter(mine, project=project).order_by("category", "pk"))
+    quotas = _OF_LABELER.all(project=project.pk, labeler=labeler.pk)
     if not quotas:
         return Allowance()
     today = timezone.localdate()

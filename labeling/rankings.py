@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, UUIDField
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -37,9 +37,11 @@ from labeling.models import (
     Purpose,
     RankedCompletion,
     Ranking,
+    SlateCompletion,
     Source,
     User,
 )
+from labeling.prepared import Given, Prepared, PreparedUpdate
 from labeling.refusals import Refusal
 from labeling.work import count_work
 
@@ -48,6 +50,23 @@ WRITERS_LOCK = 0x52_4B_4C_50
 """PostgreSQL advisory lock: shared by whoever writes a ranking, exclusive for `mark`."""
 PEOPLE = "people"
 """The source of what labelers wrote."""
+_TEXTS = Prepared(
+    lambda: SlateCompletion.objects.filter(slate=Given("slate")).values_list(
+        "completion_id", "completion__text"
+    )
+)
+_CLOSING = PreparedUpdate(
+    lambda: Assignment.objects.filter(
+        Q(labeler=Given("labeler")) | Q(labeler=None, lease_token=Given("token", UUIDField())),
+        pk=Given("assignment"),
+        state__in=[Assignment.State.OPEN, Assignment.State.WITHDRAWN],
+    ),
+    lambda: {
+        "labeler": Given("labeler"),
+        "state": Assignment.State.DONE,
+        "completed_at": Now(),
+    },
+)
 
 
 class AlreadyRanked(Refusal):
@@ -187,8 +206,8 @@ def _checked(assignment: Assignment, judgement: Judgement) -> Judgement:
     Better versions are written of training slates and what looks like them only: elsewhere two
     models are compared, or the labeler is asked what is known already.
     """
-    items = assignment.slate.items.values_list("completion_id", "completion__text")
-    said = checked(judgement, dict(items), likert=assignment.project.asks_likert)
+    texts = dict(_TEXTS.all(slate=assignment.slate_id))
+    said = checked(judgement, texts, likert=assignment.project.asks_likert)
     return said if assignment.slate.purpose in LIKE_TRAINING else replace(said, edits={})
 
 
@@ -213,14 +232,7 @@ def _follow_up(assignment: Assignment, labeler: User) -> None:
 
 def _close(assignment: Assignment, labeler: User, token: uuid.UUID | None) -> bool:
     """Mark the slot as done by `labeler`, once; False if it isn't theirs to close."""
-    theirs = Q(labeler=labeler)
-    if token is not None:
-        theirs |= Q(labeler=None, lease_token=token)
-    undone = Assignment.objects.filter(
-        theirs, pk=assignment.pk, state__in=[Assignment.State.OPEN, Assignment.State.WITHDRAWN]
-    )
-    done = Assignment.State.DONE
-    return bool(undone.update(labeler=labeler, state=done, completed_at=Now()))
+    return bool(_CLOSING.run(assignment=assignment.pk, labeler=labeler.pk, token=token))
 
 
 def _store(

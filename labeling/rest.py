@@ -10,14 +10,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import DateTimeField
 from django.utils import timezone
 
 from labeling.models import Assignment, User
+from labeling.prepared import Given, Prepared
 
 PAUSE = timedelta(minutes=15)
 """A gap of this length ends a stretch of work."""
 LOOKED_AT = 600
 """Submissions looked at, at most."""
+_SUBMITTED = Prepared(
+    lambda: (
+        Assignment.objects.filter(
+            labeler=Given("labeler"),
+            state=Assignment.State.DONE,
+            completed_at__gt=Given("since", DateTimeField()),
+            rankings__replaces=None,
+        )
+        .order_by("-completed_at")
+        .values_list("completed_at", "rankings__seconds")[:LOOKED_AT]
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +49,7 @@ def stretch_of(user: User, *, now: datetime | None = None) -> Stretch | None:
     submissions of the last day: a stretch that goes further back is at least as long as it says.
     """
     now = now or timezone.now()
-    done = (
-        Assignment.objects.filter(
-            labeler=user,
-            state=Assignment.State.DONE,
-            completed_at__gt=now - timedelta(days=1),
-            rankings__replaces=None,
-        )
-        .order_by("-completed_at")
-        .values_list("completed_at", "rankings__seconds")[:LOOKED_AT]
-    )
+    done = _SUBMITTED.all(labeler=user.pk, since=now - timedelta(days=1))
     spans = [(ended, timedelta(seconds=seconds)) for ended, seconds in done if ended is not None]
     began = _began(spans, now)
     if began is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
 
-from django.db.models import Exists
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -29,11 +29,23 @@ from labeling.models import (
 )
 from labeling.models.slates import SlateQuerySet
 from labeling.pauses import refuse_paused
+from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 from labeling.slates import open_slate
 
 GUESS = 0.5
 """What a skipped quiz item counts: as much as one whose completions are all tied."""
+_LABELER = Prepared(
+    lambda: Membership.objects.filter(
+        project=Given("project"), user=Given("user"), role=Role.LABELER
+    ).annotate(
+        may_meet_items=Exists(
+            Slate.objects.filter(
+                project=OuterRef("project"), purpose__in=SCREENING, withdrawn_at=None
+            )
+        )
+    )
+)
 
 
 class NotAccepted(Refusal):
@@ -90,12 +102,7 @@ def items(project: Project) -> SlateQuerySet:
 
 def labeler_in(*, project: Project, user: User) -> Membership | None:
     """The membership of a labeler; None for others, who are neither screened nor watched."""
-    made = Slate.objects.filter(project=project, purpose__in=SCREENING, withdrawn_at=None)
-    membership = (
-        Membership.objects.filter(project=project, user=user, role=Role.LABELER)
-        .annotate(may_meet_items=Exists(made))
-        .first()
-    )
+    membership = _LABELER.first(project=project.pk, user=user.pk)
     if membership is not None:
         membership.project, membership.user = project, user
     return membership

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from datetime import date
 
-from django.db.models import F, Sum
+from django.db.models import DateField, F, QuerySet
 from django.utils import timezone
 
 from labeling.models import Project, User, WorkDay
+from labeling.prepared import Given, Prepared, PreparedUpdate
+
+
+def _on_day() -> QuerySet[WorkDay]:
+    """What the labeler given did in the project given, on one day: a row for each category."""
+    return WorkDay.objects.filter(
+        project=Given("project"), labeler=Given("labeler"), day=Given("day", DateField())
+    )
+
+
+_COUNTS = ("rankings", "corrections", "demonstrations", "prompts", "seconds")
+_ADDING = PreparedUpdate(
+    lambda: _on_day().filter(category=Given("category")),
+    lambda: {name: F(name) + Given(name) for name in _COUNTS},
+)
+_ON_DAY = Prepared(_on_day)
 
 
 def count_work(
@@ -26,26 +42,24 @@ def count_work(
 
     Called within the transaction that stores the work, so that neither is there without the other.
     """
+    day = day or timezone.localdate()
+    key = {"project": project.pk, "labeler": labeler.pk, "day": day, "category": category}
     added = {
-        "rankings": F("rankings") + rankings,
-        "corrections": F("corrections") + corrections,
-        "demonstrations": F("demonstrations") + demonstrations,
-        "prompts": F("prompts") + prompts,
-        "seconds": F("seconds") + seconds,
+        "rankings": rankings,
+        "corrections": corrections,
+        "demonstrations": demonstrations,
+        "prompts": prompts,
+        "seconds": seconds,
     }
-    key = {
-        "project": project,
-        "labeler": labeler,
-        "day": day or timezone.localdate(),
-        "category": category,
-    }
-    today = WorkDay.objects.filter(**key)
-    if not today.update(**added):
-        WorkDay.objects.bulk_create([WorkDay(**key)], ignore_conflicts=True)
-        today.update(**added)
+    if not _ADDING.run(**key, **added):
+        WorkDay.objects.bulk_create(
+            [WorkDay(project=project, labeler=labeler, day=day, category=category)],
+            ignore_conflicts=True,
+        )
+        _ADDING.run(**key, **added)
 
 
 def done_today(*, project: Project, labeler: User, what: str) -> int:
     """How many of `what` (a column of WorkDay: "rankings", "prompts" …) they did today."""
-    today = WorkDay.objects.filter(project=project, labeler=labeler, day=timezone.localdate())
-    return today.aggregate(total=Sum(what))["total"] or 0
+    today = _ON_DAY.all(project=project.pk, labeler=labeler.pk, day=timezone.localdate())
+    return sum(getattr(category, what) for category in today)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Expression, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.flags import CompletionFlag
@@ -28,8 +28,10 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         """Projects in which `user` has one of `roles` (any role where none is named)."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        if user.is_superuser:
-            return self
+        return self if user.is_superuser else self.of_member(user, *roles)
+
+    def of_member(self, user: User | Expression, *roles: Role | str) -> ProjectQuerySet:
+        """Projects of which `user` is a member, with one of `roles` (any where none is named)."""
         memberships = Membership.objects.filter(project=OuterRef("pk"), user=user)
         if roles:
             memberships = memberships.filter(role__in=roles)
