@@ -22,7 +22,7 @@ function colour(token) {
 /** Three significant digits, as people read them. */
 function figure(value) {
   if (value == null || !Number.isFinite(value)) return "–";
-  if (Math.abs(value) >= 10000) return Math.round(value).toLocaleString();
+  if (Math.abs(value) >= 10000) return Math.round(value).toLocaleString(document.documentElement.lang);
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(1);
   return String(Number(value.toPrecision(3)));
 }
