@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from labeling.formats.cells import plain_cell
 from labeling.models import READERS, Project, QualityFigure, Role, User
 from labeling.projects import refuse_archived
 from labeling.quality_reports import ask_for_report, newest_report, report_under_way
@@ -165,16 +166,11 @@ def _lines(project: Project, named: Named) -> Iterator[str]:
     for one in rows.iterator(chunk_size=500):
         cells = (
             one.measure,
-            harmless(one.category),
-            harmless(named(one.labeler)) if one.labeler else "",
-            harmless(named(one.other)) if one.other else "",
+            plain_cell(one.category),
+            plain_cell(named(one.labeler)) if one.labeler else "",
+            plain_cell(named(one.other)) if one.other else "",
             one.week or "",
             *(one.value, one.low, one.high),
             *(one.count, one.reference, int(one.stands_out)),
         )
         yield str(writer.writerow(["" if cell is None else cell for cell in cells]))
-
-
-def harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -123,6 +123,9 @@ addEventListener("pageshow", () => {
 document.addEventListener("htmx:after:swap", () => localTimes());
 localTimes();
 
+// A form that came back: to the first field that is wrong.
+document.querySelector("main [aria-invalid='true']")?.focus();
+
 // What somebody entered is not left behind by a slip: forms with data-guard ask before the page goes.
 const unsent = new Set();
 document.addEventListener("input", (event) => {
