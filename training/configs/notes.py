@@ -1,4 +1,4 @@
-"""The sentence under each field of a config, read from its source: forms show it, people translate it."""
+"""The sentence under each field of a config: forms show it, people translate it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dates and times: in the page's language, with their zone, and for scripts to tell by another clock."""
+"""Dates and times: in the language of the page, with their zone, for scripts to tell by a clock."""
 
 from __future__ import annotations
 
