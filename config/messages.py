@@ -21,6 +21,9 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
+from training.configs import CONFIGS
+from training.configs.notes import notes_of
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("config", "labeling", "training")
 LANGUAGES = ("zh_Hans",)
@@ -42,7 +45,7 @@ HEADER = "# {language} of Rankloop. `make messages` gathers what is to be transl
 
 
 def gathered() -> Catalog:
-    """Every string of code and templates that is marked for translation."""
+    """Every string of code and templates that is marked for translation, and the configs' notes."""
     found = Catalog(charset="utf-8")
     for path, source in _sources():
         rows = extract(
@@ -51,6 +54,9 @@ def gathered() -> Catalog:
         for _line, message, comments, context in rows:
             name = path.relative_to(ROOT).as_posix()
             found.add(message, locations=[(name, 0)], auto_comments=comments, context=context)
+    for config_class in CONFIGS.values():
+        for note in notes_of(config_class).values():
+            found.add(note, locations=[("training/configs/notes.py", 0)])
     return found
 
 

@@ -160,6 +160,27 @@ def refuse_demonstration(*, demonstration: Demonstration, by: User) -> None:
     _review(demonstration, by, Demonstration.State.REFUSED)
 
 
+class NotReviewed(Refusal):
+    """Nothing was decided of it, or another form was accepted in its place."""
+
+    code = "not_reviewed"
+    sentence = _lazy("Only what was accepted or refused can be reviewed again.")
+
+
+def review_again(*, demonstration: Demonstration) -> None:
+    """Take a review back, be it a yes or a no: it waits again. Raises NotReviewed.
+
+    Datasets that are frozen stay as they are.
+    """
+    state = Demonstration.State
+    decided = Demonstration.objects.filter(
+        pk=demonstration.pk, state__in=(state.ACCEPTED, state.REFUSED)
+    )
+    if not decided.update(state=state.WAITING, reviewed_by=None, reviewed_at=None):
+        raise NotReviewed
+    demonstration.refresh_from_db()
+
+
 def _review(demonstration: Demonstration, by: User, state: Demonstration.State) -> None:
     """Once, and only of one that waits."""
     waiting = Demonstration.objects.filter(pk=demonstration.pk, state=Demonstration.State.WAITING)

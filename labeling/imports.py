@@ -74,7 +74,7 @@ class ImportRunning(Refusal):
 
     code = "import_running"
     sentence = gettext_lazy(
-        "Another file is being taken in to this project. Wait until it is done, then try again."
+        "Another file is being imported into this project. Wait until it is done, then try again."
     )
 
 

@@ -77,7 +77,7 @@ class NearDuplicatesFound(Refusal):
     code = "near_duplicates"
     sentence = gettext_lazy(
         "There is something very much like it already. Change yours so that it asks for something "
-        "else, or send it all the same."
+        "else, or send it anyway."
     )
 
     def __init__(self, near: Sequence[Near]) -> None:

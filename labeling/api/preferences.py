@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -12,18 +10,9 @@ from rest_framework.request import Request
 
 from labeling import comparisons
 from labeling.api.permissions import ProjectView, Rule, Scope
-from labeling.formats import preferences
+from labeling.downloads import download
+from labeling.formats.preferences import FORMS
 from labeling.models import READERS, Purpose, Ranking, Split
-
-BLOCK = 64 * 1024
-"""Characters that go out at once: fewer, larger writes."""
-
-Writer = Callable[[Iterable[preferences.RankedSlate]], Iterator[str]]
-FORMS: dict[str, Writer] = {
-    "pairs": preferences.pair_lines,
-    "trl": preferences.trl_lines,
-    "rankings": preferences.ranking_lines,
-}
 
 
 class ExportSerializer(serializers.Serializer[None]):
@@ -66,30 +55,4 @@ class PreferenceExportView(ProjectView):
             project=self.project, purposes=[wanted["purpose"]], split=wanted.get("split")
         )
         lines = FORMS[wanted["form"]](comparisons.ranked_slates(rows))
-        name = f"{self.project.slug}-{wanted['form']}.jsonl"
-        return StreamingHttpResponse(
-            blocks(lines),
-            content_type="application/jsonl; charset=utf-8",
-            headers={
-                "Content-Disposition": f'attachment; filename="{name}"',
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",
-            },
-        )
-
-
-def blocks(lines: Iterable[str]) -> Iterator[bytes]:
-    """The lines, joined into pieces of about BLOCK characters, as UTF-8.
-
-    A text that UTF-8 cannot spell, which the database does not hold, would become "?".
-    """
-    held: list[str] = []
-    size = 0
-    for line in lines:
-        held.append(line)
-        size += len(line)
-        if size >= BLOCK:
-            yield "".join(held).encode("utf-8", "replace")
-            held, size = [], 0
-    if held:
-        yield "".join(held).encode("utf-8", "replace")
+        return download(lines, name=f"{self.project.slug}-{wanted['form']}.jsonl")

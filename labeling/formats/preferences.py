@@ -7,7 +7,7 @@ TRL's preference format is the pair's `prompt`, `chosen` and `rejected`, each a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,3 +140,8 @@ def _encoded(value: object) -> str:
     """
     text = ENCODER.encode(value)
     return text.replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+Writer = Callable[[Iterable[RankedSlate]], Iterator[str]]
+FORMS: dict[str, Writer] = {"pairs": pair_lines, "trl": trl_lines, "rankings": ranking_lines}
+"""What an address may ask for."""

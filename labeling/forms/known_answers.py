@@ -25,7 +25,7 @@ class AnswerForm(forms.Form):
     """The right ranks of completions, and why. `purpose` only where an item is made."""
 
     purpose = forms.ChoiceField(
-        label=_("Use"), choices=PURPOSES, initial=Purpose.GOLD, widget=forms.RadioSelect
+        label=_("Purpose"), choices=PURPOSES, initial=Purpose.GOLD, widget=forms.RadioSelect
     )
     explanation = forms.CharField(
         label=_("Why"),

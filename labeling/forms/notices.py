@@ -14,6 +14,6 @@ class NoticeForm(forms.Form):
     text = forms.CharField(
         label=_("Notice"),
         max_length=LONGEST,
-        help_text=_("In Markdown. A sentence or two: it stands above the work until put away."),
+        help_text=_("In Markdown. A sentence or two: it stands above the work until dismissed."),
         widget=forms.Textarea(attrs={"rows": 4}),
     )

@@ -590,7 +590,7 @@ class Migration(migrations.Migration):
             name='WritingTask',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('open', 'Open'), ('sent', 'Sent'), ('passed', 'Passed on')], default='open', max_length=20)),
+                ('state', models.CharField(choices=[('open', 'Open'), ('sent', 'Sent'), ('passed', 'Skipped')], default='open', max_length=20)),
                 ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
                 ('text', models.TextField(blank=True)),
                 ('sequence', models.PositiveBigIntegerField(default=0)),

@@ -83,7 +83,7 @@ class WritingTask(models.Model):
     class State(models.TextChoices):
         OPEN = "open", _("Open")
         SENT = "sent", _("Sent")
-        PASSED = "passed", _("Passed on")
+        PASSED = "passed", _("Skipped")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="writing_tasks")
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="writing_tasks")

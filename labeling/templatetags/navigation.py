@@ -46,6 +46,7 @@ AREAS: tuple[tuple[Promise, tuple[Page, ...]], ...] = (
             ("demonstration-list", _("Demonstrations"), READERS),
             ("progress", _("Progress"), READERS),
             ("quality", _("Quality"), READERS),
+            ("weight-list", _("Weights"), MANAGERS),
             ("dispute-list", _("Disputes"), READERS),
             ("known-answer-list", _("Known answers"), REVIEWERS),
         ),
@@ -59,6 +60,7 @@ AREAS: tuple[tuple[Promise, tuple[Page, ...]], ...] = (
             ("evaluation-list", _("Evaluations"), READERS),
             ("deployment-list", _("Deployments"), READERS),
             ("dataset-list", _("Datasets"), READERS),
+            ("plan", _("Plan"), READERS),
         ),
     ),
     (

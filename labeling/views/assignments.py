@@ -18,13 +18,13 @@ from labeling.completions import waiting_requests
 from labeling.differences import side_by_side
 from labeling.forms.rankings import SkipForm
 from labeling.judgements import Judgement
-from labeling.models import RANKERS, SCREENING, Assignment, Project, Ranking, User
+from labeling.models import RANKERS, READERS, SCREENING, Assignment, Project, Ranking, User
 from labeling.pauses import Paused
 from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 from labeling.screening import NotAccepted
 from labeling.views import practice
-from labeling.views.access import SignedIn, project_for, signed_in
+from labeling.views.access import SignedIn, project_for, role_in, signed_in
 from labeling.views.desks import desk_of, lettered
 from labeling.views.my_work import minutes_without_pause
 from labeling.views.quotas import used_up_sentences
@@ -74,6 +74,7 @@ def desk_page(
         page["last"] = rankings.latest_of(project=project.pk, labeler=request.user)
     else:
         page["waiting"] = _waiting(project)
+        page["reads"] = role_in(project, request.user) in READERS
     template = "labeling/rank.html"
     if request.htmx:
         template += "#assignment"

@@ -19,6 +19,7 @@ from labeling.views.access import SignedIn, project_for, role_in, signed_in
 
 PAGE = 50
 REVIEWERS = (Role.REVIEWER, Role.MANAGER)
+REVERSIBLE = (Demonstration.State.ACCEPTED, Demonstration.State.REFUSED)
 
 
 @signed_in
@@ -60,12 +61,13 @@ def _shown(
     project = project_for(request, slug, *READERS)
     found = _found(request, slug, pk, *READERS)
     before = found.edited_from or found.reviewed_from
+    reviews = role_in(project, request.user) in REVIEWERS
     page = {
         "project": project,
         "demonstration": found,
         "sides": side_by_side(before.text, found.text) if before else None,
-        "may_review": role_in(project, request.user) in REVIEWERS
-        and found.state == Demonstration.State.WAITING,
+        "may_review": reviews and found.state == Demonstration.State.WAITING,
+        "may_reopen": reviews and found.state in REVERSIBLE,
         "text": found.text if text is None else text,
         "problem": why.message if why else "",
     }
@@ -82,10 +84,13 @@ def _found(request: SignedIn, slug: str, pk: int, *roles: Role) -> Demonstration
 @signed_in
 @require_POST
 def demonstration_review(request: SignedIn, slug: str, pk: int) -> HttpResponse:
-    """Yes, yes in another form, or no; then on to the next that waits."""
+    """Yes, yes in another form, or no; then on to the next that waits. Or the review taken back."""
     found = _found(request, slug, pk, *REVIEWERS)
     text = request.POST.get("text", "")
     try:
+        if "again" in request.POST:
+            demonstrations.review_again(demonstration=found)
+            return redirect("demonstration", slug, pk)
         if "refuse" in request.POST:
             demonstrations.refuse_demonstration(demonstration=found, by=request.user)
             messages.success(request, _("Refused. It is kept, and no model learns from it."))

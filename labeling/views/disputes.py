@@ -35,6 +35,7 @@ from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 from labeling.views.desks import LETTERS, SHOWN_TURNS
 from labeling.views.quality import naming
+from labeling.views.quality_figures import Named
 
 PAGE = 50
 DECIDERS = (Role.REVIEWER, Role.MANAGER)
@@ -117,21 +118,15 @@ def _shown(
         explanation = request.POST.get("explanation", "")
     items = list(slate.items.select_related("completion__source"))
     letters = {item.completion_id: letter for letter, item in zip(LETTERS, items, strict=False)}
-    rankings = _rankings(slate)
+    everything = _rankings(slate)
+    rankings = [one for one in everything if one.is_current]
     page = {
         "project": project,
         "slate": slate,
         "earlier": slate.prompt.messages[:-SHOWN_TURNS],
         "turns": slate.prompt.messages[-SHOWN_TURNS:],
-        "columns": [
-            {
-                "name": named(one.labeler),
-                "ranking": one,
-                "places": _places(one, letters),
-                "prompt_flags": [PromptFlag(row.flag).label for row in one.prompt_flags.all()],
-            }
-            for one in rankings
-        ],
+        "columns": [_column(one, letters, named) for one in rankings],
+        "replaced": [_column(one, letters, named) for one in everything if not one.is_current],
         "items": [
             {
                 "letter": letters[item.completion_id],
@@ -151,10 +146,20 @@ def _shown(
     return render(request, "labeling/dispute.html", page, status=why.status if why else 200)
 
 
+def _column(ranking: Ranking, letters: dict[int, str], named: Named) -> dict[str, Any]:
+    """What one ranking says, under its labeler's name."""
+    return {
+        "name": named(ranking.labeler),
+        "ranking": ranking,
+        "places": _places(ranking, letters),
+        "prompt_flags": [PromptFlag(row.flag).label for row in ranking.prompt_flags.all()],
+    }
+
+
 def _rankings(slate: Slate) -> list[Ranking]:
-    """All that stands of the slate, with everything that belongs to it."""
+    """All that was said of the slate, replaced or not, with everything that belongs to it."""
     ranked = RankedCompletion.objects.select_related("completion").order_by("rank", "pk")
-    rows = Ranking.objects.current().filter(slate=slate).select_related("labeler")
+    rows = Ranking.objects.filter(slate=slate).select_related("labeler")
     return list(
         rows.prefetch_related(
             Prefetch("ranks", queryset=ranked), "completion_flags", "prompt_flags"

@@ -209,7 +209,7 @@ def known_answer_paste(request: SignedIn, slug: str) -> HttpResponse:
             except Refusal as refusal:
                 form.add_error("lines", refusal.message)
             else:
-                said = ngettext("%(n)d item is in.", "%(n)d items are in.", len(made))
+                said = ngettext("%(n)d item imported.", "%(n)d items imported.", len(made))
                 messages.success(request, said % {"n": len(made)})
                 return redirect("known-answer-list", slug)
     page = {"project": project, "form": form, "problems": problems[:MOST_PROBLEMS]}

@@ -76,7 +76,7 @@ def project_archive(request: SignedIn, slug: str) -> HttpResponse:
         messages.success(request, _("The project is archived. All of it can still be read."))
     else:
         projects.restore_project(project=found)
-        messages.success(request, _("The project goes on."))
+        messages.success(request, _("The project is restored."))
     return redirect("project-settings", slug)
 
 

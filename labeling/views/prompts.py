@@ -144,7 +144,7 @@ def import_page(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """What became of a file: how many rows are in, or what is wrong, line by line."""
     project = project_for(request, slug, *READERS)
     row = get_object_or_404(Import, project=project, pk=pk)
-    added = ngettext("%(n)d row is in.", "%(n)d rows are in.", row.rows) % {"n": row.rows}
+    added = ngettext("%(n)d row imported.", "%(n)d rows imported.", row.rows) % {"n": row.rows}
     page = {
         "project": project,
         "import": row,

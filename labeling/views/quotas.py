@@ -48,7 +48,7 @@ def quota_remove(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """It holds no more."""
     project = project_for(request, slug, Role.MANAGER)
     quotas.remove_quota(quota=get_object_or_404(Quota, pk=pk, project=project))
-    messages.success(request, _("The quota is gone."))
+    messages.success(request, _("The quota is removed."))
     return redirect("quota-list", slug)
 
 

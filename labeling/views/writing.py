@@ -138,7 +138,7 @@ def demonstration_pass(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         writing.pass_on(task=task, reason=reason, text=text, seconds=_seconds(request, task))
     except Refusal as refusal:
         return _page(request, task.project, task, text=text, why=refusal)
-    return _following(request, task.project, done=_("Passed on."))
+    return _following(request, task.project, done=_("Skipped."))
 
 
 @signed_in

@@ -6,7 +6,7 @@
  */
 
 const uPlot = globalThis.uPlot;
-const HEIGHT = 150;
+const HEIGHT = 166;
 const SYNC = "curves";
 
 /** A token's colour as the canvas understands it; light-dark() has to be worked out first. */
@@ -22,7 +22,7 @@ function colour(token) {
 /** Three significant digits, as people read them. */
 function figure(value) {
   if (value == null || !Number.isFinite(value)) return "–";
-  if (Math.abs(value) >= 10000) return Math.round(value).toLocaleString();
+  if (Math.abs(value) >= 10000) return Math.round(value).toLocaleString(document.documentElement.lang);
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(1);
   return String(Number(value.toPrecision(3)));
 }
@@ -90,7 +90,7 @@ class Panel {
       cursor: { sync: { key: SYNC }, points: { size: 7 }, drag: { setScale: false, x: false, y: false } },
       scales: { x: { time: false }, y: { range: (_plot, low, high) => this.range(low, high) } },
       axes: [
-        { ...axis, space: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
+        { ...axis, space: 60, label: this.data.words.step, labelSize: 16, labelGap: -4, labelFont: axis.font, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
         { ...axis, size: 48, space: 26, values: (_plot, ticks) => ticks.map(figure) },
       ],
       series: [

@@ -19,16 +19,23 @@ function announce(sentence) {
   }
 }
 
-/** Write each <time datetime> as the reader's clock shows it; the full date is its title. */
+/**
+ * Write each <time datetime> as the reader's clock shows it; the full date is its title. data-day:
+ * only the date is shown; data-age: it says how long ago, and stays as it is.
+ */
 function localTimes(root = document) {
-  const day = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium" });
-  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "short" });
+  const { lang } = document.documentElement;
+  const day = new Intl.DateTimeFormat(lang, { dateStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
   for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
     const moment = new Date(element.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
     const today = moment.toDateString() === new Date().toDateString();
-    element.textContent = today ? clock.format(moment) : `${day.format(moment)}, ${clock.format(moment)}`;
-    element.title = moment.toLocaleString(document.documentElement.lang);
+    if ("day" in element.dataset) element.textContent = day.format(moment);
+    else if (!("age" in element.dataset)) {
+      element.textContent = today ? clock.format(moment) : `${day.format(moment)}, ${clock.format(moment)}`;
+    }
+    element.title = moment.toLocaleString(lang);
     element.dataset.local = "";
   }
 }
@@ -47,16 +54,26 @@ async function copy(button) {
   }
 }
 
-/** Say at the page's foot that a request failed, and what is safe. */
+let fresh = Date.now(); // when the server answered last
+
+/** Say at the page's foot that a request failed, and what is safe. What stands there is not said twice. */
 function tellProblem(kind) {
   const box = document.getElementById("request-problem");
-  box.querySelector("p").textContent = box.dataset[kind];
+  const time = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "short" }).format(fresh);
+  const sentence = box.dataset[kind].replace("{time}", time);
+  const place = box.querySelector("p");
+  if (place.textContent !== sentence) place.textContent = sentence;
   box.querySelector("a").hidden = kind !== "signedOut";
   box.hidden = false;
 }
 
+/** A page that asks again by itself loses nothing that somebody entered: it is only older. */
+const asksByItself = (context) => context.sourceElement.matches("[hx-trigger^='every']");
+
 function hideProblem() {
-  document.getElementById("request-problem").hidden = true;
+  const box = document.getElementById("request-problem");
+  box.hidden = true;
+  box.querySelector("p").textContent = "";
 }
 
 /** Which sentence fits a status that was not swapped in; none for those a page handles itself. */
@@ -81,14 +98,46 @@ document.addEventListener("click", (event) => {
 document.addEventListener("htmx:config:request", (event) => freshToken(event.detail.ctx));
 document.addEventListener("htmx:after:request", (event) => {
   const kind = kindOf(event.detail.ctx.response.status);
-  if (kind) tellProblem(kind);
-  else hideProblem();
+  if (kind === null) {
+    fresh = Date.now();
+    hideProblem();
+  } else tellProblem(kind === "broken" && asksByItself(event.detail.ctx) ? "stale" : kind);
 });
 document.addEventListener("htmx:error", (event) => {
-  if (event.detail.ctx && !event.detail.ctx.response) tellProblem("offline");
+  const { ctx } = event.detail;
+  if (ctx && !ctx.response) tellProblem(asksByItself(ctx) ? "stale" : "offline");
+});
+
+// What takes long says so, and is not sent twice.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-busy]");
+  if (!form || event.defaultPrevented) return;
+  if (form.querySelector(".busy")) return void event.preventDefault();
+  const said = Object.assign(document.createElement("p"), { className: "busy help", role: "status" });
+  form.append(said);
+  said.textContent = form.dataset.busy;
+});
+addEventListener("pageshow", () => {
+  for (const said of document.querySelectorAll("form[data-busy] .busy")) said.remove();
 });
 document.addEventListener("htmx:after:swap", () => localTimes());
 localTimes();
+
+// A form that came back: to the first field that is wrong.
+document.querySelector("main [aria-invalid='true']")?.focus();
+
+// What somebody entered is not left behind by a slip: forms with data-guard ask before the page goes.
+const unsent = new Set();
+document.addEventListener("input", (event) => {
+  const { form } = event.target;
+  if (form && "guard" in form.dataset) unsent.add(form);
+});
+document.addEventListener("submit", (event) => {
+  if (!event.defaultPrevented) unsent.delete(event.target);
+});
+addEventListener("beforeunload", (event) => {
+  if ([...unsent].some((form) => form.isConnected)) event.preventDefault();
+});
 
 // On a phone the tabs scroll: show those that we are on.
 for (const tabs of document.querySelectorAll(".tabs")) {

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from labeling import comparisons
-from labeling.api.preferences import blocks
+from labeling.downloads import blocks
 from labeling.models import Source
 from labeling.prompts import withdraw_prompt
 from labeling.weights import set_weight

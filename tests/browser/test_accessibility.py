@@ -24,7 +24,8 @@ NO_PAGES = {"health", "ahead", "api-docs", "dataset-file", "run-live", "run-poin
 PAGES = [
     name
     for name, rule in RULES.items()
-    if rule.get and name in ROUTES and name not in NO_PAGES and not name.endswith(".csv")
+    if rule.get and name in ROUTES and name not in NO_PAGES
+    if not name.endswith((".csv", ".jsonl"))
     if not name.startswith("api-")
 ]
 PARTS = 4

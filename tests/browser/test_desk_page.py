@@ -204,6 +204,35 @@ def test_new_guidelines_come_first_and_one_key_goes_on(
     expect(page.get_by_role("heading", name="Rank these 4 completions")).to_be_visible()
 
 
+def test_control_and_enter_submit_from_within_a_text(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    page = opened(project, labeler, new_page)
+    press(page, "a b c t")
+    page.keyboard.type("Two lines,")
+    press(page, "Enter")
+    page.keyboard.type("one comment.")
+    press(page, "Control+Enter")
+    expect(page.locator("#rank-note")).to_have_text("Still without a place: D.")
+    press(page, "Escape d t Control+Enter")
+    expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
+    assert Ranking.objects.get().comment == "Two lines,\none comment."
+
+
+def test_on_a_phone_the_prompt_folds_and_the_tools_are_there(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    page = opened(project, labeler, new_page, width=360, height=740)
+    expect(page.locator(".prompt .turn")).to_be_visible()
+    page.locator(".prompt summary").click()
+    expect(page.locator(".prompt .turn")).to_be_hidden()
+    for name in ("Compare two", "As written"):
+        expect(page.locator(".assignment-head").get_by_text(name)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_a_key_that_is_held_down_counts_once(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
@@ -349,7 +378,11 @@ def test_what_the_server_never_takes_does_not_hold_up_the_rest(
     expect(page.locator("#assignment")).not_to_have_attribute("data-slate", first)
     press(page, "a b c d Enter")
     expect(page.get_by_text("1 today")).to_be_visible()
-    page.get_by_role("button", name="Let go of it").click()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name="Discard it").click()
+    expect(page.get_by_role("button", name="Discard it")).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Discard it").click()
     expect(page.locator("#outbox")).to_be_hidden()
 
 

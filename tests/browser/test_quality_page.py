@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from playwright.sync_api import expect
 
 from labeling.decisions import decided, decision_of
 from labeling.models import LabelerWeight, QualityReport
@@ -63,26 +64,44 @@ def test_a_manager_takes_somebody_out_of_training_and_back(
     page.goto(reverse("weight-list", args=[project.slug]))
     page.get_by_label("Weight of lin", exact=True).fill("0")
     page.get_by_role("button", name="Set lin").click()
-    assert page.get_by_text("Say why").is_visible()
+    expect(page.get_by_text("Say why")).to_be_visible()
     page.get_by_label("Reason for the weight of lin").fill("ranks at random")
     page.get_by_role("button", name="Set lin").click()
-    assert page.get_by_text("not trained on").is_visible()
+    expect(page.get_by_text("not trained on")).to_be_visible()
     page.get_by_label("Weight of lin", exact=True).fill("1")
     page.get_by_role("button", name="Set lin").click()
-    assert not page.get_by_text("not trained on").is_visible()
+    expect(page.get_by_text("not trained on")).to_be_hidden()
     weights = LabelerWeight.objects.order_by("pk").values_list("weight", flat=True)
     assert list(weights) == [0, 1]
+
+
+def test_what_is_typed_for_one_labeler_outlives_the_weight_of_another(
+    new_page: NewPage, project, labeler
+):
+    make_ranking(project, labeler)
+    make_ranking(project, make_labeler(project, "mo"))
+    page = new_page(make_manager(project))
+    page.goto(reverse("weight-list", args=[project.slug]))
+    page.get_by_label("Reason for the weight of mo").fill("too fast")
+    page.get_by_label("Weight of lin", exact=True).fill("0.5")
+    page.get_by_label("Reason for the weight of lin").fill("new here")
+    page.get_by_role("button", name="Set lin").press("Enter")
+    expect(page.locator("#messages")).to_contain_text("The next dataset")
+    expect(page.locator("#changes")).to_contain_text("new here")
+    expect(page.get_by_role("button", name="Set lin")).to_be_focused()
+    assert page.get_by_label("Reason for the weight of lin").input_value() == ""
+    assert page.get_by_label("Reason for the weight of mo").input_value() == "too fast"
 
 
 def test_a_new_report_shows_itself_when_it_is_done(new_page: NewPage, project, labeler):
     make_ranking(project, labeler)
     page = new_page(make_manager(project))
     page.goto(reverse("quality", args=[project.slug]))
-    page.get_by_role("button", name="Work it out now").press("Enter")
-    assert page.get_by_text("being worked out").is_visible()
+    page.get_by_role("button", name="Compute now").press("Enter")
+    assert page.get_by_text("being computed").is_visible()
     work_out(QualityReport.objects.get())
     page.get_by_text("from 1 ranking").wait_for()
-    assert not page.get_by_text("being worked out").is_visible()
+    assert not page.get_by_text("being computed").is_visible()
 
 
 def test_a_dispute_is_decided_by_keyboard(new_page: NewPage, project, labeler):

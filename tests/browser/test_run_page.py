@@ -97,6 +97,37 @@ def test_it_can_be_cancelled_without_scripts(seeded, new_page):
     assert seeded.ppo.cancel_requested_at is not None
 
 
+def test_a_page_that_cannot_ask_again_says_how_old_it_is(seeded, new_page):
+    page = new_page(seeded.manager, allow=("ERR_FAILED", "Failed to fetch"))
+    page.goto(address(seeded))
+    page.route("**/live/", lambda route: route.abort())
+    problem = page.locator("#request-problem")
+    expect(problem).to_contain_text("This page shows how things were at")
+    page.unroute("**/live/")
+    expect(problem).to_be_hidden()
+
+
+def test_the_queue_follows_its_runs(seeded, new_page):
+    page = new_page(seeded.manager)
+    page.goto(reverse("run-list", args=[seeded.project.slug]))
+    expect(page.locator("#queue-live")).to_contain_text("38 %")
+    Run.objects.filter(pk=seeded.ppo.pk).update(step=6)
+    expect(page.locator("#queue-live")).to_contain_text("75 %", timeout=15_000)
+    Run.objects.filter(pk=seeded.ppo.pk).update(state="succeeded", finished_at=timezone.now())
+    expect(page.locator("#queue-live")).to_be_hidden(timeout=15_000)
+
+
+def test_a_round_is_cancelled_only_after_a_question(seeded, new_page):
+    page = new_page(seeded.manager)
+    page.goto(reverse("round", args=[seeded.project.slug, seeded.rounds[-1].number]))
+    page.get_by_role("button", name="Cancel the round").click()
+    question = page.get_by_role("dialog", name="Cancel the round")
+    page.wait_for_timeout(5_000)  # the page asks again meanwhile, and the question stays
+    expect(question).to_contain_text("can't be resumed")
+    question.get_by_role("button", name="Cancel the round").click()
+    expect(page.get_by_text("The round is cancelled.")).to_be_visible()
+
+
 @pytest.mark.parametrize("name", ["overview", "run", "round", "evaluation", "plan", "run-list"])
 def test_a_phone_never_scrolls_sideways(name, seeded, new_page):
     page = new_page(seeded.manager, width=390)

@@ -141,9 +141,9 @@ def test_an_answer_is_written_without_scripts(
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Sent: a reviewer looks at it next.")).to_be_visible()
     assert Demonstration.objects.get().prompt == first
-    page.locator("summary", has_text="Pass on").click()
+    page.locator("summary", has_text="Skip").click()
     page.get_by_label("Why").select_option("unclear")
-    page.get_by_role("button", name="Pass this prompt on").click()
+    page.get_by_role("button", name="Skip this prompt").click()
     expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_visible()
     assert WritingTask.objects.get(state="passed").reason == "unclear"
 
@@ -155,9 +155,9 @@ def test_passing_on_by_script_keeps_the_text(
     page = new_page(labeler)
     page.goto(answers(project))
     page.locator("#answer").fill("Well")
-    page.locator("summary", has_text="Pass on").click()
+    page.locator("summary", has_text="Skip").click()
     page.get_by_label("Why").select_option("unknown")
-    page.get_by_role("button", name="Pass this prompt on").click()
+    page.get_by_role("button", name="Skip this prompt").click()
     expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_focused()
     assert not Demonstration.objects.exists()
     page.get_by_role("link", name="My demonstrations").click()
@@ -283,7 +283,7 @@ def test_a_near_duplicate_is_shown_and_changed_or_sent_all_the_same(
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("alert").first).to_contain_text("something very much like it")
     expect(page.locator(".near")).to_contain_text(there.text)
-    expect(page.get_by_role("button", name="Send it all the same")).to_be_focused()
+    expect(page.get_by_role("button", name="Send anyway")).to_be_focused()
     expect(page.get_by_label("The prompt", exact=True)).to_have_value("Explain rain to my child.")
     page.keyboard.press("Enter")
     expect(page.locator(".notice.good")).to_have_text("Sent: the prompt is live.")

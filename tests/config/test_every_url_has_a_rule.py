@@ -119,6 +119,7 @@ RULES: dict[str, Rule] = {
     "member-sign-in-link": Rule(NOBODY, MANAGERS, pk="membership"),
     "invitation-revoke": Rule(NOBODY, MANAGERS, pk="invitation"),
     "invitation-reissue": Rule(NOBODY, MANAGERS, pk="invitation"),
+    "preferences.jsonl": Rule(READERS),
     # Prompts.
     "prompt-list": Rule(READERS),
     "prompt": Rule(READERS, pk="prompt"),

@@ -6,51 +6,27 @@ stands in `training/configs.py` alone; its problems are shown at the fields they
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 import json
-import textwrap
 import types
 import typing
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from training.configs import CONFIGS, ConfigError, RunConfig
+from training.configs import ConfigError, RunConfig
+from training.configs.notes import notes_of
 
 STAND_INS = {"base": "base", "reward": "reward", "judge": "judge"}
 """Paths that the launcher fills in; here only so that a config can be checked."""
 
 
 def field_notes(config_class: type[RunConfig]) -> dict[str, str]:
-    """The sentence under each field of the dataclass and of those it extends."""
-    return _notes(config_class.recipe)
-
-
-@cache
-def _notes(recipe: str) -> dict[str, str]:
-    config_class = CONFIGS[recipe]
-    notes: dict[str, str] = {}
-    for owner in reversed(config_class.__mro__):
-        if not (dataclasses.is_dataclass(owner) and issubclass(owner, RunConfig)):
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for before, after in zip(body.body, body.body[1:], strict=False):
-            if (
-                isinstance(before, ast.AnnAssign)
-                and isinstance(before.target, ast.Name)
-                and isinstance(after, ast.Expr)
-                and isinstance(after.value, ast.Constant)
-                and isinstance(after.value.value, str)
-            ):
-                notes[before.target.id] = after.value.value
-    return notes
+    """The sentence under each field of the dataclass and of those it extends, translated."""
+    return {name: _(note) for name, note in notes_of(config_class).items()}
 
 
 def spell(value: object) -> str:

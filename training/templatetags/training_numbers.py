@@ -8,6 +8,8 @@ from datetime import datetime
 from django import template
 from django.utils import timezone
 from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -65,14 +67,14 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
-def age(moment: datetime | None) -> str:
-    """How long ago, in one unit: '3 min ago'."""
+def age(moment: datetime | None) -> SafeString | str:
+    """How long ago, in one unit: '3 min ago', in a `<time>` of which scripts tell the date."""
     if moment is None:
         return ""
     seconds = (timezone.now() - moment).total_seconds()
-    if seconds < 20:
-        return _("just now")
-    return _("%(time)s ago") % {"time": duration(seconds)}
+    ago = _("just now") if seconds < 20 else _("%(time)s ago") % {"time": duration(seconds)}
+    exact = moment.isoformat(timespec="seconds")
+    return format_html('<time datetime="{}" data-age>{}</time>', exact, ago)
 
 
 @register.filter

@@ -135,7 +135,7 @@ def loop_of(project: Project, *, polled: bool = False) -> Loop:
     evaluation = _newest_evaluation(project)
     plan, deployment = plan_of(project), current(project)
     key = f"loop-{project.pk}-{last_round and last_round.pk}-{deployment and deployment.pk}"
-    totals = _kept(
+    totals = kept(
         f"{key}-totals", lambda: _totals(project, plan, last_round, evaluation), polled=polled
     )
     requests = _requests(project)
@@ -148,7 +148,7 @@ def loop_of(project: Project, *, polled: bool = False) -> Loop:
         slates_ready=ready,
         **requests,
         nothing_left=idle
-        and _kept(f"{key}-left", lambda: _nothing_left(project, deployment), polled=polled),
+        and kept(f"{key}-left", lambda: _nothing_left(project, deployment), polled=polled),
         in_hands=idle and _open_slots(project),
         labelers=Membership.objects.filter(project=project, role=Role.LABELER).count(),
         **_versions(project),
@@ -164,7 +164,7 @@ def loop_of(project: Project, *, polled: bool = False) -> Loop:
     )
 
 
-def _kept(key: str, find: Callable[[], Fact], *, polled: bool) -> Fact:
+def kept(key: str, find: Callable[[], Fact], *, polled: bool) -> Fact:
     """What `find` finds. A poll is content with what was found a few seconds ago."""
     known: tuple[Fact] | None = cache.get(key) if polled else None
     if known is None:

@@ -147,7 +147,7 @@ def _need_to_begin(loop: Loop) -> list[Need]:
     if not loop.labelers:
         found.append(
             Need(
-                sentence=_("Nobody is invited to rank yet; you can rank yourself."),
+                sentence=_("Nobody is invited to rank yet; you can rank prompts, too."),
                 href=address_in("project-people", loop),
                 verb=_("Invite"),
             )

@@ -16,9 +16,10 @@ from labeling.views.bars import bars
 from labeling.views.drawing import Dot
 from training.models import Checkpoint, Evaluation, RunResult
 from training.views.access import SignedIn, place_of, signed_in
-from training.views.loop import loop_of
-from training.views.needs import needs
+from training.views.loop import Loop, loop_of
+from training.views.needs import Need, needs
 from training.views.stages import stages
+from training.views.team_needs import team_needs
 from training.views.trust import agreement_dot, reward_dot
 
 VERSIONS = 12
@@ -35,7 +36,7 @@ def overview(request: SignedIn, slug: str) -> HttpResponse:
         "can_act": place.can_act,
         "loop": loop,
         "stages": stages(loop),
-        "needs": needs(loop) if place.can_act else [],
+        "needs": _needs(loop, polled=bool(request.htmx)) if place.can_act else [],
     }
     if request.htmx:
         return render(request, "training/overview.html#loop", context)
@@ -45,6 +46,11 @@ def overview(request: SignedIn, slug: str) -> HttpResponse:
         "bars": bars(loop.labeling.rankings_by_day),
     }
     return render(request, "training/overview.html", context)
+
+
+def _needs(loop: Loop, *, polled: bool) -> list[Need]:
+    """What waits for a person: in the loop, then in the team."""
+    return [*needs(loop), *team_needs(loop.project, polled=polled)]
 
 
 def win_trend(project: Project) -> list[Dot]:

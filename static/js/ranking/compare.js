@@ -56,6 +56,7 @@ export class Compare {
     if (this.letters.includes(letter)) {
       this.pair = this.side === 0 ? [letter, this.pair[1]] : [this.pair[0], letter];
       this.side = 1 - this.side;
+      this.say(this.pair.join(" · "));
       this.load();
     } else if (event.key === "ArrowLeft") this.say(this.place(this.pair[0]));
     else if (event.key === "ArrowRight") this.say(this.place(this.pair[1]));

@@ -31,6 +31,14 @@ function stored() {
   }
 }
 
+function switchedOff() {
+  try {
+    return localStorage.getItem(OFF) !== null;
+  } catch {
+    return false;
+  }
+}
+
 /** The key in lower case; on a keyboard of another script the Latin letter at its place. */
 export function keyOf(event) {
   if (event.key.length > 1) return event.key;
@@ -42,16 +50,22 @@ export function keyOf(event) {
 export class Keys {
   constructor() {
     this.map = { ...FIRST, ...stored() };
+    this.switchedOn = !switchedOff();
     this.completions = new Set();
   }
 
   get on() {
-    return localStorage.getItem(OFF) === null;
+    return this.switchedOn;
   }
 
   set on(value) {
-    if (value) localStorage.removeItem(OFF);
-    else localStorage.setItem(OFF, "1");
+    this.switchedOn = value;
+    try {
+      if (value) localStorage.removeItem(OFF);
+      else localStorage.setItem(OFF, "1");
+    } catch {
+      // Storage is full or shut: it holds until the page goes.
+    }
   }
 
   /** The name of the action that this press stands for, or undefined. */
@@ -83,7 +97,11 @@ export class Keys {
 
   reset() {
     this.map = { ...FIRST };
-    localStorage.removeItem(KEPT);
+    try {
+      localStorage.removeItem(KEPT);
+    } catch {
+      // Nothing was kept.
+    }
   }
 
   /** Write the keys into the page: <kbd data-key="skip">, <button data-change="skip">. */

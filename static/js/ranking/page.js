@@ -58,7 +58,9 @@ function stuckItem(entry) {
     className: "button small",
     textContent: words.letGo,
   });
-  button.addEventListener("click", () => outbox.remove(entry.id));
+  button.addEventListener("click", () => {
+    if (confirm(words.letGoAsk)) outbox.remove(entry.id);
+  });
   item.append(" ", button);
   return item;
 }
@@ -167,7 +169,11 @@ function press(event) {
     if (!event.repeat) desk.back();
   } else if (key === "Escape") {
     if (desk.besides.release()) desk.root.querySelector("h1").focus();
-    if (desk.panel.release()) desk.show();
+    const held = desk.panel.release();
+    if (held) {
+      desk.show();
+      desk.panel.focus(held);
+    }
   } else if (event.repeat) return;
   else if (key === "=") desk.tie(focused);
   else if (key in desk.ids && !event.shiftKey) {
@@ -194,9 +200,20 @@ function unfold(selector) {
 const dialog = document.getElementById("keys");
 openable(dialog, keys, words);
 
+/** Ctrl and Enter submit from within a text of the form, where Enter begins a new line. */
+function submitsText(event) {
+  const inText = desk && event.target.form === desk.form && event.target.matches?.("textarea");
+  return inText && event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.altKey;
+}
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (document.querySelector("dialog[open]")) return;
+  if (event.isComposing || document.querySelector("dialog[open]")) return;
+  if (submitsText(event)) {
+    event.preventDefault();
+    if (!event.repeat) desk.submit();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest?.("select, textarea, [contenteditable], input:not([type=checkbox], [type=radio])")) {
     if (event.key === "Escape") desk?.root.querySelector("h1").focus();
     return;

@@ -51,9 +51,9 @@ export class Panel {
     if (focused) this.focus(focused);
   }
 
-  /** Let go of the chip that is selected; whether there was one. */
+  /** Let go of the chip that is selected; its id, or null where there was none. */
   release() {
-    const was = this.selected !== null;
+    const was = this.selected;
     this.selected = null;
     return was;
   }

@@ -2,7 +2,12 @@
 
 const WRITTEN = "rankloop:as-written";
 
-let on = localStorage.getItem(WRITTEN) !== null;
+let on = false;
+try {
+  on = localStorage.getItem(WRITTEN) !== null;
+} catch {
+  // Storage is shut: texts begin rendered.
+}
 
 /** Show the texts in `root` the way that this browser remembers. */
 export function showWritten(root) {

@@ -157,7 +157,7 @@ class TestWithPlainForms:
         assert "Closed." in page.content.decode()
         page = read(client, conversation)
         assert "This conversation was ended" in page
-        assert "Say it" not in page
+        assert 'id="say"' not in page
 
 
 class TestWaiting:
@@ -238,7 +238,7 @@ class TestWhose:
         page = reader.get(address(conversation)).content.decode()
         assert "wait for the labeler" in page
         assert "One." not in page
-        assert "End it" not in page
+        assert "End conversation" not in page
         assert reader.post(address(conversation, "conversation-close")).status_code == 404
 
     def test_a_submission_leads_back_only_into_the_conversation_it_belongs_to(
@@ -288,7 +288,7 @@ class TestWhose:
         project.save()
         page = read(client, conversation)
         assert "This project is archived" in page
-        assert "Say it" not in page
+        assert 'id="say"' not in page
 
 
 def queries(client: Client, address: str) -> int:

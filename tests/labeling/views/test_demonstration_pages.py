@@ -55,6 +55,25 @@ def test_a_yes_makes_it_count(project, proposed, reviewer):
     assert proposed.reviewed_by.memberships.get().role == Role.REVIEWER
 
 
+@pytest.mark.parametrize("decision", ["accept", "refuse"])
+def test_a_review_can_be_taken_back(project, proposed, reviewer, decision):
+    review(reviewer, proposed, **{decision: "1"})
+    where = reverse("demonstration", args=[project.slug, proposed.pk])
+    assert "Review it again" in reviewer.get(where).content.decode()
+    assert "</textarea>" in review(reviewer, proposed, again="1").content.decode()
+    proposed.refresh_from_db()
+    assert (proposed.state, proposed.reviewed_by) == (State.WAITING, None)
+    assert not live_demonstrations(project)
+    review(reviewer, proposed, accept="1")
+    assert live_demonstrations(project).get() == proposed
+
+
+def test_what_waits_has_no_review_to_take_back(proposed, reviewer):
+    page = review(reviewer, proposed, again="1")
+    assert page.status_code == 409
+    assert "Only what was accepted or refused" in page.content.decode()
+
+
 def test_another_form_is_another_row_and_the_first_is_kept(project, proposed, reviewer):
     review(reviewer, proposed, text="It rains a lot.\r\nReally.")
     counts = live_demonstrations(project).get()

@@ -6,10 +6,11 @@ import pytest
 from django.urls import reverse
 
 from labeling.decisions import decide, decided, decision_of
+from labeling.judgements import Judgement
 from labeling.models import Ranking, Role
 from labeling.quality.report import work_out
 from labeling.quality_reports import ask_for_report
-from labeling.rankings import ranks_of
+from labeling.rankings import correct_ranking, ranks_of
 from tests.factories import make_labeler, make_member, make_ranking, make_slate
 from tests.labeling.views.clients import as_user
 
@@ -81,6 +82,25 @@ def test_an_unfinished_decision_comes_back_as_it_was(manager, slates):
     assert [item["rank"] for item in answer.context["items"]] == [2, None, 1]
     assert answer.context["explanation"] == "Because."
     assert decision_of(slates[0]) is None
+
+
+def test_what_its_labeler_replaced_is_kept_beside_what_stands(project, manager, slates):
+    first = Ranking.objects.get(slate=slates[0], labeler__username="ann")
+    ranks = ranks_of(first)
+    turned = dict(zip(ranks, reversed(list(ranks.values())), strict=True))
+    said = Judgement(ranks=turned, comment="I misread it.")
+    correct_ranking(ranking=first, labeler=first.labeler, judgement=said, seconds=20.0)
+    page = as_user(manager).get(at(slates[0]))
+    assert [one["ranking"].comment for one in page.context["columns"]] == ["", "I misread it."]
+    (replaced,) = page.context["replaced"]
+    assert replaced["ranking"] == first
+    assert replaced["places"] == [(1, "A"), (2, "B"), (3, "C")]
+    assert "1 that its labeler replaced" in page.content.decode()
+
+
+def test_the_page_of_a_prompt_leads_to_its_rankings(manager, slates):
+    where = reverse("prompt", args=[slates[0].project.slug, slates[0].prompt_id])
+    assert at(slates[0]) in as_user(manager).get(where).content.decode()
 
 
 def test_researchers_read_and_see_no_names(project, slates):

@@ -58,7 +58,7 @@ def test_fields_that_were_not_used_are_told(boss, project):
 def test_a_broken_line_is_named_and_nothing_is_taken_in(boss, project):
     lines = b'{"prompt": "One?"}\n{"prompt": 7}\n{"prompt": \n'
     page = upload(boss, project, "a.jsonl", lines).content.decode()
-    assert "Nothing was taken in." in page
+    assert "Nothing was imported." in page
     assert '<th scope="row" class="num">2</th>' in page
     assert '<th scope="row" class="num">3</th>' in page
     assert not Prompt.objects.live().exists()

@@ -190,7 +190,7 @@ def test_length_and_script_are_told(client, task):
 def test_passed_on_it_is_kept_and_gone(client, task):
     fields = {"reason": "unknown", "text": "Well"}
     answer = client.post(at(task, "demonstration-pass"), fields, follow=True)
-    assert "Passed on." in text_of(answer)
+    assert "Skipped." in text_of(answer)
     assert "Nothing to write right now" in text_of(answer)
     page = text_of(client.get(reverse("my-demonstrations", args=[task.project.slug])))
     assert "Kept, but not sent" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from django.utils import translation
 
 from training.configs import CONFIGS, PpoConfig, RewardConfig
 from training.forms.config_fields import config_form, default_values, field_notes
@@ -22,6 +23,11 @@ def test_the_note_of_a_field_is_the_sentence_under_it():
     assert field_notes(PpoConfig)["lora_rank"] == "0: full fine-tuning."
     assert field_notes(PpoConfig)["device"] == "auto, cpu, cuda or cuda:N."
     assert "clip" not in field_notes(PpoConfig)
+
+
+def test_the_note_is_told_in_the_pages_language():
+    with translation.override("zh-hans"):
+        assert field_notes(PpoConfig)["lora_rank"] == "0：全量微调。"
 
 
 def test_a_list_is_typed_with_commas():

@@ -1,0 +1,32 @@
+"""The sentence under each field of a config: forms show it, people translate it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from functools import cache
+
+from training.configs import RunConfig
+
+
+@cache
+def notes_of(config_class: type[RunConfig]) -> dict[str, str]:
+    """By field, of the dataclass and of those that it extends; fields that need none have none."""
+    notes: dict[str, str] = {}
+    for owner in reversed(config_class.__mro__):
+        if not (dataclasses.is_dataclass(owner) and issubclass(owner, RunConfig)):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for before, after in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(before, ast.AnnAssign)
+                and isinstance(before.target, ast.Name)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+                and isinstance(after.value.value, str)
+            ):
+                notes[before.target.id] = " ".join(after.value.value.split())
+    return notes
