@@ -118,7 +118,7 @@ class Manager(Person):
         page.get_by_label("Demonstrations" if demonstrations else "Prompts: the model").check()
         self.press("Upload")
         see(self.heading(file.name))
-        return page.locator("main .notice").inner_text()
+        return page.locator("main .notice[role=status]").inner_text()
 
     def invite(self, note: str) -> str:
         """A link for a labeler."""
