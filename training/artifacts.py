@@ -38,19 +38,40 @@ def file_sha256(path: Path) -> str:
 
 
 def put_file(path: Path, name: str) -> str:
-    """Store a file under `name`, replacing what was there. Raises OSError, for a full disk too."""
+    """Store a file under `name`, replacing what was there. Raises OSError, for a full disk too.
+
+    The same bytes are left where they are: runs may be reading them, and the disk may be too full
+    to write them again.
+    """
     where = store()
     if where.exists(name):
+        if _holds(where, name, path):
+            return name
         where.delete(name)
     with path.open("rb") as stream:
         return where.save(name, File(stream))
 
 
+def _holds(where: Storage, name: str, path: Path) -> bool:
+    """Whether the file stored as `name` has the bytes of the one at `path`."""
+    if where.size(name) != path.stat().st_size:
+        return False
+    with where.open(name) as stored:
+        return hashlib.file_digest(stored, "sha256").hexdigest() == file_sha256(path)
+
+
 def put_folder(folder: Path, name: str) -> str:
-    """Store every file of `folder` under `name`/…, replacing what was there."""
+    """Store every file of `folder` under `name`/…, replacing what was there.
+
+    All of them or, where one can't be stored, none. Raises OSError, for a full disk too.
+    """
     remove_folder(name)
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        put_file(path, f"{name}/{path.relative_to(folder).as_posix()}")
+    try:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            put_file(path, f"{name}/{path.relative_to(folder).as_posix()}")
+    except OSError:
+        remove_folder(name)
+        raise
     return name
 
 
@@ -112,10 +133,9 @@ def _cached_file(name: str) -> Path:
     if path.is_file() and path.stat().st_size == store().size(name):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        store().open(name) as source,
-        tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as target,
-    ):
-        shutil.copyfileobj(source, target)
-    Path(target.name).replace(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        copied = Path(folder) / path.name
+        with store().open(name) as source, copied.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        copied.replace(path)
     return path

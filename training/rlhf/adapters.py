@@ -6,6 +6,8 @@ Knows shapes and files; how an adapter takes part in a layer is in blocks.py.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -103,6 +105,18 @@ def write_adapter(adapter: Adapter, folder: Path, base: str) -> None:
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
 
+def _check_numbers(tensors: Mapping[str, Tensor], rank: int, scale: float) -> None:
+    """Raises ValueError where the settings are not those of the weights, or a number is none.
+
+    Looked at before anything is made of that rank: a file may claim one that fills the memory.
+    """
+    ranks = {len(tensor) for name, tensor in tensors.items() if name.endswith("lora_A.weight")}
+    if ranks != {rank}:
+        raise ValueError(f"r is {rank}, the weights have {sorted(ranks)}")
+    if not math.isfinite(scale) or not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise ValueError("numbers that are not finite")
+
+
 def read_adapter(folder: Path, blocks: tuple[Block, ...]) -> Adapter:
     """Load an adapter that `write_adapter` wrote onto these blocks; its manifest is verified.
 
@@ -114,11 +128,15 @@ def read_adapter(folder: Path, blocks: tuple[Block, ...]) -> Adapter:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-        layers = sorted(settings["layers_to_transform"] or range(len(blocks)))
-        rank, scale = int(settings["r"]), settings["lora_alpha"] / settings["r"]
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        layers = sorted(map(int, settings["layers_to_transform"] or range(len(blocks))))
+        rank, scale = int(settings["r"]), float(settings["lora_alpha"]) / settings["r"]
+        _check_numbers(tensors, rank, scale)
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, SafetensorError) as error:
         raise RunError(
-            "checkpoint_corrupt", path=str(folder), expected="a LoRA adapter", found=str(error)
+            "checkpoint_corrupt",
+            path=str(folder),
+            expected="a LoRA adapter",
+            found=str(error)[:500],
         ) from error
     if layers != list(range(layers[0], len(blocks))):
         found = f"layers {layers[0]} to {layers[-1]}"

@@ -5,10 +5,18 @@ Arrays in, numbers out; knows nothing of models. Deterministic for a seed.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+TAIL = 40
+"""Draws for each 1/α, so that about twenty lie beyond either bound: the tenth look's α is .0005, of
+which two thousand draws say nothing."""
+MOST_DRAWS = 2_000_000
+"""Enough for the fiftieth look; the bounds of later ones are the extremes of so many."""
+CHUNK_NUMBERS = 1_000_000
 
 
 class Interval(NamedTuple):
@@ -30,20 +38,28 @@ def ratio_interval(
     """Σ numerators / Σ denominators with its 1 − alpha interval, resampling whole prompts.
 
     numerators, denominators: (prompts,), for a win rate the wins and the comparisons of each
-    prompt. Without a single comparison all three are nan: there is nothing to say.
+    prompt. Without a single comparison all three are nan: there is nothing to say. draws: at least;
+    a small alpha takes more (TAIL).
+
+    Prompts with the same two numbers are interchangeable, so how often each pair of numbers is
+    drawn is drawn at once, from the multinomial distribution.
     """
-    top = np.asarray(numerators, dtype=np.float64)
-    bottom = np.asarray(denominators, dtype=np.float64)
-    top, bottom = top[bottom > 0], bottom[bottom > 0]
-    if not len(top):
+    pairs = np.stack([np.asarray(numerators), np.asarray(denominators)], axis=1).astype(np.float64)
+    pairs = pairs[pairs[:, 1] > 0]
+    if not len(pairs):
         return Interval(float("nan"), float("nan"), float("nan"))
-    random = np.random.default_rng([seed, len(top), draws])
-    ratios = np.empty(draws)
-    for index in range(draws):
-        chosen = random.integers(0, len(top), len(top))
-        ratios[index] = top[chosen].sum() / bottom[chosen].sum()
-    low, high = np.quantile(ratios, [alpha / 2, 1 - alpha / 2])
-    return Interval(float(top.sum() / bottom.sum()), float(low), float(high))
+    kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+    draws = min(max(draws, math.ceil(TAIL / alpha)), MOST_DRAWS)
+    random = np.random.default_rng([seed, len(pairs), draws])
+    size = max(1, CHUNK_NUMBERS // len(kinds))
+    sums = np.concatenate(
+        [
+            random.multinomial(len(pairs), counts / len(pairs), min(size, draws - start)) @ kinds
+            for start in range(0, draws, size)
+        ]
+    )
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [alpha / 2, 1 - alpha / 2])
+    return Interval(float(pairs[:, 0].sum() / pairs[:, 1].sum()), float(low), float(high))
 
 
 def look_alpha(alpha: float, look: int) -> float:

@@ -130,15 +130,7 @@ def load_language_model(
     _check_supported(folder)
     verify_manifest(folder)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise RunError(
-            "checkpoint_corrupt", path=str(folder), expected="a whole model", found=str(error)[:500]
-        ) from error
+    model, tokenizer = _load_whole(folder, dtype)
     model = model.to(device).eval().requires_grad_(False)
     if not tokenizer.chat_template:
         logger.warning("%s has no chat template; a plain one is used: 'user: …'", folder.name)
@@ -159,6 +151,39 @@ def load_language_model(
     if adapter is None:
         return language_model
     return language_model.with_adapter(load_adapter(language_model, adapter))
+
+
+def _load_whole(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """transformers' model and tokenizer. Raises RunError("checkpoint_corrupt").
+
+    A weight that is missing or does not fit is an error: transformers would make one up.
+    """
+    try:
+        # Where nothing is said of remote code, transformers may ask at the terminal: our pipe.
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model, loaded = cast(
+            Any,
+            AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise _not_whole(folder, str(error)) from error
+    misfits = {name for name, *_shapes in loaded["mismatched_keys"]}
+    if made_up := sorted(loaded["missing_keys"] | misfits):
+        raise _not_whole(folder, f"no fitting weights for {', '.join(made_up[:3])}")
+    return model, tokenizer
+
+
+def _not_whole(folder: Path, found: str) -> RunError:
+    return RunError(
+        "checkpoint_corrupt", path=str(folder), expected="a whole model", found=found[:500]
+    )
 
 
 def load_adapter(lm: LanguageModel, folder: str | Path) -> Adapter:
@@ -328,6 +353,9 @@ def _check_supported(folder: Path) -> None:
     except (ValueError, AttributeError) as error:
         raise RunError("model_not_found", path=str(folder)) from error
     window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
+    if (folder / SETTINGS).is_file():
+        # transformers would put it in by itself, and the base's identity would say nothing of it.
+        raise _not_whole(folder, "an adapter")
     if kind not in SUPPORTED or (window or config.get("max_position_embeddings", 0)) < min(
         config.get("max_position_embeddings", 0), 4096
     ):

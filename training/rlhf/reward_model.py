@@ -227,6 +227,7 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
         numbers = {name: float(settings[name]) for name in ("bias", "mean", "std")}
         layers = tuple(int(layer) for layer in settings["layers"])
         max_tokens = int(settings["max_tokens"])
+        _check_numbers([*numbers.values(), *tensors.values()], numbers["std"], max_tokens)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunError(
             "checkpoint_corrupt", path=str(path), expected="a reward model", found=str(error)[:500]
@@ -234,13 +235,7 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
     if expected != base.sha256:
         raise RunError("checkpoint_mismatch", path=str(path), expected=expected, found=base.sha256)
     lm, head, probe = base, tensors.get("head"), tensors.get("probe")
-    if probe is not None and len(probe) != feature_count(base, layers):
-        raise RunError(
-            "checkpoint_corrupt",
-            path=str(path),
-            expected=f"weights for {feature_count(base, layers)} features",
-            found=f"weights for {len(probe)}",
-        )
+    _check_shapes(path, base, layers, probe, head)
     if head is not None and (path / SETTINGS).is_file():
         lm = base.with_adapter(load_adapter(base, path))
     elif head is not None:
@@ -255,6 +250,38 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
         max_tokens=max_tokens,
         **numbers,
     )
+
+
+def _check_numbers(numbers: Sequence[float | Tensor], std: float, max_tokens: int) -> None:
+    """Raises ValueError for what no score can be computed with."""
+    if not all(torch.as_tensor(number).isfinite().all() for number in numbers):
+        raise ValueError("numbers that are not finite")
+    if std <= 0 or max_tokens <= 0:
+        raise ValueError(f"std is {std}, max_tokens is {max_tokens}; both must be above 0")
+
+
+def _check_shapes(
+    path: Path,
+    base: LanguageModel,
+    layers: Sequence[int],
+    probe: Tensor | None,
+    head: Tensor | None,
+) -> None:
+    """Raises RunError("checkpoint_corrupt") where the parts don't belong to this base."""
+
+    def unless(holds: bool, expected: str, found: object) -> None:
+        if not holds:
+            raise RunError(
+                "checkpoint_corrupt", path=str(path), expected=expected, found=str(found)
+            )
+
+    known = list(layers) == sorted(set(layers)) and all(0 < one <= base.layers for one in layers)
+    unless(known and bool(layers) == (probe is not None), "layers of its probe", list(layers))
+    if probe is not None:
+        count = feature_count(base, layers)
+        unless(probe.shape == (count,), f"weights for {count} features", list(probe.shape))
+    if head is not None:
+        unless(head.shape == (base.width,), f"a head of {base.width} weights", list(head.shape))
 
 
 def last_scores(

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any, Literal, Self
 
 from safetensors import SafetensorError
@@ -131,14 +131,17 @@ def write_manifest(folder: Path) -> str:
 def verify_manifest(folder: Path) -> str | None:
     """Compare a checkpoint with its manifest; its sha256, or None where it has no manifest.
 
-    Raises RunError("checkpoint_corrupt") at the first file that differs or is gone.
+    Raises RunError("checkpoint_corrupt") at the first file that differs or is gone, and for a name
+    that leads out of the folder: a manifest may come from anybody, and what a sum says of a file
+    elsewhere on this machine is nobody's business.
     """
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         return None
     try:
-        sums = dict(json.loads(manifest.read_text(encoding="utf-8")))
-    except ValueError as error:
+        listed = json.loads(manifest.read_text(encoding="utf-8"))
+        sums = {str(name): str(value) for name, value in listed.items()}
+    except (ValueError, AttributeError) as error:
         raise RunError(
             "checkpoint_corrupt",
             path=str(manifest),
@@ -147,6 +150,10 @@ def verify_manifest(folder: Path) -> str | None:
         ) from error
     for name, expected in sums.items():
         path = folder / name
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            raise RunError(
+                "checkpoint_corrupt", path=str(manifest), expected="names within it", found=name
+            )
         found = file_sha256(path) if path.is_file() else "no such file"
         if found != expected:
             raise RunError("checkpoint_corrupt", path=str(path), expected=expected, found=found)

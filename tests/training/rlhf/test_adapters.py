@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from training.rlhf.adapters import WEIGHTS
+from training.rlhf.adapters import SETTINGS, WEIGHTS
 from training.rlhf.layers import completion_logprobs, hidden_states, make_batch
 from training.rlhf.models import add_lora, load_adapter, load_language_model, save_adapter
 from training.rlhf.randomness import generator
@@ -120,6 +120,40 @@ def test_an_adapter_for_another_base_is_refused(tuned, tmp_path):
 def test_rubbish_is_refused(tuned, tiny, tmp_path):
     save_adapter(tuned, tmp_path)
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 4}))
+    with pytest.raises(RunError) as caught:
+        load_adapter(tiny, tmp_path)
+    assert caught.value.code == "checkpoint_corrupt"
+
+
+def change_settings(folder, **values):
+    settings = json.loads((folder / SETTINGS).read_text())
+    (folder / SETTINGS).write_text(json.dumps({**settings, **values}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"r": 0},
+        {"r": 10**12},
+        {"lora_alpha": None},
+        {"lora_alpha": 1e999},
+        {"layers_to_transform": 3},
+        {"layers_to_transform": ["x"]},
+    ],
+)
+def test_settings_that_are_not_those_of_the_weights_are_refused(tuned, tiny, tmp_path, values):
+    save_adapter(tuned, tmp_path)
+    change_settings(tmp_path, **values)
+    with pytest.raises(RunError) as caught:
+        load_adapter(tiny, tmp_path)
+    assert caught.value.code in ("checkpoint_corrupt", "checkpoint_mismatch")
+
+
+def test_weights_that_are_no_numbers_are_refused(tuned, tiny, tmp_path):
+    save_adapter(tuned, tmp_path)
+    tensors = load_file(tmp_path / WEIGHTS)
+    next(iter(tensors.values()))[0, 0] = float("nan")
+    save_file(tensors, tmp_path / WEIGHTS)
     with pytest.raises(RunError) as caught:
         load_adapter(tiny, tmp_path)
     assert caught.value.code == "checkpoint_corrupt"

@@ -65,3 +65,26 @@ def test_best_of_n_is_what_one_comparison_measures_but_less_noisy():
     assert better.std() < 0.75 * plain.std()
     nothing = best_of_wins(random.normal(size=scores.shape), scores)
     assert nothing.mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_bounds_of_a_late_look_are_beyond_what_two_thousand_draws_reach():
+    # 60 of 100 won: a binomial share's quantile at α/2, worked out exactly.
+    alpha = look_alpha(0.05, 20)
+    found = ratio_interval([1] * 60 + [0] * 40, [1] * 100, draws=2000, seed=0, alpha=alpha)
+    assert found.low == pytest.approx(binomial_quantile(100, 0.6, alpha / 2), abs=0.01)
+    assert found.high == pytest.approx(binomial_quantile(100, 0.6, 1 - alpha / 2), abs=0.01)
+
+
+def binomial_quantile(n: int, p: float, level: float) -> float:
+    """The share below which `level` of a binomial share's mass is."""
+    mass = 0.0
+    for wins_ in range(n + 1):
+        mass += math.comb(n, wins_) * p**wins_ * (1 - p) ** (n - wins_)
+        if mass >= level:
+            return wins_ / n
+    return 1.0
+
+
+def test_no_look_takes_more_draws_than_memory_holds():
+    found = ratio_interval([1, 0], [1, 1], draws=10, seed=0, alpha=1e-12)
+    assert (found.low, found.high) == (0.0, 1.0)

@@ -1,10 +1,12 @@
 """Loading models: what is supported, what is refused and how, chat encoding, saving."""
 
+import contextlib
 import json
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from training.rlhf.models import (
@@ -17,6 +19,7 @@ from training.rlhf.models import (
     encode_text,
     load_language_model,
     merged_tensors,
+    save_adapter,
     save_model,
     unfreeze,
 )
@@ -107,6 +110,53 @@ def test_cut_off_weights_are_refused(copy):
     with pytest.raises(RunError) as caught:
         load(copy)
     assert caught.value.code == "checkpoint_corrupt"
+
+
+def change_weights(folder, change):
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+NORM = "model.layers.2.input_layernorm.weight"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda tensors: tensors.pop(NORM), lambda tensors: tensors.update({NORM: torch.ones(7)})],
+)
+def test_weights_that_are_missing_or_do_not_fit_are_not_made_up(copy, change):
+    change_weights(copy, change)
+    with pytest.raises(RunError) as caught:
+        load(copy)
+    assert caught.value.code == "checkpoint_corrupt"
+    assert NORM in caught.value.values["found"]
+
+
+def test_an_adapter_is_no_base_even_beside_a_whole_model(copy, tiny, tmp_path):
+    save_adapter(add_lora(tiny, 2, 1.0, 1.0, generator(0)), tmp_path / "adapter")
+    for file in (tmp_path / "adapter").iterdir():
+        shutil.copy(file, copy)
+    with pytest.raises(RunError) as caught:
+        load(copy)
+    assert caught.value.values["found"] == "an adapter"
+
+
+def test_no_code_of_a_model_is_run_nor_asked_about(copy, monkeypatch):
+    (copy / "evil.py").write_text("raise SystemExit('run')")
+    change_config(copy, auto_map={"AutoModelForCausalLM": "evil.Evil", "AutoConfig": "evil.Evil"})
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    mapped = {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
+    (copy / "tokenizer_config.json").write_text(
+        json.dumps({**settings, **mapped, "tokenizer_class": "Evil"})
+    )
+
+    def ask(_question):
+        raise AssertionError("stdin is the worker's pipe")
+
+    monkeypatch.setattr("builtins.input", ask)
+    with contextlib.suppress(RunError):
+        load(copy)
 
 
 def test_a_sum_that_is_wrong_is_refused(copy):

@@ -218,6 +218,25 @@ def test_a_damaged_checkpoint_is_found_out(tmp_path, damage):
     assert caught.value.code == "checkpoint_corrupt"
 
 
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "sub/../../secret"])
+def test_a_manifest_tells_nothing_of_files_elsewhere(tmp_path, name):
+    (tmp_path / "secret").write_text("known to nobody")
+    (folder := tmp_path / "model").mkdir()
+    (folder / "manifest.json").write_text(json.dumps({name: "0" * 64}))
+    with pytest.raises(RunError) as caught:
+        verify_manifest(folder)
+    assert caught.value.code == "checkpoint_corrupt"
+    assert caught.value.values["found"] == name
+
+
+@pytest.mark.parametrize("text", ["[]", "5", '[["a", 1]]', "null", "\xff"])
+def test_a_manifest_that_is_no_object_is_refused(tmp_path, text):
+    (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(RunError) as caught:
+        verify_manifest(tmp_path)
+    assert caught.value.code == "checkpoint_corrupt"
+
+
 def test_a_folder_without_a_manifest_has_no_sum(tmp_path):
     assert verify_manifest(tmp_path) is None
 

@@ -1,0 +1,74 @@
+"""A reward model's folder, as it comes from anybody: read whole, or refused in a sentence."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from training.rlhf.features import feature_count
+from training.rlhf.reward_model import HEAD, SETTINGS_FILE, RewardModel, load_reward_model
+from training.rlhf.rundir import RunError
+
+LAYERS = (1, 3)
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """A reward model with a probe, without a manifest: a test may damage it."""
+    probe = torch.linspace(-1, 1, feature_count(tiny, LAYERS), dtype=torch.float64)
+    RewardModel(tiny, tiny, LAYERS, probe, None, std=2.0).save(tmp_path)
+    return tmp_path
+
+
+def test_it_comes_back_as_it_was(folder, tiny):
+    model = load_reward_model(folder, tiny)
+    assert (model.layers, model.std, model.head) == (LAYERS, 2.0, None)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"std": 0.0},
+        {"std": -1.0},
+        {"std": float("nan")},
+        {"mean": float("inf")},
+        {"max_tokens": 0},
+        {"layers": []},
+        {"layers": [1, 99]},
+        {"layers": [0, 3]},
+        {"layers": [3, 1]},
+        {"layers": [1, 1]},
+    ],
+)
+def test_settings_that_give_no_score_are_refused(folder, tiny, changed):
+    kept = json.loads((folder / SETTINGS_FILE).read_text())
+    (folder / SETTINGS_FILE).write_text(json.dumps({**kept, **changed}))
+    with pytest.raises(RunError) as caught:
+        load_reward_model(folder, tiny)
+    assert caught.value.code == "checkpoint_corrupt"
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        lambda right: {"probe": right.log()},
+        lambda right: {"probe": right[1:]},
+        lambda right: {"probe": right.outer(right)},
+        lambda right: {"probe": right, "head": right[:7]},
+    ],
+)
+def test_weights_of_another_shape_and_no_numbers_are_refused(folder, tiny, weights):
+    right = torch.linspace(-1, 1, feature_count(tiny, LAYERS), dtype=torch.float64)
+    save_file({n: t.contiguous() for n, t in weights(right).items()}, folder / HEAD)
+    with pytest.raises(RunError) as caught:
+        load_reward_model(folder, tiny)
+    assert caught.value.code == "checkpoint_corrupt"
+
+
+def test_a_file_that_is_none_is_refused(folder, tiny):
+    # A header that claims to be longer than any file.
+    (folder / HEAD).write_bytes((2**62).to_bytes(8, "little") + b"{}")
+    with pytest.raises(RunError) as caught:
+        load_reward_model(folder, tiny)
+    assert caught.value.code == "checkpoint_corrupt"
