@@ -59,7 +59,7 @@ def test_a_notice_is_written_read_and_put_away(
     boss.goto(f"/projects/{project.slug}/notices/")
     boss.get_by_label("Notice", exact=True).fill("The server rests at **noon**.")
     boss.get_by_role("button", name="Show it to everybody").press("Enter")
-    expect(boss.get_by_text("put away by 0")).to_be_visible()
+    expect(boss.get_by_text("dismissed by 0")).to_be_visible()
     page = new_page(labeler, javascript=javascript, width=390)
     page.goto(address(project))
     board = page.get_by_role("article", name="Notice", exact=True)

@@ -1,4 +1,4 @@
-"""A manager says a word to everybody: shown above the work until it is put away."""
+"""A manager says a word to everybody: shown above the work until it is dismissed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TestPages:
         assert client.post(address, {"text": "Hello all."}).status_code == 302
         notice = project.notices.get()
         put_away(notice=notice, user=make_labeler(project))
-        assert "put away by 1" in client.get(address).content.decode()
+        assert "dismissed by 1" in client.get(address).content.decode()
         client.post(reverse("notice-withdraw", args=[project.slug, notice.pk]))
         assert unseen_in(project, ann) == []
         assert client.post(address, {"text": ""}).status_code == 400

@@ -60,6 +60,7 @@ export class Compare {
       this.load();
     } else if (event.key === "ArrowLeft") this.say(this.place(this.pair[0]));
     else if (event.key === "ArrowRight") this.say(this.place(this.pair[1]));
+    else if (event.key === "Escape") this.dialog.close(); // at once: the next key is for the page
     else return;
     event.preventDefault();
     event.stopPropagation();

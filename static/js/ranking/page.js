@@ -187,11 +187,15 @@ function press(event) {
   event.preventDefault();
 }
 
-/** Open or shut a <details>; the first control in it takes the focus. */
+/**
+ * Open or shut a <details>; the first control in it takes the focus. One with a text is not shut from
+ * outside: whoever left the text by Escape goes back to it by the same key.
+ */
 function unfold(selector) {
   const fold = desk.root.querySelector(selector);
   if (!fold) return;
-  fold.open = !fold.open;
+  const outside = !fold.contains(document.activeElement);
+  fold.open = !fold.open || (outside && fold.querySelector("textarea") !== null);
   if (fold.open) {
     (fold.querySelector("select, textarea, input:not([type=hidden])") ?? fold.querySelector("summary")).focus();
   }
