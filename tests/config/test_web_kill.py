@@ -37,8 +37,10 @@ print(json.dumps({{"slug": project.slug, "tokens": tokens}}))
 """
 LOOK = """
 import json
+from labeling.hidden_numbers import Of, hidden
 from labeling.models import Assignment, Ranking
-rows = {r.pk: [r.slate_id, {str(x.completion_id): x.rank for x in r.ranks.all()}]
+rows = {r.pk: [r.slate_id,
+               {hidden(Of.COMPLETION, x.completion_id): x.rank for x in r.ranks.all()}]
         for r in Ranking.objects.prefetch_related("ranks")}
 made = Assignment.objects.filter(slate__request=None)  # the sampler may add one at the end
 left = made.exclude(state=Assignment.State.DONE).count()
