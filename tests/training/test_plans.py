@@ -60,6 +60,7 @@ def test_a_judge_can_have_its_own_overrides(project: Project) -> None:
         {"ppo": {"reward": "/etc"}},
         {"ppo": 3},
         {"judge": {"folds": 1}},
+        {"sft": {"threads": 10**6}},
     ],
 )
 def test_overrides_that_cannot_run_are_refused(
