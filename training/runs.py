@@ -293,16 +293,11 @@ def record_progress(run: Run, progress: Progress) -> None:
         )
 
 
-def succeed(run: Run, results: Mapping[str, Any]) -> None:
+def succeed(run: Run, numbers: Mapping[str, float]) -> None:
     """Close the run with its final numbers; call it inside the transaction that takes the rest in.
 
     Raises ClaimLost.
     """
-    numbers = {
-        name: float(value)
-        for name, value in results.items()
-        if isinstance(value, int | float) and value == value  # noqa: PLR0124  # drops NaN
-    }
     with transaction.atomic():
         done = _owned(run).update(
             state=Run.State.SUCCEEDED, finished_at=Now(), heartbeat_at=None, seconds_left=0

@@ -233,3 +233,17 @@ def test_one_prompt_is_sampled_however_large_its_cache_is(
     assert [count for count, _ in caches[1:]] == [1, 1, 1]
     assert torch.equal(found.batch.ids, expected.batch.ids)
     assert torch.equal(found.batch.owner, expected.batch.owner)
+
+
+def test_logits_that_are_no_numbers_end_in_an_error_not_in_tokens(tiny, prompts, numbers):
+    lm = add_lora(tiny, 2, 1.0, 1.0, generator(0))
+    with torch.no_grad():
+        for parameter in lm.adapter.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(FloatingPointError):
+        draw_all(lm, prompts, numbers, max_new_tokens=3)
+
+
+def test_no_token_beyond_the_vocabulary_is_ever_drawn():
+    tokens, _ = draw(torch.full((2, 5), float("nan")), torch.tensor([0.0, 0.9]), 1.0)
+    assert int(tokens.max()) < 5
