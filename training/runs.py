@@ -196,9 +196,14 @@ def _lapsed() -> Q:
 
 
 def claimable() -> QuerySet[Run]:
-    """Runs that a worker may take up: queued, or given up by a worker that died; oldest first."""
+    """Runs that a worker may take up: queued, or given up by a worker that died; oldest first.
+
+    Those of archived projects wait until the project is restored.
+    """
     free = Q(state=Run.State.QUEUED) | _lapsed()
-    return Run.objects.filter(free, cancel_requested_at=None).order_by("pk")
+    # A subquery, not a join: the claim is one UPDATE whose conditions hold for the row itself.
+    restored = Q(project__in=Project.objects.open())
+    return Run.objects.filter(free, restored, cancel_requested_at=None).order_by("pk")
 
 
 def held() -> QuerySet[Run]:
