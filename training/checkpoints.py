@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Exists, Max, OuterRef
 from django.db.models.functions import Now
 
 from labeling.completions import source_for
 from labeling.models import Completion, Decision, Project, Ranking, Source
 from training import artifacts
+from training.locks import lock_project
 from training.models import (
     Checkpoint,
     Dataset,
@@ -64,13 +65,12 @@ def outside_base(project: Project) -> Checkpoint:
     newest = bases.order_by("-version").first()
     if newest is not None and newest.location == location:
         return newest
-    try:
-        with transaction.atomic():
-            return _insert(
-                Checkpoint(project=project, kind=Checkpoint.Kind.BASE, location=location)
-            )
-    except IntegrityError:  # somebody else was first
-        return bases.order_by("-version")[0]
+    with transaction.atomic():
+        lock_project(project.pk)
+        newest = bases.order_by("-version").first()
+        if newest is not None and newest.location == location:
+            return newest  # somebody else was first
+        return _insert(Checkpoint(project=project, kind=Checkpoint.Kind.BASE, location=location))
 
 
 def root_of(checkpoint: Checkpoint) -> Checkpoint:
@@ -79,6 +79,14 @@ def root_of(checkpoint: Checkpoint) -> Checkpoint:
     while whole.started_from is not None:
         whole = whole.started_from
     return whole
+
+
+def comparable(deployed: Checkpoint, base: Checkpoint) -> Checkpoint:
+    """What stands for `deployed` in a comparison on `base`: itself, or the base.
+
+    A policy of another base model shares no tokens with this one.
+    """
+    return deployed if root_of(deployed) == root_of(base) else base
 
 
 def record(run: Run, *, artifact: str, sha256: str) -> Checkpoint | None:
@@ -107,17 +115,19 @@ def record(run: Run, *, artifact: str, sha256: str) -> Checkpoint | None:
 
 def _insert(checkpoint: Checkpoint) -> Checkpoint:
     """Save with the next version of its kind; a base or policy gets its labeling source."""
-    siblings = Checkpoint.objects.filter(project=checkpoint.project, kind=checkpoint.kind)
-    newest = siblings.aggregate(newest=Max("version"))["newest"] or 0
-    checkpoint.version = newest + 1
-    if checkpoint.kind in (Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY):
-        policy = checkpoint.kind == Checkpoint.Kind.POLICY
-        checkpoint.source = source_for(
-            project=checkpoint.project,
-            kind=Source.Kind.POLICY if policy else Source.Kind.BASE,
-            name=f"{'policy' if policy else 'base'} {checkpoint.version}",
-        )
-    checkpoint.save(force_insert=True)
+    with transaction.atomic():
+        lock_project(checkpoint.project_id)  # two runs of a project may end at the same moment
+        siblings = Checkpoint.objects.filter(project=checkpoint.project, kind=checkpoint.kind)
+        newest = siblings.aggregate(newest=Max("version"))["newest"] or 0
+        checkpoint.version = newest + 1
+        if checkpoint.kind in (Checkpoint.Kind.BASE, Checkpoint.Kind.POLICY):
+            policy = checkpoint.kind == Checkpoint.Kind.POLICY
+            checkpoint.source = source_for(
+                project=checkpoint.project,
+                kind=Source.Kind.POLICY if policy else Source.Kind.BASE,
+                name=f"{'policy' if policy else 'base'} {checkpoint.version}",
+            )
+        checkpoint.save(force_insert=True)
     return checkpoint
 
 
@@ -239,7 +249,10 @@ def clean_up(project: Project) -> list[Checkpoint]:
             if checkpoint.pk in needed:
                 continue
             unused = Checkpoint.objects.with_files().filter(pk=checkpoint.pk, deployments=None)
-            if not unused.update(files_removed_at=Now()):
+            with transaction.atomic():
+                lock_project(project.pk)
+                gone = unused.update(files_removed_at=Now())
+            if not gone:
                 continue
             artifacts.remove_folder(checkpoint.artifact)
             removed.append(checkpoint)

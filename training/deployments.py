@@ -13,6 +13,7 @@ from labeling.models import Project, User
 from labeling.refusals import Refusal
 from labeling.slates import demote_unopened
 from training.checkpoints import base_checkpoint
+from training.locks import lock_project
 from training.models import Checkpoint, Deployment, Evaluation, Round
 
 
@@ -80,7 +81,7 @@ def deploy(
     slates that nobody has opened go last. Raises NotDeployable, DeployedAlready.
     """
     with transaction.atomic():
-        _lock(checkpoint.project_id)
+        lock_project(checkpoint.project_id)
         return _replace(checkpoint, by, Deployment.Kind.DEPLOY, evaluation)
 
 
@@ -92,7 +93,7 @@ def deploy_by_itself(evaluation: Evaluation) -> Deployment | None:
     """
     candidate = evaluation.candidate
     with transaction.atomic():
-        _lock(candidate.project_id)
+        lock_project(candidate.project_id)
         present = current(candidate.project)
         if present is None or not _answered_at(evaluation, present):
             return None
@@ -110,7 +111,7 @@ def roll_back(*, project: Project, by: User, undone: int | None = None) -> Deplo
     NothingToRollBackTo, NotTheTarget, NotDeployable.
     """
     with transaction.atomic():
-        _lock(project.pk)
+        lock_project(project.pk)
         present = current(project)
         if undone is not None and (present is None or present.pk != undone):
             raise NotTheTarget
@@ -142,11 +143,6 @@ def _answered_at(evaluation: Evaluation, present: Deployment) -> bool:
     """
     compared = present.checkpoint_id == evaluation.deployed_id
     return compared or present.deployed_at <= evaluation.run.created_at
-
-
-def _lock(project: int) -> None:
-    """One deployment of a project at a time: what is read after this stays so."""
-    Project.objects.select_for_update(no_key=True).get(pk=project)
 
 
 def _replace(

@@ -31,6 +31,7 @@ from labeling.models import (
 from labeling.refusals import Refusal
 from labeling.slates import open_slate
 from training.blinding import secret_order
+from training.locks import lock_project
 from training.models import Checkpoint, Evaluation, EvaluationText, Run
 from training.plans import plan_of
 
@@ -74,8 +75,16 @@ def next_look(project: Project) -> int:
     """The number that the next evaluation has among the project's: it sets its α.
 
     Runs count from when they are queued, whatever becomes of them: no two have the same number.
+    Call inside the transaction that queues the run.
     """
+    lock_project(project.pk)
     return Run.objects.filter(project=project, kind=Run.Kind.EVALUATE).count() + 1
+
+
+def look_alpha(evaluation: Evaluation) -> float:
+    """The error that its look is allowed, α/(k(k+1)): over all looks of a project it sums to α."""
+    alpha = float(evaluation.run.config.get("alpha", 0.05))
+    return alpha / (evaluation.look * (evaluation.look + 1))
 
 
 def record(run: Run, rows: Iterable[Mapping[str, Any]], results: Mapping[str, Any]) -> Evaluation:

@@ -178,8 +178,10 @@ class Follower:
         self._metrics.restart()
         self._samples.restart()
         self._copy()
-        while self._copy_rows():
-            pass
+        read = 0
+        while self._metrics.number + self._samples.number > read:  # a line that is none ends it
+            read = self._metrics.number + self._samples.number
+            self._copy_rows()
 
     def _copy(self) -> bool:
         """Copy progress into rows, which renews the claim; True where a cancel was asked for."""
@@ -188,8 +190,8 @@ class Follower:
         self._renewed = time.monotonic()
         return cancelled
 
-    def _copy_rows(self) -> int:
-        """Copy at most MAX_LINES of each file; how many."""
+    def _copy_rows(self) -> None:
+        """Copy at most MAX_LINES of each file."""
         self._copied = time.monotonic()
         samples = self._samples.new()
         first_sample = self._samples.number - len(samples)
@@ -198,7 +200,6 @@ class Follower:
         progress = _progress(rows, samples, first_sample, log if log != self._log else None)
         runs.record_progress(self._run, progress)
         self._log = log
-        return len(rows) + len(samples)
 
     def _share_device(self) -> None:
         """Keep the device, lend it while sampling wants it, take it back after."""

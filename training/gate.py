@@ -17,6 +17,7 @@ from training.evaluations import (
     blind_slates,
     blind_vote_is_complete,
     blind_win_rate,
+    look_alpha,
 )
 from training.models import Evaluation, Plan
 from training.plans import plan_of
@@ -59,16 +60,15 @@ class Gate:
 def gate_of(evaluation: Evaluation) -> Gate:
     """Hold an evaluation against its project's plan.
 
-    The k-th evaluation of a project has α = 0.05 / (k (k + 1)), which sums to 0.05 however many
-    there are. That holds only where each is looked at once: so labelers replace the judge when
-    all the comparisons that they were asked for are answered, a number that is settled before the
+    The k-th evaluation of a project has `evaluations.look_alpha`, which sums to α however many
+    there are. That holds only where each is looked at once: so labelers replace the judge when all
+    the comparisons that they were asked for are answered, a number that is settled before the
     first vote (`evaluations.open_blind_slates`), never as soon as the votes so far look well. Until
     then the judge's numbers stand, and deploy nothing by themselves where the plan asks labelers:
     two looks at one α would be one too many.
     """
     plan = plan_of(evaluation.run.project)
-    alpha = 0.05 / (evaluation.look * (evaluation.look + 1))
-    blind = blind_win_rate(evaluation, alpha=alpha)
+    blind = blind_win_rate(evaluation, alpha=look_alpha(evaluation))
     enough = blind is not None and blind.comparisons >= plan.blind_enough
     by_labelers = enough and blind_vote_is_complete(evaluation)
     points = [

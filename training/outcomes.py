@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,8 @@ from training.models import Evaluation, Run
 
 LOCKED_PAUSE = 2.0
 """Seconds before a run whose directory another process still holds is given back."""
-EXIT_STOPPED = 75
+EXIT_DISK_FULL, EXIT_STOPPED = 74, 75
+"""As `training/rlhf/process.py` has them."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ def settle(run: Run, folder: Path, *, ending: Ending, exit_code: int) -> None:
     elif result is not None and result.get("status") == "failed":
         error = result.get("error") or {"code": "internal", "values": {"message": ""}}
         fail(run, code=error["code"], values=error["values"])
+    elif exit_code == EXIT_DISK_FULL:
+        fail(run, code="disk_full", values={"path": str(folder)})
     elif exit_code == EXIT_STOPPED:
         time.sleep(LOCKED_PAUSE)
         runs.give_back(run)
@@ -110,7 +114,7 @@ def take_in(run: Run, folder: Path, result: Mapping[str, Any]) -> None:
             fail(run, code="checkpoint_corrupt", values=values)
             return
         artifact = artifacts.put_folder(folder / "checkpoint", _artifact(run, run.attempt))
-    metrics = result.get("metrics") or {}
+    metrics = finite_numbers(result.get("metrics") or {})
     rows = _evaluation_rows(folder) if run.kind == Run.Kind.EVALUATE else []
     evaluation: Evaluation | None = None
     with transaction.atomic():
@@ -129,6 +133,18 @@ def take_in(run: Run, folder: Path, result: Mapping[str, Any]) -> None:
         for attempt in range(1, run.attempt):
             artifacts.remove_folder(_artifact(run, attempt))
         checkpoints.clean_up(run.project)
+
+
+def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """A run's final numbers, without what is none: an accuracy of no pair at all, NaN, ∞, words.
+
+    A bound that is missing meets no condition, and no JSON document can hold an infinite one.
+    """
+    return {
+        name: float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
 
 
 def _artifact(run: Run, attempt: int) -> str:

@@ -1,8 +1,13 @@
-"""Where queued runs stand: one queue for all projects, the oldest first. Says no other's name."""
+"""Where queued runs stand: one queue for all projects, the oldest first. Says no other's name.
+
+Runs of archived projects are in nobody's way: they wait until their project is restored.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from django.db.models import Q
 
 from labeling.models import Project
 from training.models import Run
@@ -21,7 +26,8 @@ class QueuePlace:
 def queue_places(project: Project) -> dict[int, QueuePlace]:
     """The places of the project's queued runs, by id."""
     places: dict[int, QueuePlace] = {}
-    queued = Run.objects.filter(state=Run.State.QUEUED).order_by("pk")
+    counted = Q(project=project) | Q(project__in=Project.objects.open())
+    queued = Run.objects.filter(counted, state=Run.State.QUEUED).order_by("pk")
     for before, (pk, owner) in enumerate(queued.values_list("pk", "project_id")):
         if owner == project.pk:
             places[pk] = QueuePlace(number=before + 1, others=before - len(places))

@@ -28,9 +28,9 @@ from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, evaluations, gate, runs
 from training.errors import explain
 from training.full_disk import DiskIsFull, full_disk_refused
+from training.locks import lock_project
 from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
 from training.plans import plan_of
-from training.run_configs import JUDGE_SEED
 
 MIN_EVALUATION_PROMPTS = 8
 """Without as many a round could come to no result; to deploy by itself takes more (the gate's)."""
@@ -180,6 +180,7 @@ def advance(run: Run, results: Mapping[str, Any]) -> None:
     """
     if run.round_id is None:
         return
+    lock_project(run.project_id)
     round_ = Round.objects.select_for_update(no_key=True).get(pk=run.round_id)
     if round_.state != Round.State.OPEN or round_.step != run.kind:
         return
@@ -263,9 +264,6 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
     }
     deployed = deployments.current_or_first(round_.project).checkpoint
     reward, judge = made.get(Checkpoint.Kind.REWARD), made.get(Checkpoint.Kind.JUDGE)
-    # A policy of another base model shares no tokens with this one: the base stands in for it.
-    related = checkpoints.root_of(deployed) == checkpoints.root_of(base)
-    compared = deployed if related else base
     start = None
     if kind == Run.Kind.PPO and deployed.base_id == base.pk:
         start = deployed
@@ -274,7 +272,7 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
     inputs = runs.Inputs(
         base=base,
         start=start,
-        deployed=compared if kind == Run.Kind.EVALUATE else None,
+        deployed=checkpoints.comparable(deployed, base) if kind == Run.Kind.EVALUATE else None,
         reward=reward if kind in (Run.Kind.BEST_OF, Run.Kind.PPO) else None,
         judge=judge if kind in (Run.Kind.BEST_OF, Run.Kind.PPO, Run.Kind.EVALUATE) else None,
         datasets=_datasets_for(round_, kind),
@@ -285,7 +283,7 @@ def _queue(round_: Round, base: Checkpoint) -> Run:
         inputs=inputs,
         by=round_.started_by,
         round_=round_,
-        seed=round_.number + (JUDGE_SEED if kind == Run.Kind.JUDGE else 0),
+        seed=round_.number,
     )
 
 
@@ -330,7 +328,7 @@ def due(project: Project) -> Round.Trigger | None:
     if plan.every_hours is not None and fresh:
         last = project.rounds.order_by("-number").first()
         since = last.created_at if last is not None else project.created_at
-        if since <= timezone.now() - timedelta(hours=plan.every_hours):
+        if timezone.now() - since >= timedelta(hours=plan.every_hours):
             return Round.Trigger.HOURS
     return None
 

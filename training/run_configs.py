@@ -48,7 +48,7 @@ REWARDED = tuple(kind for kind, recipe in RECIPES.items() if issubclass(recipe, 
 PATHS = ("base", "reward", "judge", "adapter", "candidate", "deployed", "deployed_base")
 """Config fields that hold a folder; filled in from the run's relations."""
 JUDGE_SEED = 1_000_003
-"""Added to a round's seed, so that judge and reward model never share one."""
+"""Added to the reward model's seed, so that judge and reward model never share one."""
 MOST_BEST_OF_PROMPTS = 48
 """Each costs nine samples of the base; the check need only tell a reward model from chance."""
 
@@ -86,12 +86,15 @@ def run_config(
 
     look: the number of an evaluation among its project's, which sets its α. base_source: the name
     under which the base's completions stand in the data, for the scale of a reward model's scores.
+    seed: a judge's is another one, whatever the plan says of reward models.
 
     Raises InvalidConfig with every problem at once.
     """
     recipe = RECIPES[kind].recipe
     values: dict[str, Any] = {"seed": seed, **_from_project(plan, project, kind)}
     values |= plan.overrides.get(recipe, {})
+    if kind == Run.Kind.JUDGE:
+        values["seed"] = (values["seed"] + JUDGE_SEED) % 2**63
     if kind != recipe:
         values |= plan.overrides.get(kind, {})
     if kind == Run.Kind.EVALUATE:

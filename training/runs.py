@@ -115,18 +115,18 @@ def create_run(
     """
     _check_inputs(kind, inputs)
     plan = plan_of(project)
-    config = run_config(
-        plan=plan,
-        project=project,
-        kind=kind,
-        seed=seed,
-        look=evaluations.next_look(project) if kind == Run.Kind.EVALUATE else 1,
-        base_source=inputs.base.source.name if inputs.base.source is not None else None,
-        changes=changes,
-    )
-    return _insert(
-        Run(project=project, round=round_, kind=kind, config=config, created_by=by), inputs
-    )
+    with transaction.atomic():
+        config = run_config(
+            plan=plan,
+            project=project,
+            kind=kind,
+            seed=seed,
+            look=evaluations.next_look(project) if kind == Run.Kind.EVALUATE else 1,
+            base_source=inputs.base.source.name if inputs.base.source is not None else None,
+            changes=changes,
+        )
+        run = Run(project=project, round=round_, kind=kind, config=config, created_by=by)
+        return _insert(run, inputs)
 
 
 def repeat_run(*, run: Run, changes: Mapping[str, Any], by: User | None) -> Run:
@@ -136,11 +136,12 @@ def repeat_run(*, run: Run, changes: Mapping[str, Any], by: User | None) -> Run:
     """
     _refuse_archived(run)
     before = run.config
-    if run.kind == Run.Kind.EVALUATE:
-        before = before | {"look": evaluations.next_look(run.project)}
-    config = changed_config(kind=run.kind, config=before, changes=changes)
-    again = Run(project=run.project, kind=run.kind, config=config, repeats=run, created_by=by)
-    return _insert(again, inputs_of(run))
+    with transaction.atomic():
+        if run.kind == Run.Kind.EVALUATE:
+            before = before | {"look": evaluations.next_look(run.project)}
+        config = changed_config(kind=run.kind, config=before, changes=changes)
+        again = Run(project=run.project, kind=run.kind, config=config, repeats=run, created_by=by)
+        return _insert(again, inputs_of(run))
 
 
 def _refuse_archived(run: Run) -> None:
@@ -175,9 +176,8 @@ def _check_inputs(kind: str, inputs: Inputs) -> None:
 def _insert(run: Run, inputs: Inputs) -> Run:
     run.base, run.start, run.deployed = inputs.base, inputs.start, inputs.deployed
     run.reward, run.judge = inputs.reward, inputs.judge
-    with transaction.atomic():
-        run.save(force_insert=True)
-        run.datasets.set(inputs.datasets)
+    run.save(force_insert=True)
+    run.datasets.set(inputs.datasets)
     return run
 
 
@@ -196,9 +196,14 @@ def _lapsed() -> Q:
 
 
 def claimable() -> QuerySet[Run]:
-    """Runs that a worker may take up: queued, or given up by a worker that died; oldest first."""
+    """Runs that a worker may take up: queued, or given up by a worker that died; oldest first.
+
+    Those of archived projects wait until the project is restored.
+    """
     free = Q(state=Run.State.QUEUED) | _lapsed()
-    return Run.objects.filter(free, cancel_requested_at=None).order_by("pk")
+    # A subquery, not a join: the claim is one UPDATE whose conditions hold for the row itself.
+    restored = Q(project__in=Project.objects.open())
+    return Run.objects.filter(free, restored, cancel_requested_at=None).order_by("pk")
 
 
 def held() -> QuerySet[Run]:
@@ -293,16 +298,11 @@ def record_progress(run: Run, progress: Progress) -> None:
         )
 
 
-def succeed(run: Run, results: Mapping[str, Any]) -> None:
+def succeed(run: Run, numbers: Mapping[str, float]) -> None:
     """Close the run with its final numbers; call it inside the transaction that takes the rest in.
 
     Raises ClaimLost.
     """
-    numbers = {
-        name: float(value)
-        for name, value in results.items()
-        if isinstance(value, int | float) and value == value  # noqa: PLR0124  # drops NaN
-    }
     with transaction.atomic():
         done = _owned(run).update(
             state=Run.State.SUCCEEDED, finished_at=Now(), heartbeat_at=None, seconds_left=0

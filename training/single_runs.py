@@ -62,12 +62,15 @@ def _inputs(project: Project, kind: Run.Kind, by: User | None) -> runs.Inputs:
     reward = checkpoints.latest(project, Checkpoint.Kind.REWARD, base=base)
     judge = checkpoints.latest(project, Checkpoint.Kind.JUDGE, base=base)
     start = deployed if deployed.base_id == base.pk else None
+    compared = None
     if kind == Run.Kind.EVALUATE:
         start = checkpoints.latest(project, Checkpoint.Kind.POLICY, base=base)
+        # Against itself a policy wins half: one that answers already is held against the base.
+        compared = base if deployed == start else checkpoints.comparable(deployed, base)
     return runs.Inputs(
         base=base,
         start=None if kind == Run.Kind.BEST_OF else start,
-        deployed=deployed if kind == Run.Kind.EVALUATE else None,
+        deployed=compared,
         reward=None if kind == Run.Kind.EVALUATE else reward,
         judge=judge,
         datasets=_datasets(project, kind, by),

@@ -136,7 +136,8 @@ def test_a_run_of_a_kind_takes_the_newest_of_what_it_needs(manager, base, seeded
         "evaluate": newest["policy"],
     }
     assert run["start"] == starts.get(kind)
-    assert run["deployed"] == (current if kind == "evaluate" else None)
+    assert current == newest["policy"], "so there is nothing but the base to compare it with"
+    assert run["deployed"] == (newest["base"] if kind == "evaluate" else None)
     assert run["datasets"]
 
 

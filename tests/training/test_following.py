@@ -317,3 +317,21 @@ def test_a_full_disk_is_told_by_its_path(run: Run) -> None:
     run.refresh_from_db()
     assert run.error_code == "disk_full"
     assert "/data/there" in runs.describe_error(run)
+
+
+def test_a_disk_too_full_to_say_so_is_told_as_a_full_disk(run: Run) -> None:
+    folder = run_directory(run)
+    folder.mkdir(parents=True)
+    outcomes.settle(run, folder, ending=Ending.EXITED, exit_code=74)
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == (Run.State.FAILED, "disk_full")
+    assert str(folder) in runs.describe_error(run)
+
+
+def test_a_line_that_is_none_holds_no_worker_up(run: Run) -> None:
+    folder = run_directory(run)
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n\x00\x00\n{"step": 2}\n')
+    followed = Followed(run, steps=0)
+    assert followed.follow() is Ending.EXITED
+    assert list(run.metrics.values_list("step", "value")) == [(1, 0.5)]

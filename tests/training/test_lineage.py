@@ -7,7 +7,7 @@ import pytest
 from labeling.models import Project
 from labeling.projects import update_project
 from tests.training import steps
-from training import artifacts, checkpoints
+from training import artifacts, checkpoints, single_runs
 from training.models import Checkpoint, Round
 
 
@@ -92,3 +92,36 @@ def test_what_is_deployed_while_files_are_cleaned_up_is_kept(
     first = Checkpoint.objects.get(kind="policy", version=1)
     assert first not in checkpoints.clean_up(many_rounds)
     assert artifacts.fetch_folder(first.artifact).is_dir()
+
+
+def test_whoever_comes_second_finds_the_base_that_the_first_has_made(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_lock = checkpoints.lock_project
+
+    def lock(pk: int) -> None:
+        """Somebody else was just before us."""
+        monkeypatch.setattr(checkpoints, "lock_project", really_lock)
+        checkpoints.outside_base(project)
+
+    monkeypatch.setattr(checkpoints, "lock_project", lock)
+    assert checkpoints.outside_base(project).version == 1
+    assert Checkpoint.objects.filter(project=project).count() == 1
+
+
+def test_two_runs_that_end_at_the_same_moment_make_two_versions(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.start(project)
+    one, other = steps.claim(), single_runs.start_run(project=project, kind="reward")
+    really_lock = checkpoints.lock_project
+
+    def lock(pk: int) -> None:
+        """The other was just before us."""
+        monkeypatch.setattr(checkpoints, "lock_project", really_lock)
+        checkpoints.record(other, artifact="other", sha256="")
+
+    monkeypatch.setattr(checkpoints, "lock_project", lock)
+    checkpoints.record(one, artifact="one", sha256="")
+    made = Checkpoint.objects.filter(kind="reward").order_by("version")
+    assert [each.run for each in made] == [other, one]

@@ -7,7 +7,7 @@ import pytest
 from labeling.models import Project
 from training.configs import CONFIGS
 from training.plans import InvalidPlan, plan_of, update_plan
-from training.run_configs import RECIPES, InvalidConfig, editable_fields, run_config
+from training.run_configs import JUDGE_SEED, RECIPES, InvalidConfig, editable_fields, run_config
 
 
 def test_every_kind_of_run_has_a_config_that_runs(project: Project) -> None:
@@ -17,7 +17,7 @@ def test_every_kind_of_run_has_a_config_that_runs(project: Project) -> None:
             config = run_config(plan=plan, project=project, kind=kind, seed=3)
             assert config["recipe"] in CONFIGS
             assert config["preset"] == preset
-            assert config["seed"] == 3
+            assert config["seed"] == (3 + JUDGE_SEED if kind == "judge" else 3)
             assert not {"base", "reward", "adapter"} & set(config), "no paths are stored"
 
 
@@ -60,6 +60,7 @@ def test_a_judge_can_have_its_own_overrides(project: Project) -> None:
         {"ppo": {"reward": "/etc"}},
         {"ppo": 3},
         {"judge": {"folds": 1}},
+        {"sft": {"threads": 10**6}},
     ],
 )
 def test_overrides_that_cannot_run_are_refused(

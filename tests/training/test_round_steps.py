@@ -114,6 +114,21 @@ def test_a_reward_model_no_better_than_chance_ends_the_round(project: Project) -
     assert kinds(round_) == ["reward"]
 
 
+def test_an_accuracy_of_no_pair_at_all_asks_for_rankings(project: Project) -> None:
+    round_ = steps.start(project)
+    steps.finish(steps.claim(), oof_accuracy=None, oof_low=None, oof_high=None)
+    round_.refresh_from_db()
+    assert round_.state == Round.State.NEEDS_RANKINGS
+    assert round_.rankings_needed
+
+
+def test_what_is_no_number_is_no_result(project: Project) -> None:
+    steps.start(project)
+    run = steps.claim()
+    steps.finish(run, oof_high=float("inf"), oof_log_loss=float("nan"), columns="visible")
+    assert runs.results_of(run) == {"oof_accuracy": 0.7, "oof_low": 0.62}
+
+
 def test_best_of_no_better_than_the_base_ends_the_round(project: Project) -> None:
     steps.start(project)
     steps.finish(steps.finish_until("best_of"), best_of_win_low=0.49)
@@ -289,6 +304,12 @@ def test_the_rule_of_the_clock(project: Project) -> None:
     assert rounds.due(project) == Round.Trigger.HOURS
 
 
+def test_a_clock_of_any_number_of_hours_is_asked_without_harm(project: Project) -> None:
+    update_plan(project=project, after_rankings=None, every_hours=2**31 - 1)
+    factories.make_ranking(project)
+    assert rounds.due(project) is None
+
+
 def test_rankings_of_evaluation_slates_are_not_trained_on(project: Project) -> None:
     prompt = factories.make_prompt(project, split=Split.EVALUATION)
     factories.make_slate(project, prompt=prompt, purpose="evaluation")
@@ -349,3 +370,48 @@ def test_no_two_looks_at_policies_have_the_same_number(project: Project) -> None
     again = runs.repeat_run(run=run, changes={}, by=None)
     alone = single_runs.start_run(project=project, kind="evaluate")
     assert [each.config["look"] for each in (run, again, alone)] == [1, 2, 3]
+
+
+def test_a_policy_that_answers_already_is_compared_with_the_base(project: Project) -> None:
+    policy = steps.make_policy(project)
+    steps.finish(steps.claim())
+    assert deployments.current_or_first(project).checkpoint == policy
+    run = single_runs.start_run(project=project, kind="evaluate")
+    assert (run.start, run.deployed) == (policy, policy.base)
+
+
+def test_a_single_evaluation_compares_no_policy_of_another_base_model(project: Project) -> None:
+    former = steps.make_policy(project)
+    steps.finish(steps.claim())
+    update_project(project=project, base_model="other/model")
+    base = checkpoints.base_checkpoint(project)
+    Checkpoint.objects.filter(kind="judge").update(base=base)
+    newer = Checkpoint.objects.create(project=project, kind="policy", version=9, base=base)
+    assert deployments.current_or_first(project).checkpoint == former
+    run = single_runs.start_run(project=project, kind="evaluate")
+    assert (run.start, run.deployed) == (newer, base)
+
+
+def test_a_judge_never_has_the_reward_models_seed(project: Project) -> None:
+    update_plan(project=project, overrides={"reward": {"seed": 5}})
+    steps.start(project)
+    reward = steps.claim()
+    steps.finish(reward)
+    assert (reward.config["seed"], steps.claim().config["seed"]) == (5, 5 + JUDGE_SEED)
+    alone = [single_runs.start_run(project=project, kind=kind) for kind in ("reward", "judge")]
+    assert alone[0].config["seed"] != alone[1].config["seed"]
+
+
+def test_two_evaluations_queued_at_the_same_moment_are_two_looks(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.start(project)
+    run = steps.finish_until("evaluate")
+
+    def lock(_project: int) -> None:
+        """Somebody else was just before us."""
+        monkeypatch.setattr(evaluations, "lock_project", lambda _project: None)
+        runs.repeat_run(run=run, changes={}, by=None)
+
+    monkeypatch.setattr(evaluations, "lock_project", lock)
+    assert runs.repeat_run(run=run, changes={}, by=None).config["look"] == 3

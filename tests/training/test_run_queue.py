@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from labeling.models import Project
-from labeling.projects import archive_project
+from labeling.projects import archive_project, restore_project
 from tests import factories
 from training import checkpoints, runs
 from training.models import Round, Run, RunMetric, RunSample
@@ -226,3 +226,13 @@ def test_a_failed_step_stops_its_round(project: Project) -> None:
     runs.resume_run(run=run)
     round_.refresh_from_db()
     assert round_.state == Round.State.OPEN
+
+
+def test_runs_of_an_archived_project_wait_until_it_is_restored(project: Project) -> None:
+    run = make_run(project)
+    archive_project(project=project)
+    assert take() is None
+    other = make_run(factories.make_project())
+    assert queue_places(other.project)[other.pk].number == 1
+    restore_project(project=project)
+    assert take() == run

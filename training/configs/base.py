@@ -16,6 +16,10 @@ Preset = Literal["small", "paper"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 
 
+MOST_THREADS = 1024
+"""More than any machine has cores; many more would take all that it has for other processes."""
+
+
 class ConfigError(ValueError):
     """A config that cannot be run. `problems` holds every one of them, with what would be right."""
 
@@ -81,7 +85,7 @@ class RunConfig:
         problems.unless(bool(self.base), "base: must name a model folder or a hub model")
         problems.one_of(self, "preset", PRESETS)
         problems.one_of(self, "precision", ("auto", "float32", "bfloat16"))
-        problems.unless(self.threads >= 0, f"threads: must be 0 or more, is {self.threads}")
+        problems.within(self, 0, MOST_THREADS, "threads")
         problems.unless(
             0 <= self.seed < 2**63, f"seed: must be 0 to 9223372036854775807, is {self.seed}"
         )

@@ -71,7 +71,8 @@ def sample(
 
     uniforms: [prompts * samples, max_new_tokens] float32 in [0, 1), one for each token: the same
     numbers give the same tokens. Temperature 0 does without them: it is always the likeliest token,
-    whose log-probability is then 0. Raises Stopped between two tokens when control asks for it.
+    whose log-probability is then 0. Raises Stopped between two tokens when control asks for it, and
+    FloatingPointError for a model whose logits are not finite.
     """
     parts = [
         _sample_together(
@@ -178,7 +179,8 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, 
         # Rounding may make the target the total, which nothing exceeds.
         below = torch.nextafter(total, torch.zeros_like(total))
         target = torch.minimum(uniforms[rows, None] * total, below)
-        chosen = torch.searchsorted(mass, target, right=True)
+        # Logits that are no numbers lead past the end, where a GPU would end the whole process.
+        chosen = torch.searchsorted(mass, target, right=True).clamp_(max=mass.shape[1] - 1)
         tokens[rows] = chosen.squeeze(1)
         logprobs[rows] = (x.gather(1, chosen) - total.log()).squeeze(1)
     return tokens, logprobs
@@ -292,7 +294,12 @@ class _Loop:
                 cache[index] = tensor[going]
 
     def rollout(self) -> Rollout:
-        """Everything that was sampled, cut to the longest completion."""
+        """Everything that was sampled, cut to the longest completion.
+
+        Raises FloatingPointError where the model's logits are not finite: such tokens mean nothing.
+        """
+        if not torch.isfinite(self.logprobs).all():
+            raise FloatingPointError("log-probabilities of a sample")
         longest = int(self.mask.sum(1).max())
         prompts = self.prompts
         return Rollout(

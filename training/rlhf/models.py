@@ -40,6 +40,10 @@ from training.rlhf.spelling import Spelling, spelling_of
 SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
 """model_type values whose layers blocks.py computes; each is tested against transformers."""
 
+FETCHED = ["*.safetensors", "*.json", "*.txt", "*.jinja"]
+"""Of a hub model: weights, settings, vocabulary, and the chat template where it is a file of its
+own: without it a model would be talked to in a form that it has never seen."""
+
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}"
@@ -332,16 +336,14 @@ def _tokenize(lm: LanguageModel, text: str, *, plain: bool) -> list[int]:
 
 
 def _find(path: str | Path) -> Path:
-    """The folder of a model; a hub name's is fetched, safetensors and text files only."""
+    """The folder of a model; a hub name's is fetched, only FETCHED of it."""
     folder = Path(path)
     if (folder / "config.json").is_file():
         return folder
     if folder.exists() or folder.is_absolute():
         raise RunError("model_not_found", path=str(path))
     try:
-        return Path(
-            snapshot_download(str(path), allow_patterns=["*.safetensors", "*.json", "*.txt"])
-        )
+        return Path(snapshot_download(str(path), allow_patterns=FETCHED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise RunError("model_not_found", path=str(path)) from error
 

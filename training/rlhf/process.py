@@ -1,13 +1,13 @@
 """A recipe as a process: arguments, signals, pause and stop, the exit code, result.json.
 
 Knows nothing of what a recipe does. Exit codes: 0 succeeded, 1 failed (result.json says why),
-2 wrong arguments, 75 stopped or locked: start it again later, and it goes on.
+2 wrong arguments, 75 stopped or locked: start it again later, and it goes on. 74: the disk is so
+full that not even result.json could be written.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -22,9 +22,16 @@ import torch
 from torch.utils import deterministic
 
 from training.configs import ConfigError
-from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError, RunLocked, write_atomically
+from training.rlhf.rundir import (
+    ResultMetrics,
+    RunDirectory,
+    RunError,
+    RunLocked,
+    write_atomically,
+    write_result,
+)
 
-EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 1, 2, 75
+EXIT_FAILED, EXIT_USAGE, EXIT_DISK_FULL, EXIT_STOPPED = 1, 2, 74, 75
 
 logger = logging.getLogger(__name__)
 
@@ -111,10 +118,9 @@ def run_in(path: Path, main: Callable[[RunDirectory, Control], ResultMetrics], r
     except RunLocked as error:
         logger.error("%s", error)  # noqa: TRY400 - a sentence, not a traceback
         return EXIT_STOPPED
-    except ConfigError as error:
-        return _fail_unopened(path, RunError("config_invalid", problems="; ".join(error.problems)))
-    except RunError as error:
-        return _fail_unopened(path, error)
+    except (ConfigError, RunError) as error:
+        logger.error("%s", error)  # noqa: TRY400 - a sentence, not a traceback
+        return _fail(path, as_run_error(error, step=0, micro_batch=0))
     with contextlib.closing(directory):
         return _run_locked(directory, main, recipe)
 
@@ -142,7 +148,7 @@ def _run_locked(
             return EXIT_STOPPED
         except Exception as error:
             logger.exception("the run failed")
-            return _fail(directory, as_run_error(error, directory.step, control.micro_batch))
+            return _fail(directory.path, as_run_error(error, directory.step, control.micro_batch))
     return 0
 
 
@@ -152,6 +158,8 @@ def as_run_error(error: Exception, step: int, micro_batch: int) -> RunError:
         return error
     if isinstance(error, ConfigError):
         return RunError("config_invalid", problems="; ".join(error.problems))
+    if isinstance(error, FloatingPointError):
+        return RunError("not_finite", step=step, quantity=str(error))
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
@@ -160,21 +168,16 @@ def as_run_error(error: Exception, step: int, micro_batch: int) -> RunError:
     return RunError("internal", message=f"{type(error).__name__}: {error}"[:2000])
 
 
-def _fail(directory: RunDirectory, error: RunError) -> int:
+def _fail(path: Path, error: RunError) -> int:
+    """Record a failure in the directory, where there is one; the exit code."""
+    if not path.is_dir():
+        return EXIT_FAILED
     try:
-        directory.finish("failed", {}, None, error)
-    except (OSError, RunError):
+        write_result(path, "failed", {}, None, error)
+    except (OSError, RunError) as unwritten:
         logger.exception("result.json could not be written: %s", error)
-    return EXIT_FAILED
-
-
-def _fail_unopened(path: Path, error: RunError) -> int:
-    """Record a failure that came before the directory could be opened, where there is one."""
-    logger.error("%s", error)
-    if path.is_dir():
-        record = {"code": error.code, "values": error.values}
-        result = {"status": "failed", "metrics": {}, "sha256": None, "error": record}
-        write_atomically(path / "result.json", json.dumps(result, indent=2))
+        full = isinstance(unwritten, RunError) and unwritten.code == "disk_full"
+        return EXIT_DISK_FULL if full else EXIT_FAILED
     return EXIT_FAILED
 
 

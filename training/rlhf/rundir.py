@@ -171,6 +171,20 @@ def numbered_rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]
                 yield number, _parse_row(line, name, number)
 
 
+def write_result(
+    folder: Path,
+    status: Literal["succeeded", "failed"],
+    metrics: ResultMetrics,
+    sha256: str | None,
+    error: RunError | None = None,
+) -> None:
+    """Write result.json. Raises RunError("disk_full")."""
+    record: ResultRecord = {"status": status, "metrics": metrics, "sha256": sha256}
+    if error is not None:
+        record["error"] = {"code": error.code, "values": error.values}
+    write_atomically(folder / "result.json", json.dumps(record, indent=2))
+
+
 class RunDirectory:
     """One run's folder, locked for this process. See the design, section 2, for its files."""
 
@@ -195,7 +209,8 @@ class RunDirectory:
         folder = Path(path)
         if not (folder / "config.json").is_file():
             raise RunError("data_missing", file=str(folder / "config.json"))
-        lock = (folder / "lock").open("a", encoding="utf-8")
+        with disk_errors(folder):
+            lock = (folder / "lock").open("a", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -359,10 +374,7 @@ class RunDirectory:
         error: RunError | None = None,
     ) -> None:
         """Write result.json, the last thing that a run does."""
-        record: ResultRecord = {"status": status, "metrics": metrics, "sha256": sha256}
-        if error is not None:
-            record["error"] = {"code": error.code, "values": error.values}
-        write_atomically(self.path / "result.json", json.dumps(record, indent=2))
+        write_result(self.path, status, metrics, sha256, error)
 
     def _latest_step(self) -> int | None:
         try:

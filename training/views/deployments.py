@@ -42,13 +42,13 @@ def deployment_list(request: SignedIn, slug: str) -> HttpResponse:
 @signed_in
 @require_POST
 def deploy(request: SignedIn, slug: str, pk: int) -> HttpResponse:
-    """Let a checkpoint answer from now on. `evaluation` says on the strength of what."""
+    """Let a checkpoint answer from now on. `evaluation` (one of it) says why."""
     project = managed_project(request, slug)
     checkpoint = get_object_or_404(Checkpoint, project=project, pk=pk)
     number = whole_number(request.POST.get("evaluation", ""))
     evaluation = None
     if number is not None:
-        evaluation = get_object_or_404(Evaluation, run__project=project, pk=number)
+        evaluation = get_object_or_404(Evaluation, candidate=checkpoint, pk=number)
     try:
         deploy_checkpoint(checkpoint=checkpoint, by=request.user, evaluation=evaluation)
         messages.success(

@@ -18,7 +18,7 @@ from labeling.models import Project
 from labeling.refusals import Refusal
 from labeling.views.drawing import Dot
 from training.deployments import current
-from training.evaluations import open_blind_slates
+from training.evaluations import look_alpha, open_blind_slates
 from training.gate import Gate, gate_of
 from training.models import Checkpoint, Evaluation, EvaluationText
 from training.runs import results_of
@@ -79,12 +79,6 @@ def evaluation(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         **_actions(place, shown),
     }
     return render(request, "training/evaluation.html", context)
-
-
-def look_alpha(shown: Evaluation) -> float:
-    """The k-th look of a project has α / (k (k + 1)), so that looking often proves nothing."""
-    alpha = float(shown.run.config.get("alpha", 0.05))
-    return alpha / (shown.look * (shown.look + 1))
 
 
 def _actions(place: Place, shown: Evaluation) -> dict[str, Any]:

@@ -250,3 +250,17 @@ def test_at_temperature_0_it_is_always_the_likeliest_token(tiny, prompts, number
 def test_of_equally_likely_tokens_the_first_is_taken_at_temperature_0():
     tokens, logprobs = draw(torch.tensor([[0.0, 2.0, 2.0]]), torch.tensor([0.9]), 0)
     assert (tokens.tolist(), logprobs.tolist()) == ([1], [0.0])
+
+
+def test_logits_that_are_no_numbers_end_in_an_error_not_in_tokens(tiny, prompts, numbers):
+    lm = add_lora(tiny, 2, 1.0, 1.0, generator(0))
+    with torch.no_grad():
+        for parameter in lm.adapter.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(FloatingPointError):
+        draw_all(lm, prompts, numbers, max_new_tokens=3)
+
+
+def test_no_token_beyond_the_vocabulary_is_ever_drawn():
+    tokens, _ = draw(torch.full((2, 5), float("nan")), torch.tensor([0.0, 0.9]), 1.0)
+    assert int(tokens.max()) < 5

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+from fnmatch import fnmatch
 
 import pytest
 import torch
@@ -76,6 +77,26 @@ def test_a_missing_model_is_named(path, monkeypatch):
     with pytest.raises(RunError) as caught:
         load(path)
     assert (caught.value.code, caught.value.values) == ("model_not_found", {"path": path})
+
+
+def test_of_a_hub_model_the_chat_template_comes_along_and_no_pickle(copy, monkeypatch):
+    (copy / "tokenizer_config.json").write_text(
+        json.dumps(json.loads((copy / "tokenizer_config.json").read_text()) | {"chat_template": ""})
+    )
+    (copy / "chat_template.jinja").write_text("{{ messages[0]['content'] }}!")
+    (copy / "pytorch_model.bin").write_bytes(b"a pickle")
+
+    def fetch(_name, allow_patterns):
+        """As the hub's client does it."""
+        for file in list(copy.iterdir()):
+            if not any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                file.unlink()
+        return copy
+
+    monkeypatch.setattr("training.rlhf.models.snapshot_download", fetch)
+    lm = load("owner/of-a-model")
+    assert decode(lm, encode_chat(lm, HELLO)) == "hello!"
+    assert not (copy / "pytorch_model.bin").exists()
 
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):

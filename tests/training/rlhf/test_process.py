@@ -180,6 +180,12 @@ def test_an_error_nobody_foresaw_ends_in_the_result(short):
     assert "Traceback" in process.stderr.read()
 
 
+def test_a_disk_too_full_for_the_result_has_an_exit_code_of_its_own(short):
+    (short / ".result.json.new").symlink_to("/dev/full")
+    assert start(short).wait() == 74
+    assert not (short / "result.json").exists()
+
+
 def test_wrong_arguments_are_exit_code_2():
     assert subprocess.run([sys.executable, "-c", RECIPE], check=False).returncode == 2
 

@@ -28,6 +28,12 @@ def test_a_click_deploys_and_says_on_the_strength_of_what(seeded, manager):
     assert "Policy 2 answers from now on." in page
 
 
+def test_an_evaluation_of_another_policy_is_no_reason(seeded, manager):
+    url = at("deploy", seeded, policy(seeded, 1).pk)
+    assert manager.post(url, {"evaluation": seeded.evaluation.pk}).status_code == 404
+    assert Deployment.objects.current().get().checkpoint == policy(seeded, 2)
+
+
 def test_a_roll_back_is_one_click(seeded, manager):
     page = manager.get(at("deployment-list", seeded)).content.decode()
     assert "Roll back to Policy 1" in page
