@@ -104,16 +104,17 @@ def test_a_paused_labeler_gets_a_code(api, project, base):
 def test_so_does_one_who_did_not_pass_the_quiz(api, project, base):
     labeler = make_labeler(project)
     make_slate(project)
-    make_item(project, "quiz", (1, 2))
+    item = make_item(project, "quiz", (1, 2))
+    better = item.items.order_by("position").first().completion
     client = api(labeler)
     given = client.post(f"{base}assignments/next/").json()
-    ids = sorted(one["id"] for one in given["completions"])
+    wrong = {one["id"]: 2 if one["text"] == better.text else 1 for one in given["completions"]}
     sent = client.post(
         f"{base}rankings/",
         {
             "assignment": given["id"],
             "lease": given["lease"],
-            "ranks": {str(ids[0]): 2, str(ids[1]): 1},
+            "ranks": wrong,
         },
         format="json",
     )

@@ -60,7 +60,7 @@ def test_settings_that_give_no_score_are_refused(folder, tiny, changed):
 )
 def test_weights_of_another_shape_and_no_numbers_are_refused(folder, tiny, weights):
     right = torch.linspace(-1, 1, feature_count(tiny, LAYERS), dtype=torch.float64)
-    save_file({n: t.contiguous() for n, t in weights(right).items()}, folder / HEAD)
+    save_file({n: t.clone() for n, t in weights(right).items()}, folder / HEAD)
     with pytest.raises(RunError) as caught:
         load_reward_model(folder, tiny)
     assert caught.value.code == "checkpoint_corrupt"
