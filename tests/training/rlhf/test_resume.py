@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from typing import Any
 
 import pytest
@@ -26,6 +27,18 @@ from training.configs import (
 )
 
 pytestmark = [pytest.mark.model, pytest.mark.kill, pytest.mark.timeout(600)]
+
+
+def together(recipe):
+    """Tests of one recipe run in one process, which makes its original once."""
+    return pytest.mark.xdist_group(f"resume-{recipe}")
+
+
+def each_of(*recipes):
+    return pytest.mark.parametrize(
+        "recipe", [pytest.param(recipe, marks=together(recipe)) for recipe in recipes]
+    )
+
 
 FIXED: dict[str, Any] = {"precision": "float32", "threads": 1}
 POLICY: dict[str, Any] = {
@@ -92,7 +105,7 @@ def until(process, reached):
 
 @pytest.fixture(scope="session")
 def originals(tiny_folder, trained, ranked, tmp_path_factory):
-    """Folders ready to run, by recipe, and their outcome when nothing interrupts them."""
+    """originals(recipe) → a folder ready to run, and the outcome when nothing interrupts it."""
     home = tmp_path_factory.mktemp("originals")
     prompts = [*prompt_rows(20), *prompt_rows(8, "rm_test", 60), *prompt_rows(24, "evaluation", 90)]
     demonstrations = [
@@ -187,13 +200,16 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
             {},
         ),
     }
-    outcomes = {}
-    for recipe, (config, tables) in runs.items():
+
+    @cache
+    def original(recipe):
+        config, tables = runs[recipe]
         folder = write_run(home / recipe, config, **tables)
-        shutil.copytree(folder, home / f"{recipe}-untouched")
+        untouched = shutil.copytree(folder, home / f"{recipe}-untouched")
         finish(folder, recipe)
-        outcomes[recipe] = (home / f"{recipe}-untouched", outcome(folder))
-    return outcomes
+        return untouched, outcome(folder)
+
+    return original
 
 
 @pytest.fixture
@@ -201,16 +217,13 @@ def fresh(originals, tmp_path):
     """fresh(recipe) → (a folder to run in, what must come out)."""
 
     def copy(recipe):
-        untouched, expected = originals[recipe]
+        untouched, expected = originals(recipe)
         return shutil.copytree(untouched, tmp_path / recipe), expected
 
     return copy
 
 
-@pytest.mark.parametrize(
-    "recipe",
-    ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain", "evaluate", "closed"],
-)
+@each_of("reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain", "evaluate", "closed")
 def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     rng = random.Random(recipe)
@@ -226,7 +239,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "rejection"])
+@each_of("reward", "ppo", "rejection")
 def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     for _ in range(2):
@@ -238,7 +251,7 @@ def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     assert outcome(folder) == expected
 
 
-@pytest.mark.parametrize("recipe", ["reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain"])
+@each_of("reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain")
 def test_asked_to_stop_it_saves_ends_and_goes_on_later(fresh, recipe):
     folder, expected = fresh(recipe)
     process = start(folder, recipe)
@@ -253,6 +266,7 @@ def test_asked_to_stop_it_saves_ends_and_goes_on_later(fresh, recipe):
     assert outcome(folder) == expected
 
 
+@together("ppo")
 def test_a_worker_that_dies_leaves_no_orphan_and_nothing_is_lost(fresh):
     folder, expected = fresh("ppo")
     process = start(folder, "ppo", stdin=subprocess.PIPE)
@@ -263,6 +277,7 @@ def test_a_worker_that_dies_leaves_no_orphan_and_nothing_is_lost(fresh):
     assert outcome(folder) == expected
 
 
+@together("ppo")
 def test_paused_it_waits_and_then_goes_on_to_the_same_bits(fresh):
     folder, expected = fresh("ppo")
     process = start(folder, "ppo", stdin=subprocess.PIPE)
@@ -279,7 +294,8 @@ def test_paused_it_waits_and_then_goes_on_to_the_same_bits(fresh):
     assert outcome(folder) == expected
 
 
-def test_a_finished_run_started_again_changes_nothing(originals, fresh):
+@together("evaluate")
+def test_a_finished_run_started_again_changes_nothing(fresh):
     folder, expected = fresh("evaluate")
     finish(folder, "evaluate")
     before = (folder / "result.json").stat().st_mtime_ns
@@ -288,6 +304,7 @@ def test_a_finished_run_started_again_changes_nothing(originals, fresh):
     assert outcome(folder) == expected
 
 
+@together("reward")
 def test_a_run_that_cannot_succeed_says_why_in_its_result(fresh):
     folder, _ = fresh("reward")
     (folder / "data" / "rankings.jsonl").write_text("")
