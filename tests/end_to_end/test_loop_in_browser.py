@@ -92,11 +92,11 @@ def test_the_loop_goes_round(
     texts = prompts()
     file = tmp_path / "prompts.txt"
     file.write_text("\n".join(texts) + "\n")
-    assert f"{len(texts)} rows are in." in manager.upload(file)
+    assert f"{len(texts)} rows imported." in manager.upload(file)
     if demonstrations:
         examples = tmp_path / "demonstrations.jsonl"
         count = write_demonstrations(examples, texts)
-        assert f"{count} rows are in." in manager.upload(examples, demonstrations=True)
+        assert f"{count} rows imported." in manager.upload(examples, demonstrations=True)
     labeler.join(manager.invite("Lin"), name="lin")
     manager.set_plan(RULES, OVERRIDES)
 

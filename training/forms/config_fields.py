@@ -17,7 +17,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from training.configs import CONFIGS, ConfigError, RunConfig
+from training.configs import ConfigError, RunConfig
 from training.configs.notes import notes_of
 
 STAND_INS = {"base": "base", "reward": "reward", "judge": "judge"}

@@ -41,7 +41,7 @@ def upload(boss, project, name, content, **fields):
 
 def test_a_file_is_taken_in_and_the_page_says_how_many(boss, project):
     page = upload(boss, project, "a.txt", b"One?\nTwo?\nOne?\n").content.decode()
-    assert "2 rows are in." in page
+    assert "2 rows imported." in page
     assert "1 was there already" in page
     assert Prompt.objects.live().count() == 2
 
@@ -49,7 +49,7 @@ def test_a_file_is_taken_in_and_the_page_says_how_many(boss, project):
 def test_fields_that_were_not_used_are_told(boss, project):
     line = b'{"prompt": "One?", "foo": 1, "b&r": 2, "category": "chat"}\n'
     page = upload(boss, project, "a.jsonl", line).content.decode()
-    assert "1 row is in." in page
+    assert "1 row imported." in page
     assert "Fields that were not used: foo, b&amp;r<" in page
     page = upload(boss, project, "b.txt", b"Two?\n").content.decode()
     assert "not used" not in page
@@ -75,7 +75,7 @@ def test_a_file_whose_name_tells_nothing_asks_for_its_format(boss, project):
     assert response.status_code == 400
     assert "Choose a format" in response.content.decode()
     assert (
-        "1 row is in."
+        "1 row imported."
         in upload(boss, project, "prompts.bin", b"One?\n", format="text").content.decode()
     )
 

@@ -141,7 +141,7 @@ def test_a_report_is_asked_for_by_a_button(project, manager):
     client.post(reverse("quality-ask", args=[project.slug]))
     assert report_under_way(project) is not None
     text = client.get(address(project)).content.decode()
-    assert "being worked out" in text
+    assert "being computed" in text
     assert 'hx-trigger="every 4s"' in text
 
 
