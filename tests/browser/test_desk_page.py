@@ -215,7 +215,7 @@ def test_control_and_enter_submit_from_within_a_text(
     page.keyboard.type("one comment.")
     press(page, "Control+Enter")
     expect(page.locator("#rank-note")).to_have_text("Still without a place: D.")
-    press(page, "Escape d t Control+Enter")
+    press(page, "Escape d t t Control+Enter")  # shut, and open again
     expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
     assert Ranking.objects.get().comment == "Two lines,\none comment."
 
