@@ -27,13 +27,14 @@ function localTimes(root = document) {
   const { lang } = document.documentElement;
   const day = new Intl.DateTimeFormat(lang, { dateStyle: "medium" });
   const clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
+  const both = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
   for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
     const moment = new Date(element.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
     const today = moment.toDateString() === new Date().toDateString();
     if ("day" in element.dataset) element.textContent = day.format(moment);
     else if (!("age" in element.dataset)) {
-      element.textContent = today ? clock.format(moment) : `${day.format(moment)}, ${clock.format(moment)}`;
+      element.textContent = (today ? clock : both).format(moment);
     }
     element.title = moment.toLocaleString(lang);
     element.dataset.local = "";

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -79,14 +80,17 @@ def team_needs(project: Project, *, polled: bool = False) -> list[Need]:
 
 
 def _waiting(project: Project) -> Waiting:
-    labelers = Membership.objects.filter(project=project, role=Role.LABELER)
-    failed = labelers.filter(quiz_failed_at__isnull=False, accepted_at=None, paused_at=None)
+    failed = Q(quiz_failed_at__isnull=False, accepted_at=None, paused_at=None)
+    paused = Q(paused_at__isnull=False, paused_by=None)
+    labelers = Membership.objects.filter(project=project, role=Role.LABELER).aggregate(
+        failed=Count("pk", filter=failed), paused=Count("pk", filter=paused)
+    )
     waits = Demonstration.objects.live().filter(
         prompt__project=project, state=Demonstration.State.WAITING
     )
     return Waiting(
-        failed=failed.count() if project.practice_first else 0,
-        paused=labelers.filter(paused_at__isnull=False, paused_by=None).count(),
+        failed=labelers["failed"] if project.practice_first else 0,
+        paused=labelers["paused"],
         demonstrations=waits[:MOST].count(),
         disputes=undecided(project)[:MOST].count(),
     )

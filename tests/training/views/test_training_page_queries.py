@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.training.seeds import seed_loop
 from tests.training.views.test_training_access import PAGES, address
 
-MOST = 44
+MOST = 42
 
 
 def queries_of(client, url: str) -> int:
