@@ -13,7 +13,7 @@ from training.configs import CONFIGS, RunConfig
 
 @cache
 def notes_of(recipe: str) -> dict[str, str]:
-    """By field, of the recipe's dataclass and of those that it extends; fields that need none have none."""
+    """By field, of the recipe's dataclass and of those it extends; not every field needs one."""
     notes: dict[str, str] = {}
     for owner in reversed(CONFIGS[recipe].__mro__):
         if not (dataclasses.is_dataclass(owner) and issubclass(owner, RunConfig)):
