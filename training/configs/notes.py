@@ -8,14 +8,14 @@ import inspect
 import textwrap
 from functools import cache
 
-from training.configs import RunConfig
+from training.configs import CONFIGS, RunConfig
 
 
 @cache
-def notes_of(config_class: type[RunConfig]) -> dict[str, str]:
-    """By field, of the dataclass and of those that it extends; fields that need none have none."""
+def notes_of(recipe: str) -> dict[str, str]:
+    """By field, of the recipe's dataclass and of those it extends; not every field needs one."""
     notes: dict[str, str] = {}
-    for owner in reversed(config_class.__mro__):
+    for owner in reversed(CONFIGS[recipe].__mro__):
         if not (dataclasses.is_dataclass(owner) and issubclass(owner, RunConfig)):
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]

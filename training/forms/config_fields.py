@@ -26,8 +26,7 @@ STAND_INS = {"base": "base", "reward": "reward", "judge": "judge"}
 
 def field_notes(config_class: type[RunConfig]) -> dict[str, str]:
     """The sentence under each field of the dataclass and of those it extends, translated."""
-    notes = notes_of(config_class)  # type: ignore[arg-type]  # a class is hashable
-    return {name: _(note) for name, note in notes.items()}
+    return {name: _(note) for name, note in notes_of(config_class.recipe).items()}
 
 
 def spell(value: object) -> str:

@@ -31,7 +31,7 @@ def test_it_is_written_as_the_language_does(language, shown, date):
 
 
 def test_it_names_the_zone_that_it_is_told_in():
-    with timezone.override("Asia/Shanghai"):
+    with timezone.override("Asia/Shanghai"), translation.override("en"):
         assert "8:05 p.m. CST" in moment(NOON)
 
 

@@ -20,9 +20,11 @@ def test_every_field_but_the_paths_gets_a_form_field(recipe):
 
 
 def test_the_note_of_a_field_is_the_sentence_under_it():
-    assert field_notes(PpoConfig)["lora_rank"] == "0: full fine-tuning."
-    assert field_notes(PpoConfig)["device"] == "auto, cpu, cuda or cuda:N."
-    assert "clip" not in field_notes(PpoConfig)
+    with translation.override("en"):
+        notes = field_notes(PpoConfig)
+    assert notes["lora_rank"] == "0: full fine-tuning."
+    assert notes["device"] == "auto, cpu, cuda or cuda:N."
+    assert "clip" not in notes
 
 
 def test_the_note_is_told_in_the_pages_language():
