@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from django.utils import translation
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
 
@@ -29,6 +30,13 @@ settings.register_profile(
 )
 if at_least(0, "EXAMPLES"):
     settings.load_profile("fuzz")
+
+
+@pytest.fixture(autouse=True)
+def one_language() -> Iterator[None]:
+    """A language that a test switched on ends with it: a thread would keep it for the next one."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")
