@@ -5,10 +5,7 @@ The value model's trunk is frozen where the policy's is (LoRA), so that both sid
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +18,7 @@ from transformers import (
 )
 from trl.experimental.ppo import PPOConfig, PPOTrainer
 
-from benchmarks.peers.clock import Clock
+from benchmarks.peers.trainers import QUIET, Clock, run
 
 
 def main(work: dict[str, Any]) -> list[float]:
@@ -63,11 +60,7 @@ def main(work: dict[str, Any]) -> list[float]:
             temperature=1.0,
             learning_rate=work["learning_rate"],
             bf16=work["bfloat16"],
-            gradient_checkpointing=False,
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            disable_tqdm=True,
+            **QUIET,
         )
         trainer = PPOTrainer(
             args=arguments,
@@ -86,7 +79,4 @@ def main(work: dict[str, Any]) -> list[float]:
 
 
 if __name__ == "__main__":
-    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    torch.set_num_threads(given["threads"])
-    seconds = main(given)
-    print(json.dumps({"seconds": seconds}))
+    run(main)

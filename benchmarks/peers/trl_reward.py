@@ -5,10 +5,7 @@ Prints the seconds of each step; a step is all pairs of one batch of rankings, i
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +13,7 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from trl import RewardConfig, RewardTrainer
 
-from benchmarks.peers.clock import Clock
+from benchmarks.peers.trainers import QUIET, Clock, run
 
 
 def main(work: dict[str, Any]) -> list[float]:
@@ -33,12 +30,8 @@ def main(work: dict[str, Any]) -> list[float]:
             max_steps=work["steps"],
             learning_rate=1e-5,
             bf16=work["bfloat16"],
-            gradient_checkpointing=False,
             max_length=None,
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            disable_tqdm=True,
+            **QUIET,
         )
         trainer = RewardTrainer(
             model=model,
@@ -52,6 +45,4 @@ def main(work: dict[str, Any]) -> list[float]:
 
 
 if __name__ == "__main__":
-    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    torch.set_num_threads(given["threads"])
-    print(json.dumps({"seconds": main(given)}))
+    run(main)

@@ -5,10 +5,7 @@ Prints the seconds of each step. Texts come as token ids with a mask of what is 
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +14,7 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
-from benchmarks.peers.clock import Clock
+from benchmarks.peers.trainers import QUIET, Clock, run
 
 
 def main(work: dict[str, Any]) -> list[float]:
@@ -40,14 +37,10 @@ def main(work: dict[str, Any]) -> list[float]:
             max_steps=work["steps"],
             learning_rate=1e-5,
             bf16=work["bfloat16"],
-            gradient_checkpointing=False,
             max_length=None,
             completion_only_loss=True,
             packing=False,
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            disable_tqdm=True,
+            **QUIET,
         )
         trainer = SFTTrainer(
             model=model,
@@ -62,6 +55,4 @@ def main(work: dict[str, Any]) -> list[float]:
 
 
 if __name__ == "__main__":
-    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    torch.set_num_threads(given["threads"])
-    print(json.dumps({"seconds": main(given)}))
+    run(main)
