@@ -46,6 +46,7 @@ from training.records import (
 )
 
 Row = TypeVar("Row", DemonstrationRow, RankingRow, PromptRow)
+Grouped = TypeVar("Grouped", RankingRow, PromptRow)
 
 CHUNK = 500
 """Rows read, written or inserted at a time."""
@@ -279,6 +280,12 @@ def _with_category(row: Row, prompt: Prompt) -> Row:
     return row
 
 
+def _with_group(row: Grouped, prompt: Prompt) -> Grouped:
+    if prompt.group:
+        row["group"] = prompt.group
+    return row
+
+
 def _ranking_rows(ids: Sequence[int], *, weights: Mapping[int, float]) -> Iterator[RankingRow]:
     rankings = Ranking.objects.filter(pk__in=ids).select_related("slate__prompt", "labeler")
     ranked: dict[int, list[RankedCompletion]] = defaultdict(list)
@@ -340,7 +347,7 @@ def _judgement_row(
         "labeler": by.pseudonym,
         "weight": weight,
     }
-    return _with_category(row, prompt)
+    return _with_group(_with_category(row, prompt), prompt)
 
 
 def _refused_edits(rankings: Sequence[int]) -> set[int]:
@@ -386,4 +393,4 @@ def _prompt_rows(ids: Sequence[int]) -> Iterator[PromptRow]:
             "split": prompt.split,  # type: ignore[typeddict-item]  # as above
             "prompt": prompt.messages,
         }
-        yield _with_category(row, prompt)
+        yield _with_group(_with_category(row, prompt), prompt)

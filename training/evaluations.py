@@ -5,9 +5,7 @@ Knows nothing of what follows from the numbers; that is `training/gate.py`.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +32,7 @@ from training.blinding import secret_order
 from training.locks import lock_project
 from training.models import Checkpoint, Evaluation, EvaluationText, Run
 from training.plans import plan_of
+from training.win_rates import WinRate, win_rate
 
 NUMBERS = (
     "win_rate",
@@ -50,7 +49,6 @@ NUMBERS = (
     "finished_share",
 )
 """Result numbers that an Evaluation has a column for; the rest stays with the run's results."""
-BOOTSTRAP = 2000
 
 
 class BlindVoteBegun(Refusal):
@@ -58,17 +56,6 @@ class BlindVoteBegun(Refusal):
 
     code = "blind_vote_begun"
     sentence = _("Labelers have begun to compare: how many comparisons there are is settled.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class WinRate:
-    """How often the candidate won, ties one half, with the interval of its mean over prompts."""
-
-    rate: float
-    low: float
-    high: float
-    prompts: int
-    comparisons: int
 
 
 def next_look(project: Project) -> int:
@@ -231,7 +218,7 @@ def _source(checkpoint: Checkpoint) -> Any:
 def blind_win_rate(evaluation: Evaluation, *, alpha: float = 0.05) -> WinRate | None:
     """What labelers said so far, or None before the first vote.
 
-    The interval is a percentile bootstrap over prompts at level 1 − alpha.
+    The interval is at level 1 − alpha, over groups of prompts.
     """
     votes = RankedCompletion.objects.filter(
         ranking__is_current=True,
@@ -239,39 +226,22 @@ def blind_win_rate(evaluation: Evaluation, *, alpha: float = 0.05) -> WinRate | 
         ranking__slate__purpose=Purpose.EVALUATION,
         ranking__slate__project=evaluation.run.project,
     ).values_list(
-        "ranking__slate__prompt", "ranking", "completion__source", "completion__external_id", "rank"
+        "ranking__slate__prompt",
+        "ranking__slate__prompt__group",
+        "ranking",
+        "completion__external_id",
+        "rank",
     )
     ours = f"{batch_name(evaluation)}-{evaluation.candidate_id}"
-    ranks: dict[tuple[int, int], dict[bool, int]] = {}
-    for prompt, ranking, _source_id, external_id, rank in votes:
-        ranks.setdefault((prompt, ranking), {})[external_id == ours] = rank
-    by_prompt: dict[int, list[float]] = {}
-    for (prompt, _ranking), pair in ranks.items():
+    ranks: dict[tuple[int | str, int], dict[bool, int]] = {}
+    for prompt, group, ranking, external_id, rank in votes:
+        ranks.setdefault((group or prompt, ranking), {})[external_id == ours] = rank
+    by_group: dict[int | str, list[float]] = {}
+    for (group, _ranking), pair in ranks.items():
         if len(pair) == 2:
-            by_prompt.setdefault(prompt, []).append(_won(pair[True], pair[False]))
-    return win_rate(list(by_prompt.values()), alpha=alpha, seed=evaluation.pk)
+            by_group.setdefault(group, []).append(_won(pair[True], pair[False]))
+    return win_rate(list(by_group.values()), alpha=alpha, seed=evaluation.pk)
 
 
 def _won(ours: int, theirs: int) -> float:
     return 0.5 if ours == theirs else float(ours < theirs)
-
-
-def win_rate(outcomes: Sequence[Sequence[float]], *, alpha: float, seed: int) -> WinRate | None:
-    """Share won over all comparisons, with a percentile bootstrap interval over prompts.
-
-    outcomes: for each prompt its comparisons, 1 won, 0.5 tied, 0 lost. None without any.
-    """
-    sums = [(sum(each), len(each)) for each in outcomes if each]
-    if not sums:
-        return None
-    comparisons = sum(count for _won_, count in sums)
-    rate = sum(won for won, _count in sums) / comparisons
-    draw = random.Random(seed)  # noqa: S311  # a bootstrap, reproducible by its seed
-    means = sorted(_resampled_mean(draw.choices(sums, k=len(sums))) for _ in range(BOOTSTRAP))
-    low = means[int(alpha / 2 * (BOOTSTRAP - 1))]
-    high = means[round((1 - alpha / 2) * (BOOTSTRAP - 1))]
-    return WinRate(rate=rate, low=low, high=high, prompts=len(sums), comparisons=comparisons)
-
-
-def _resampled_mean(sums: Sequence[tuple[float, int]]) -> float:
-    return sum(won for won, _count in sums) / sum(count for _won_, count in sums)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from training.evaluations import (
-    WinRate,
     blind_slates,
     blind_vote_is_complete,
     blind_win_rate,
@@ -21,6 +20,7 @@ from training.evaluations import (
 )
 from training.models import Evaluation, Plan
 from training.plans import plan_of
+from training.win_rates import WinRate
 
 MIN_COMPARISONS = 20
 """An interval from fewer prompts than this says too little to deploy by itself."""

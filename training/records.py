@@ -41,12 +41,14 @@ class RankedText(TypedDict):
 class RankingRow(TypedDict):
     """data/rankings.jsonl: `ranks[i]` belongs to `completions[i]`; 1 is best, dense, ties equal.
 
-    id: a ranking's number, or "decision-" and the number of an adjudicator's decision.
+    id: a ranking's number, or "decision-" and the number of an adjudicator's decision. group: of
+    the prompt, variants of a template or near duplicates, which share a fold; none for most.
     """
 
     id: str
     split: Split
     category: NotRequired[str]
+    group: NotRequired[str]
     prompt: list[Message]
     completions: list[RankedText]
     ranks: list[int]
@@ -61,6 +63,7 @@ class PromptRow(TypedDict):
     id: str
     split: Split
     category: NotRequired[str]
+    group: NotRequired[str]
     prompt: list[Message]
 
 

@@ -1,33 +1,29 @@
 """One turn of the loop: which step comes next, what stops it, how it ends.
 
-    [sft, where demonstrations are new] → reward → judge → best_of → ppo → evaluate → decide
+    freeze → [sft, where demonstrations are new] → reward → judge → best_of → ppo
+    → evaluate → decide
 
 Finishing a step creates the next run in the same transaction; a step that fails stops the round,
-resumable from there. Knows nothing of how a run is carried out.
+resumable from there. Knows nothing of how a run is carried out, nor when a round begins by itself
+(`training/rules.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.apart import apart
-from labeling.completions import storable
 from labeling.models import Project, Split, User
 from labeling.prompts import share_of_rankings
 from labeling.refusals import Refusal
 from training import checkpoints, datasets, deployments, evaluations, gate, runs
-from training.errors import explain
-from training.full_disk import DiskIsFull, full_disk_refused
 from training.locks import lock_project
 from training.models import Checkpoint, Dataset, Evaluation, Plan, Round, Run
 from training.plans import plan_of
@@ -78,10 +74,10 @@ class NothingToRefuse(Refusal):
 def start_round(
     *, project: Project, by: User | None = None, trigger: str = Round.Trigger.HAND
 ) -> Round:
-    """Freeze the datasets, open a round and queue its first run.
+    """Open a round. Its datasets are frozen by whoever works (`freeze`): that can take a while.
 
     An earlier round that still waits for a decision is closed as not deployed. Raises
-    RoundUnderWay, ProjectIsArchived, TooFewEvaluationPrompts, InvalidConfig.
+    RoundUnderWay, ProjectIsArchived, TooFewEvaluationPrompts.
     """
     if project.archived_at is not None:
         raise runs.ProjectIsArchived
@@ -90,12 +86,39 @@ def start_round(
         raise TooFewEvaluationPrompts(found=found, needed=MIN_EVALUATION_PROMPTS)
     if Round.objects.unfinished().filter(project=project).exists():
         raise RoundUnderWay
-    plan = plan_of(project)
+    plan_of(project)
+    try:
+        with transaction.atomic():
+            number = project.rounds.aggregate(last=Max("number"))["last"] or 0
+            project.rounds.filter(state=Round.State.WAITING).update(
+                state=Round.State.REFUSED, finished_at=Now()
+            )
+            return Round.objects.create(
+                project=project,
+                number=number + 1,
+                step=Round.Step.FREEZE,
+                trigger=trigger,
+                started_by=by,
+                rankings_at_start=datasets.training_rankings(project).count(),
+            )
+    except IntegrityError as error:
+        raise RoundUnderWay from error
+
+
+def freeze(round_: Round) -> None:
+    """Freeze the datasets of a round that has begun, and queue its first run.
+
+    Two at a time do no harm: one of them finds the round gone on, as it finds one that was
+    cancelled meanwhile, and leaves it so. Raises InvalidConfig, and OSError where the files can't
+    be written: the round then stays at this step, and the next call tries again.
+    """
+    project, by = round_.project, round_.started_by
+    wanted = plan_of(project).evaluation_prompts
     deployments.current_or_first(project)
     base = checkpoints.base_checkpoint(project)
     frozen = [
         datasets.freeze_rankings(project=project, by=by),
-        datasets.freeze_prompts(project=project, evaluation_prompts=plan.evaluation_prompts, by=by),
+        datasets.freeze_prompts(project=project, evaluation_prompts=wanted, by=by),
     ]
     demonstrations = datasets.freeze_demonstrations(project=project, by=by)
     if demonstrations.rows:
@@ -104,25 +127,14 @@ def start_round(
     outside = checkpoints.outside_base(project)
     if _sft_is_due(demonstrations, outside):
         step, base = Round.Step.SFT, outside
-    try:
-        with transaction.atomic():
-            number = project.rounds.aggregate(last=Max("number"))["last"] or 0
-            project.rounds.filter(state=Round.State.WAITING).update(
-                state=Round.State.REFUSED, finished_at=Now()
-            )
-            round_ = Round.objects.create(
-                project=project,
-                number=number + 1,
-                step=step,
-                trigger=trigger,
-                started_by=by,
-                rankings_at_start=datasets.rankings_in(frozen[0]),
-            )
-            round_.datasets.set(frozen)
-            _queue(round_, base)
-    except IntegrityError as error:
-        raise RoundUnderWay from error
-    return round_
+    with transaction.atomic():
+        lock_project(project.pk)
+        begun = Round.objects.filter(pk=round_.pk, state=Round.State.OPEN, step=Round.Step.FREEZE)
+        if not begun.update(step=step, rankings_at_start=datasets.rankings_in(frozen[0])):
+            return
+        round_.refresh_from_db()
+        round_.datasets.set(frozen)
+        _queue(round_, base)
 
 
 def _sft_is_due(demonstrations: Dataset, outside: Checkpoint) -> bool:
@@ -294,84 +306,3 @@ def _datasets_for(round_: Round, kind: str) -> list[Dataset]:
         Run.Kind.JUDGE: [Dataset.Kind.RANKINGS],
     }.get(Run.Kind(kind), [Dataset.Kind.PROMPTS])
     return list(round_.datasets.filter(kind__in=kinds))
-
-
-# --- the rules -----------------------------------------------------------------------------------
-
-
-def new_rankings(project: Project) -> int:
-    """Training rankings since the last round began (since ever, where there was none)."""
-    last = project.rounds.order_by("-number").first()
-    now = datasets.training_rankings(project).count()
-    return max(now - (last.rankings_at_start if last is not None else 0), 0)
-
-
-def wants_rankings(project: Project) -> bool:
-    """Whether a round waits for rankings: by the project's rule, or since the last had too few."""
-    wanted = plan_of(project).after_rankings or 0
-    last = project.rounds.order_by("-number").first()
-    if last is not None and last.state == Round.State.NEEDS_RANKINGS:
-        wanted = max(wanted, last.rankings_needed or 0)
-    return new_rankings(project) < wanted
-
-
-def due(project: Project) -> Round.Trigger | None:
-    """Which of the project's rules asks for a round now; None: none does."""
-    plan = plan_of(project)
-    if plan.after_rankings is None and plan.every_hours is None:
-        return None
-    if Round.objects.unfinished().filter(project=project).exists():
-        return None
-    fresh = new_rankings(project)
-    if plan.after_rankings is not None and fresh >= max(plan.after_rankings, 1):
-        return Round.Trigger.RANKINGS
-    if plan.every_hours is not None and fresh:
-        last = project.rounds.order_by("-number").first()
-        since = last.created_at if last is not None else project.created_at
-        if timezone.now() - since >= timedelta(hours=plan.every_hours):
-            return Round.Trigger.HOURS
-    return None
-
-
-def start_due_rounds() -> list[Round]:
-    """Start a round wherever a project's rules ask for one. One that is refused is left alone.
-
-    One project's error, a full disk for example, is logged and keeps no other from its round.
-    """
-    started = []
-    for project in Project.objects.open():
-        refused = contextlib.suppress(RoundUnderWay, TooFewEvaluationPrompts)
-        with apart("starting a round", project), refused:
-            trigger = due(project)
-            if trigger is not None:
-                with _noted(project):
-                    started.append(start_round(project=project, trigger=trigger))
-    return started
-
-
-@contextlib.contextmanager
-def _noted(project: Project) -> Iterator[None]:
-    """Keep what stops a round from beginning, for the pages, and forget it once one has begun.
-
-    Where the disk is full the database may take nothing either: then only the log has it.
-    """
-    plan = Plan.objects.filter(project=project)
-    try:
-        with full_disk_refused():
-            yield
-    except (RoundUnderWay, TooFewEvaluationPrompts):
-        raise
-    except DiskIsFull:
-        plan.update(start_problem=DiskIsFull.code)
-        raise
-    except Exception as error:
-        plan.update(start_problem=storable(f"{type(error).__name__}: {error}")[:400])
-        raise
-    plan.exclude(start_problem="").update(start_problem="")
-
-
-def why_none_began(plan: Plan) -> str:
-    """A sentence: what stopped the round that a rule asked for; empty where nothing is known."""
-    if plan.start_problem == DiskIsFull.code:
-        return str(DiskIsFull.sentence)
-    return explain("internal", {"message": plan.start_problem}) if plan.start_problem else ""

@@ -30,7 +30,7 @@ from labeling.completions import (
     waiting_requests,
 )
 from labeling.models import Project, SampleRequest
-from training import deployments, devices, rounds, work
+from training import deployments, devices, rules, work
 from training.blinding import secret_order
 from training.database import TROUBLE, mend
 from training.errors import explain, kept
@@ -77,7 +77,7 @@ def ask_for_stock(project: Project) -> list[SampleRequest]:
     """
     deployed = deployments.current_or_first(project)
     return request_samples(
-        project=project, since=deployed.policy_since, anew=rounds.wants_rankings(project)
+        project=project, since=deployed.policy_since, anew=rules.wants_rankings(project)
     )
 
 

@@ -14,7 +14,7 @@ from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
 from labeling.apart import apart
-from training import evaluations, rounds, runs, sampling, work
+from training import evaluations, rounds, rules, runs, sampling, work
 
 STOPPING = threading.Event()
 """Set when this worker is asked to end: children are stopped, their runs given back."""
@@ -45,7 +45,8 @@ def tick() -> None:
         train.apply_async(expires=settings.TICK_SECONDS)
     for step in (
         runs.close_abandoned,
-        rounds.start_due_rounds,
+        rules.start_due_rounds,
+        rules.freeze_begun_rounds,
         evaluations.open_missing_blind_slates,
         rounds.reconsider_waiting,
         sampling.ask_for_all_stocks,

@@ -18,6 +18,7 @@ from tests.training import steps
 from tests.training.seeds import seed_loop
 from training import artifacts
 from training.models import Checkpoint, Deployment, Plan, Round, Run
+from training.rules import freeze_begun_rounds
 
 pytestmark = pytest.mark.django_db
 
@@ -185,11 +186,12 @@ def test_a_round_is_started_once(api):
     assert (answer.json()["number"], answer.json()["trigger"]) == (1, "hand")
     again = client.post(address)
     assert (again.status_code, again.json()["code"]) == (409, "round_under_way")
-    assert Round.objects.count() == Run.objects.count() == 1
+    assert Round.objects.get().step == Round.Step.FREEZE
+    freeze_begun_rounds()
+    assert Run.objects.get().round == Round.objects.get()
 
 
-@pytest.mark.parametrize(("noun", "body"), [("rounds", {}), ("runs", {"kind": "reward"})])
-def test_on_a_full_disk_nothing_is_started(api, monkeypatch, noun, body):
+def test_on_a_full_disk_no_run_is_started(api, monkeypatch):
     def put_file(path, name):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
@@ -197,8 +199,8 @@ def test_on_a_full_disk_nothing_is_started(api, monkeypatch, noun, body):
     project = make_project()
     make_ranking(project)
     steps.add_evaluation_prompts(project)
-    address = f"/api/v1/projects/{project.slug}/{noun}/"
-    answer = api(make_manager(project)).post(address, body, format="json")
+    address = f"/api/v1/projects/{project.slug}/runs/"
+    answer = api(make_manager(project)).post(address, {"kind": "reward"}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
     assert "nothing was started" in answer.json()["detail"]
     assert not Run.objects.exists()

@@ -42,7 +42,14 @@ def start(project: Project, *, rankings: int = 2) -> Round:
     for _ in range(rankings):
         factories.make_ranking(project)
     add_evaluation_prompts(project)
-    return rounds.start_round(project=project)
+    return begin(project)
+
+
+def begin(project: Project) -> Round:
+    """A round with its datasets frozen and its first run queued."""
+    round_ = rounds.start_round(project=project)
+    rounds.freeze(round_)
+    return round_
 
 
 def add_evaluation_prompts(project: Project, enough: int = rounds.MIN_EVALUATION_PROMPTS) -> None:

@@ -11,13 +11,14 @@ from labeling.decisions import decide
 from labeling.demonstrations import refuse_demonstration
 from labeling.judgements import Judgement
 from labeling.models import Demonstration, Project, Prompt, Purpose, Ranking, Split
+from labeling.prompts import split_for
 from labeling.rankings import correct_ranking, ranks_of
 from labeling.slates import withdraw_slate
 from labeling.weights import set_weight
 from tests import factories
 from training import artifacts, datasets
 from training.models import Dataset, DatasetDecision, DatasetRanking
-from training.rounds import new_rankings
+from training.rules import new_rankings
 
 
 def rows(dataset: Dataset) -> list[dict[str, Any]]:
@@ -41,6 +42,20 @@ def test_a_ranking_is_frozen_as_the_trainer_reads_it(project: Project) -> None:
     assert row["completions"][0]["finished"] is True
     assert row["labeler"] == labeler.pseudonym
     assert row["weight"] == 1.0
+
+
+def test_the_group_of_a_prompt_goes_along_where_it_has_one(project: Project) -> None:
+    group = next(name for name in ("name a …", "fruit", "food") if split_for(name) == Split.TRAIN)
+    prompt = factories.make_prompt(project, "Name a fruit.", group=group)
+    factories.make_slate(project, ["Apple.", "Pear."], prompt=prompt)
+    factories.make_ranking(project, factories.make_labeler(project), ranks=[1, 2])
+    (ranking,) = rows(datasets.freeze_rankings(project=project))
+    assert ranking["group"] == group
+    prompts = rows(datasets.freeze_prompts(project=project, evaluation_prompts=10))
+    assert [row.get("group") for row in prompts if row["id"] == str(prompt.pk)] == [group]
+    other = factories.make_prompt(project, "Name a tree.", split=Split.TRAIN)
+    prompts = rows(datasets.freeze_prompts(project=project, evaluation_prompts=10))
+    assert ["group" in row for row in prompts if row["id"] == str(other.pk)] == [False]
 
 
 def test_the_same_selection_is_the_same_dataset(project: Project) -> None:

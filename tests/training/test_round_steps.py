@@ -18,6 +18,7 @@ from training import (
     evaluations,
     outcomes,
     rounds,
+    rules,
     runs,
     single_runs,
 )
@@ -144,7 +145,7 @@ def test_too_few_rankings_end_the_round_and_say_how_many(project: Project) -> No
     assert round_.state == Round.State.NEEDS_RANKINGS
     assert round_.rankings_needed == 26, "of 84 rankings 60 are on training prompts"
     update_plan(project=project, after_rankings=None)
-    assert rounds.wants_rankings(project)
+    assert rules.wants_rankings(project)
 
 
 def test_too_few_for_the_judge_are_a_share_of_all(project: Project) -> None:
@@ -160,19 +161,19 @@ def test_without_evaluation_prompts_no_round_begins(project: Project) -> None:
     steps.add_evaluation_prompts(project, enough=7)
     with pytest.raises(rounds.TooFewEvaluationPrompts, match=r"at least 8 .* has 7"):
         rounds.start_round(project=project)
-    assert rounds.start_due_rounds() == []
+    assert rules.start_due_rounds() == []
     steps.add_evaluation_prompts(project)
-    assert len(rounds.start_due_rounds()) == 1
+    assert len(rules.start_due_rounds()) == 1
 
 
 def test_rankings_are_wanted_until_the_rule_is_met(project: Project) -> None:
     update_plan(project=project, after_rankings=3)
-    assert rounds.wants_rankings(project)
+    assert rules.wants_rankings(project)
     for _ in range(3):
         factories.make_ranking(project)
-    assert not rounds.wants_rankings(project)
+    assert not rules.wants_rankings(project)
     update_plan(project=project, after_rankings=None)
-    assert not rounds.wants_rankings(project), "a manager starts the rounds"
+    assert not rules.wants_rankings(project), "a manager starts the rounds"
 
 
 def test_demonstrations_make_a_new_base_first(project: Project) -> None:
@@ -282,39 +283,39 @@ def test_the_rule_of_new_rankings(project: Project) -> None:
     update_plan(project=project, after_rankings=3)
     for _ in range(2):
         factories.make_ranking(project)
-    assert rounds.start_due_rounds() == []
+    assert rules.start_due_rounds() == []
     factories.make_ranking(project)
-    (round_,) = rounds.start_due_rounds()
+    (round_,) = rules.start_due_rounds()
     assert round_.trigger == Round.Trigger.RANKINGS
     assert round_.rankings_at_start == 3
-    assert rounds.start_due_rounds() == [], "one at a time"
+    assert rules.start_due_rounds() == [], "one at a time"
     rounds.cancel_round(round_=round_)
-    assert rounds.start_due_rounds() == [], "those rankings have had their round"
+    assert rules.start_due_rounds() == [], "those rankings have had their round"
 
 
 def test_the_rule_of_the_clock(project: Project) -> None:
     steps.add_evaluation_prompts(project)
     update_plan(project=project, after_rankings=None, every_hours=2)
     factories.make_ranking(project)
-    assert rounds.due(project) is None
+    assert rules.due(project) is None
     Project.objects.filter(pk=project.pk).update(
         created_at=timezone.now() - timedelta(hours=2, minutes=1)
     )
     project.refresh_from_db()
-    assert rounds.due(project) == Round.Trigger.HOURS
+    assert rules.due(project) == Round.Trigger.HOURS
 
 
 def test_a_clock_of_any_number_of_hours_is_asked_without_harm(project: Project) -> None:
     update_plan(project=project, after_rankings=None, every_hours=2**31 - 1)
     factories.make_ranking(project)
-    assert rounds.due(project) is None
+    assert rules.due(project) is None
 
 
 def test_rankings_of_evaluation_slates_are_not_trained_on(project: Project) -> None:
     prompt = factories.make_prompt(project, split=Split.EVALUATION)
     factories.make_slate(project, prompt=prompt, purpose="evaluation")
     factories.make_ranking(project)
-    assert rounds.new_rankings(project) == 0
+    assert rules.new_rankings(project) == 0
 
 
 def test_an_archived_project_trains_nothing(project: Project) -> None:
@@ -323,7 +324,7 @@ def test_an_archived_project_trains_nothing(project: Project) -> None:
     update_plan(project=project, after_rankings=1)
     factories.make_ranking(project)
     archive_project(project=project)
-    assert rounds.start_due_rounds() == []
+    assert rules.start_due_rounds() == []
     with pytest.raises(runs.ProjectIsArchived):
         rounds.start_round(project=project)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from labeling.models import Project, SampleRequest
 from tests import factories
 from tests.training import steps
-from training import devices, rounds, runs, tasks, work
+from training import devices, rules, runs, tasks, work
 from training.models import Deployment, Device, Round, Run
 from training.plans import update_plan
 
@@ -106,14 +106,14 @@ def test_one_projects_error_stops_nobody_elses_tick(
         factories.make_ranking(one)
         factories.make_prompt(one)
         steps.add_evaluation_prompts(one)
-    really_start = rounds.start_round
+    really_start = rules.start_round
 
     def start(**values: Any) -> Round:
         if values["project"] == project:
             raise OSError(28, "No space left on device")
         return really_start(**values)
 
-    monkeypatch.setattr(rounds, "start_round", start)
+    monkeypatch.setattr(rules, "start_round", start)
     tasks.tick()
     assert Round.objects.get().project == other
     asked = SampleRequest.objects.values_list("prompt__project", flat=True)

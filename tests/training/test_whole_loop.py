@@ -17,6 +17,7 @@ from training import (
     deployments,
     gate,
     rounds,
+    rules,
     runs,
     sampling,
     single_runs,
@@ -89,6 +90,7 @@ def test_the_loop_goes_round(
     monkeypatch.setattr(gate, "reward_model_holds", lambda _results: True)
     monkeypatch.setattr(gate, "best_of_holds", lambda _results: True)
     round_ = rounds.start_round(project=project)
+    rules.freeze_begun_rounds()
     work.carry_out_runs(stopping=threading.Event())
 
     round_.refresh_from_db()

@@ -15,7 +15,6 @@ from labeling.models import READERS
 from training import rounds
 from training.api.evaluations import EvaluationSerializer
 from training.api.runs import RunSerializer
-from training.full_disk import full_disk_refused
 from training.models import Round
 
 
@@ -31,6 +30,7 @@ class RoundSerializer(serializers.ModelSerializer[Round]):
             "trigger",
             "rankings_at_start",
             "rankings_needed",
+            "freeze_problem",
             "created_at",
             "finished_at",
         ]
@@ -76,12 +76,8 @@ class RoundListView(RoundView):
 
     @extend_schema(operation_id="rounds_start", request=None, responses={201: RoundSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Freeze the datasets and start a round.
-
-        409 while another one is under way; 507 where the disk is full.
-        """
-        with full_disk_refused():
-            round_ = rounds.start_round(project=self.project, by=self.user)
+        """Start a round; its datasets are frozen next. 409 while another one is under way."""
+        round_ = rounds.start_round(project=self.project, by=self.user)
         return Response(self.get_serializer(round_).data, status=status.HTTP_201_CREATED)
 
 

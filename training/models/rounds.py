@@ -70,9 +70,6 @@ class Plan(models.Model):
     blind_enough = models.PositiveIntegerField(
         _("blind comparisons after which labelers replace the judge"), default=50
     )
-    start_problem = models.CharField(max_length=400, blank=True, editable=False)
-    """Why a round that a rule asked for could not begin, the last time: "disk_full", or what the
-    error says. Empty once one began."""
 
     objects = PlanQuerySet.as_manager()
 
@@ -93,6 +90,7 @@ class Round(models.Model):
         CANCELLED = "cancelled", _("Cancelled")
 
     class Step(models.TextChoices):
+        FREEZE = "freeze", _("Datasets")
         SFT = "sft", _("Supervised fine-tuning")
         REWARD = "reward", _("Reward model")
         JUDGE = "judge", _("Judge")
@@ -119,7 +117,10 @@ class Round(models.Model):
     rankings_needed = models.PositiveIntegerField(null=True, blank=True)
     """How many more would probably be enough, where the round ended for want of them."""
     datasets = models.ManyToManyField(Dataset, related_name="rounds")
-    """Frozen when the round began: every step sees the same rows."""
+    """Frozen as the round's first step: every other one sees the same rows."""
+    freeze_problem = models.CharField(max_length=400, blank=True)
+    """Why they could not be frozen, the last time: "disk_full", or what the error says. Empty once
+    they were."""
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -138,3 +139,8 @@ class Round(models.Model):
 
     def __str__(self) -> str:
         return f"round {self.number} of {self.project}"
+
+    @property
+    def is_freezing(self) -> bool:
+        """Whether its datasets are yet to be frozen, and nobody has cancelled it."""
+        return self.state == Round.State.OPEN and self.step == Round.Step.FREEZE

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from training.configs import EvaluateConfig
 from training.records import EvaluationRow, SampleRow
 from training.rlhf.bootstrap import best_of_wins, look_alpha, ratio_interval, wins
+from training.rlhf.groups import sums_by_group
 from training.rlhf.looks import SHOWN, Drawing, draw_samples
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.policies import load_policy
@@ -84,16 +85,17 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         directory.log_metrics(number + 1, total, prompts=len(rows))
         directory.save_state(number + 1, {}, {"rows": rows})
 
-    # 4. Win rates with intervals over prompts, and what else the gate looks at.
+    # 4. Win rates with intervals over groups of prompts, and what else the gate looks at.
+    groups = [prompt.group for prompt in prompts]
     if config.best_of:
         won = [row["candidate"]["win"] for row in rows]
-        return {"prompts": len(rows), **interval_metrics("best_of_win", won, config)}
+        return {"prompts": len(rows), **interval_metrics("best_of_win", won, groups, config)}
     over = "deployed" if "deployed" in rows[0] else "base"
     return {
         "prompts": len(rows),
-        **win_rate("win", over, rows, config),
-        **win_rate("base_win", "base", rows, config),
-        **matched_win_rate("base_win_matched", "base", rows, config),
+        **win_rate("win", over, rows, groups, config),
+        **win_rate("base_win", "base", rows, groups, config),
+        **matched_win_rate("base_win_matched", "base", rows, groups, config),
         **part_metrics("candidate", rows, ""),
         **part_metrics("base", rows, "base_"),
         **(part_metrics("deployed", rows, "deployed_") if over == "deployed" else {}),
@@ -230,28 +232,38 @@ def sample_row(step: int, prompt: Prompt, row: Row) -> SampleRow:
     return shown
 
 
-def win_rate(name: str, over: str, rows: Sequence[Row], config: EvaluateConfig) -> ResultMetrics:
+def win_rate(
+    name: str, over: str, rows: Sequence[Row], groups: Sequence[str], config: EvaluateConfig
+) -> ResultMetrics:
     """`name`_rate, _low and _high of the candidate over another part; None without a judge.
 
     One comparison a prompt, ties one half. The interval's level is that of the project's k-th look.
+    groups: of each row's prompt.
     """
     ours = [row["candidate"]["score"] for row in rows]
     theirs = [row[over]["score"] for row in rows]
     won = None if None in ours or None in theirs else wins(ours, theirs)
-    return interval_metrics(name, won, config)
+    return interval_metrics(name, won, groups, config)
 
 
 def matched_win_rate(
-    name: str, over: str, rows: Sequence[Row], config: EvaluateConfig
+    name: str, over: str, rows: Sequence[Row], groups: Sequence[str], config: EvaluateConfig
 ) -> ResultMetrics:
     """`win_rate` where the two texts are of about the same length, and `name`_prompts: how many.
 
     A judge that only likes long texts shows here. None with fewer than FEWEST_MATCHED prompts.
     """
-    matched = [row for row in rows if _same_length(row["candidate"], row[over])]
-    if len(matched) < FEWEST_MATCHED:
-        return {**interval_metrics(name, None, config), f"{name}_prompts": len(matched)}
-    return {**win_rate(name, over, matched, config), f"{name}_prompts": len(matched)}
+    matched = [
+        number for number, row in enumerate(rows) if _same_length(row["candidate"], row[over])
+    ]
+    known = len(matched) >= FEWEST_MATCHED
+    chosen, own = [rows[number] for number in matched], [groups[number] for number in matched]
+    found = (
+        win_rate(name, over, chosen, own, config)
+        if known
+        else interval_metrics(name, None, own, config)
+    )
+    return {**found, f"{name}_prompts": len(matched)}
 
 
 def _same_length(ours: Sample, theirs: Sample) -> bool:
@@ -259,13 +271,14 @@ def _same_length(ours: Sample, theirs: Sample) -> bool:
     return bool(abs(ours["tokens"] - theirs["tokens"]) <= MATCHED_SHARE * longer)
 
 
-def interval_metrics(name: str, won: ArrayLike | None, config: EvaluateConfig) -> ResultMetrics:
+def interval_metrics(
+    name: str, won: ArrayLike | None, groups: Sequence[str], config: EvaluateConfig
+) -> ResultMetrics:
     """`name`_rate and its bounds. won: (prompts,) share of comparisons won; None: unknown."""
     if won is None:
         return {f"{name}_{part}": None for part in ("rate", "low", "high")}
     interval = ratio_interval(
-        won,
-        np.ones_like(won),
+        *sums_by_group(groups, won, np.ones(len(groups))),
         draws=config.bootstrap,
         seed=config.seed,
         alpha=look_alpha(config.alpha, config.look),

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from training.rlhf.bootstrap import Interval, ratio_interval
+from training.rlhf.groups import sums_by_group
 
 RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Candidates for λ, in units of one standardised feature's variance."""
@@ -30,13 +31,19 @@ class Rankings:
     """Rankings of rows of a feature matrix.
 
     rows[r]: which rows ranking r compares. ranks[r]: their ranks, 1 is best, ties equal.
-    prompts[r]: whose folds it shares. weights[r]: its label weight.
+    prompts[r]: its prompt. weights[r]: its label weight. groups[r]: the group of its prompt
+    (`training.rlhf.groups`), with which it shares a fold; none given: each prompt is its own.
     """
 
     rows: Sequence[Sequence[int]]
     ranks: Sequence[Sequence[int]]
     prompts: Sequence[str]
     weights: Sequence[float]
+    groups: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", self.prompts)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,6 +55,7 @@ class Rankings:
             ranks=[self.ranks[index] for index in chosen],
             prompts=[self.prompts[index] for index in chosen],
             weights=[self.weights[index] for index in chosen],
+            groups=[self.groups[index] for index in chosen],
         )
 
     @cached_property
@@ -82,19 +90,15 @@ class Rankings:
 def accuracy_interval(
     scores: Tensor, rankings: Rankings, *, draws: int, seed: int, alpha: float = 0.05
 ) -> Interval:
-    """Share of untied pairs in the labeler's order, equal scores one half; bootstrap over prompts.
+    """Share of untied pairs in the labeler's order, equal scores one half; bootstrap over groups.
 
     scores: (rows,). Pairs weigh alike, as in the accuracy that InstructGPT reports.
     """
     differences = rankings.differences(scores)
     good = (differences > 0).double() + 0.5 * (differences == 0).double()
-    names = sorted(set(rankings.prompts))
-    place = {name: index for index, name in enumerate(names)}
-    owner = torch.tensor([place[prompt] for prompt in rankings.prompts], dtype=torch.int64)
-    prompts = owner[rankings.untied[2]]
-    right = torch.zeros(len(names), dtype=torch.float64).index_add_(0, prompts, good)
-    total = torch.bincount(prompts, minlength=len(names))
-    return ratio_interval(right.numpy(), total.numpy(), draws=draws, seed=seed, alpha=alpha)
+    groups = [rankings.groups[number] for number in rankings.untied[2].tolist()]
+    right, total = sums_by_group(groups, good.numpy(), np.ones(len(groups)))
+    return ratio_interval(right, total, draws=draws, seed=seed, alpha=alpha)
 
 
 def log_loss(scores: Tensor, rankings: Rankings) -> float:
@@ -138,12 +142,12 @@ def _pair_weights(rankings: Rankings) -> Tensor:
     return weights / weights.sum()
 
 
-def fold_numbers(prompts: Sequence[str], folds: int, seed: int) -> list[int]:
-    """Which fold each ranking belongs to: rankings of one prompt share theirs, sizes are even."""
-    names = sorted(set(prompts))
+def fold_numbers(groups: Sequence[str], folds: int, seed: int) -> list[int]:
+    """Which fold each ranking belongs to: those of one group share theirs, folds are even."""
+    names = sorted(set(groups))
     order = np.random.default_rng([seed, len(names)]).permutation(len(names))
     fold = {names[place]: position % folds for position, place in enumerate(order.tolist())}
-    return [fold[prompt] for prompt in prompts]
+    return [fold[group] for group in groups]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +155,7 @@ class Probe:
     """weight: (features,) float64, in raw feature units; columns outside `columns` are 0.
 
     scores = features @ weight. out_of_fold: (rows,) scores of each row by a fit that saw no
-    ranking of its prompt, λ and columns chosen without it as well; nan for rows in no ranking.
+    ranking of its group, λ and columns chosen without it as well; nan for rows in no ranking.
     """
 
     weight: Tensor
@@ -186,14 +190,14 @@ def fit_probe(
     features: (rows, f) float. columns: candidates, name → which features it may use. Summed over
     all pairs of a ranking this is ridge regression on features centred within the ranking, with
     target (wins − losses)/K; each ranking weighs its label weight, whatever its K. Columns and λ
-    are those with the lowest calibrated log loss on held-out prompts. `out_of_fold` is nested:
+    are those with the lowest calibrated log loss on held-out groups. `out_of_fold` is nested:
     the choice for a fold is made on the others, so that it flatters nothing. folds: 3 or more, and
-    no more than there are prompts. freedom: (f,), 1 where None: the prior's standard deviation of
+    no more than there are groups. freedom: (f,), 1 where None: the prior's standard deviation of
     each standardised feature's weight, which λ stands for; at 10 a feature gets λ/100.
     """
-    if not 3 <= folds <= len(set(rankings.prompts)):
-        raise ValueError(f"fit_probe: {folds} folds over {len(set(rankings.prompts))} prompts")
-    numbers = fold_numbers(rankings.prompts, folds, seed)
+    if not 3 <= folds <= len(set(rankings.groups)):
+        raise ValueError(f"fit_probe: {folds} folds over {len(set(rankings.groups))} groups")
+    numbers = fold_numbers(rankings.groups, folds, seed)
     free = torch.ones(features.shape[1]) if freedom is None else freedom
     scores = _CandidateScores(features, rankings, numbers, folds, free.double())
     for name, chosen in columns.items():
@@ -349,4 +353,5 @@ def _joined(parts: Sequence[Rankings]) -> Rankings:
         ranks=[ranks for part in parts for ranks in part.ranks],
         prompts=[prompt for part in parts for prompt in part.prompts],
         weights=[weight for part in parts for weight in part.weights],
+        groups=[group for part in parts for group in part.groups],
     )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from training.records import Split
 from training.rlhf.conversations import fit
+from training.rlhf.groups import groups_of
 from training.rlhf.models import LanguageModel, encode_text
 from training.rlhf.randomness import shuffled
 from training.rlhf.ranked import is_conversation
@@ -31,6 +32,8 @@ class Prompt:
     id: str
     tokens: list[int]
     text: str
+    group: str = ""
+    """With which prompts it belongs together (`training.rlhf.groups`)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def read_prompts(
 
     Raises RunError: data_missing, data_invalid.
     """
-    found, cut = [], 0
+    used, found, cut = [], [], 0
     for number, row in enumerate(directory.rows("prompts"), start=1):
         if row.get("split") != split:
             continue
@@ -70,11 +73,13 @@ def read_prompts(
                 problem="needs an id and a prompt of messages with role and content",
             )
         ids, was_cut = fit(lm, row["prompt"], max_tokens)
+        used.append(row)
         found.append(Prompt(str(row["id"]), ids, row["prompt"][-1]["content"]))
         cut += was_cut
     if cut:
         logger.info("%d of %d prompts (%s) lost their oldest messages", cut, len(found), split)
-    return found
+    groups = groups_of(used)
+    return [replace(prompt, group=group) for prompt, group in zip(found, groups, strict=True)]
 
 
 def read_prompt_set(

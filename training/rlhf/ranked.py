@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 from training.records import Message, Split
 from training.rlhf.features import FeatureRow
+from training.rlhf.groups import groups_of
 from training.rlhf.probe import Rankings
 from training.rlhf.rundir import RunDirectory, RunError
 
@@ -55,10 +56,10 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
 
     rows: list[FeatureRow] = []
     sources: list[str] = []
-    indices, ranks, prompts, weights, ids = [], [], [], [], []
-    for prompt, group in order.items():
+    indices, ranks, prompts, weights, ids, used = [], [], [], [], [], []
+    for prompt, judged in order.items():
         places: dict[tuple[str, bool], int] = {}
-        for row in group:
+        for row in judged:
             own = []
             for completion in row["completions"]:
                 key = (completion["text"], completion["finished"])
@@ -72,7 +73,10 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
             prompts.append(prompt)
             weights.append(float(row.get("weight", 1.0)))
             ids.append(str(row.get("id", "")))
-    rankings = Rankings(rows=indices, ranks=ranks, prompts=prompts, weights=weights)
+            used.append(row)
+    rankings = Rankings(
+        rows=indices, ranks=ranks, prompts=prompts, weights=weights, groups=groups_of(used)
+    )
     return RankedRows(rows, sources, rankings, ids)
 
 

@@ -77,7 +77,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 2. The frozen base, and where an interrupted run stood.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
-    run = RewardRun(directory, control, config, base, rows, prompts=fit.rankings.prompts)
+    run = RewardRun(directory, control, config, base, rows, rankings=fit.rankings)
 
     # 3. Features of the frozen layers, and the ridge fit on them: scores are log-odds from here.
     seconds = time.monotonic()
@@ -161,17 +161,18 @@ class RewardRun:
         base: LanguageModel,
         rows: Sequence[FeatureRow],
         *,
-        prompts: Sequence[str],
+        rankings: Rankings,
     ) -> None:
-        """rows: all that get features. prompts: of each ranking to learn from."""
+        """rows: all that get features. rankings: to learn from."""
         self.directory, self.control, self.config = directory, control, config
         self.base, self.rows = base, rows
         self.layers = tuple(sorted({base.layer_at(depth) for depth in config.probe_layers}))
         self.chunks = math.ceil(len(rows) / CHUNK_ROWS) if self.layers else 0
-        self.folds = fold_numbers(prompts, config.folds, config.seed)
+        self.folds = fold_numbers(rankings.groups, config.folds, config.seed)
         self.ahead_of_trial = self.chunks + (1 if self.layers else 0)
         self.ahead_of_tuning = self.total = self.ahead_of_trial
         if config.finetune != "never":
+            prompts = rankings.prompts
             kept = {prompt for prompt, fold in zip(prompts, self.folds, strict=True) if fold > 0}
             self.ahead_of_tuning += tuning_steps(config, len(kept))
             self.total = self.ahead_of_tuning + tuning_steps(config, len(set(prompts)))
@@ -253,11 +254,11 @@ class RewardRun:
 
 
 def check_enough(rankings: Rankings, folds: int) -> None:
-    """Raises RunError("too_few_rankings"): each fold needs a prompt where someone preferred one."""
+    """Raises RunError("too_few_rankings"): each fold needs a group where someone preferred one."""
     found = len(
         {
-            prompt
-            for prompt, ranks in zip(rankings.prompts, rankings.ranks, strict=True)
+            group
+            for group, ranks in zip(rankings.groups, rankings.ranks, strict=True)
             if len(set(ranks)) > 1
         }
     )

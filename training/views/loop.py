@@ -32,14 +32,15 @@ from labeling.slates import DEMOTED
 from training.deployments import current
 from training.models import Checkpoint, Deployment, Device, Evaluation, Plan, Round, Run
 from training.plans import plan_of
-from training.rounds import MIN_EVALUATION_PROMPTS, wants_rankings
+from training.rounds import MIN_EVALUATION_PROMPTS
+from training.rules import wants_rankings
 from training.views.sampling_state import Sampling, is_sampling, sampling_now
 
 SILENT_AFTER = timedelta(seconds=60)
 """A worker that has not been seen for this long is not running."""
 FAILED_LATELY = timedelta(days=7)
 OVERDUE_AFTER = timedelta(minutes=3)
-"""A round that a rule asks for begins within a tick; freezing its data takes a while too."""
+"""A round that a rule asks for begins within a tick."""
 LOOKED_BACK = 2000
 """Rankings beyond a rule's number that are looked back over for when it was reached: beyond, it was
 reached long ago, and a later moment says so as well."""

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 
 from training.errors import explain
 from training.models import Round
-from training.rounds import MIN_EVALUATION_PROMPTS, why_none_began
+from training.rounds import MIN_EVALUATION_PROMPTS
+from training.rules import why_not_frozen
 from training.runs import describe_error
 from training.views.loop import Loop
 from training.views.sampling_state import Sampling
@@ -89,7 +90,7 @@ def _need_to_decide(loop: Loop) -> list[Need]:
 def _need_to_go_on(loop: Loop) -> list[Need]:
     """The loop stands still, and no step of it will move it."""
     if loop.round_is_under_way:
-        return []
+        return _need_to_freeze(loop)
     if loop.lacks_evaluation_prompts and loop.totals.due_since is not None:
         return [
             Need(
@@ -103,19 +104,8 @@ def _need_to_go_on(loop: Loop) -> list[Need]:
             )
         ]
     if loop.round_is_overdue:
-        known = why_none_began(loop.plan)
         sentence = _("The next round is due and did not begin. Start it by hand to see why.")
-        if known:
-            sentence = _("The next round is due and did not begin. %(why)s") % {"why": known}
-        sentence = Truncator(sentence).chars(MOST_CHARACTERS)
-        return [
-            Need(
-                sentence=sentence,
-                href=address_in("round-list", loop),
-                verb=_("Rounds"),
-                grave=bool(known),
-            )
-        ]
+        return [Need(sentence=sentence, href=address_in("round-list", loop), verb=_("Rounds"))]
     decides = loop.last_round is not None and loop.last_round.state == Round.State.WAITING
     if not loop.nothing_left or loop.totals.due_since is not None or decides:
         return []
@@ -130,6 +120,24 @@ def _need_to_go_on(loop: Loop) -> list[Need]:
                 (_("Start a round"), address_in("round-list", loop)),
                 (_("Set a rule"), address_in("plan", loop)),
             ),
+        )
+    ]
+
+
+def _need_to_freeze(loop: Loop) -> list[Need]:
+    """A round has begun, and its datasets can't be written."""
+    begun = loop.last_round
+    why = why_not_frozen(begun) if begun is not None else ""
+    if begun is None or not why:
+        return []
+    values = {"n": begun.number, "why": why}
+    sentence = _("The datasets of round %(n)s can't be frozen. %(why)s") % values
+    return [
+        Need(
+            sentence=Truncator(sentence).chars(MOST_CHARACTERS),
+            href=address_in("round", loop, begun.number),
+            verb=_("Look at the round"),
+            grave=True,
         )
     ]
 

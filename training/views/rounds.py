@@ -14,10 +14,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labeling.refusals import Refusal
-from training.full_disk import full_disk_refused
 from training.models import Checkpoint, Evaluation, Round, Run, RunResult
 from training.plans import plan_of
-from training.rounds import cancel_round, new_rankings, refuse_round, resume_round, start_round
+from training.rounds import cancel_round, refuse_round, resume_round, start_round
+from training.rules import new_rankings, why_not_frozen
 from training.runs import describe_error
 from training.views.access import SignedIn, managed_project, place_of, signed_in
 from training.views.run_page import share_done
@@ -43,6 +43,8 @@ class StepRow:
     label: str
     state: str
     """done, now, waits, failed or left out."""
+    words: str
+    """The state for people to read."""
     run: Run | None = None
     share: float | None = None
     headline: float | None = None
@@ -77,8 +79,7 @@ def round_list(request: SignedIn, slug: str) -> HttpResponse:
 def _start(request: SignedIn, slug: str) -> HttpResponse:
     project = managed_project(request, slug)
     try:
-        with full_disk_refused():
-            started = start_round(project=project, by=request.user)
+        started = start_round(project=project, by=request.user)
     except Refusal as refusal:
         messages.error(request, refusal.message)
         return redirect("round-list", slug=slug)
@@ -123,17 +124,16 @@ def step_rows(shown: Round, runs: list[Run]) -> list[StepRow]:
 def _step_row(
     shown: Round, step: Round.Step, run: Run | None, numbers: dict[tuple[int, str], float]
 ) -> StepRow:
-    order = list(Round.Step)
-    label = str(step.label)
     if run is None:
-        return StepRow(step=step, label=label, state=_state_without_run(shown, step, order))
+        return _step_without_run(shown, step)
     name, words = HEADLINES[Run.Kind(run.kind)]
     return StepRow(
         step=step,
-        label=label,
+        label=str(step.label),
         state={"succeeded": "done", "failed": "failed", "cancelled": "failed"}.get(
             run.state, "now"
         ),
+        words=str(run.get_state_display()),
         run=run,
         share=share_done(run),
         headline=numbers.get((run.pk, name)),
@@ -142,11 +142,34 @@ def _step_row(
     )
 
 
-def _state_without_run(shown: Round, step: Round.Step, order: list[Round.Step]) -> str:
+def _step_without_run(shown: Round, step: Round.Step) -> StepRow:
+    state, failure = _state_without_run(shown, step), ""
+    said = {"left out": _("not reached"), "waits": _("to come")}
+    if step == Round.Step.FREEZE:
+        said |= {
+            "now": _("being frozen"),
+            "failed": _("is tried again"),
+            "done": _("frozen"),
+        }
+        failure = why_not_frozen(shown) if state == "failed" else ""
+    elif step == Round.Step.DECIDE:
+        said |= {"now": _("waits for a manager"), "done": shown.get_state_display()}
+    return StepRow(
+        step=step, label=str(step.label), state=state, words=said[state], failure=failure
+    )
+
+
+def _state_without_run(shown: Round, step: Round.Step) -> str:
+    """Of the steps that are no run (freeze, decide), and of those whose run is not yet there."""
+    order = list(Round.Step)
     if step == Round.Step.DECIDE and shown.step == step:
         return "now" if shown.state == Round.State.WAITING else "done"
-    over = shown.state not in (Round.State.OPEN, Round.State.STOPPED)
+    if step == Round.Step.FREEZE and shown.is_freezing:
+        return "failed" if shown.freeze_problem else "now"
     passed = order.index(step) < order.index(Round.Step(shown.step))
+    if step == Round.Step.FREEZE and passed:
+        return "done"
+    over = shown.state not in (Round.State.OPEN, Round.State.STOPPED)
     return "left out" if over or passed else "waits"
 
 

@@ -186,7 +186,7 @@ def _reward(loop: Loop) -> Stage:
         unit=_("version") if version else _("none yet"),
         moment=version.created_at if version else None,
         href=address_in("checkpoint", loop, version.pk) if version else "",
-        mark=_work(loop, BEFORE_POLICY) or _next_round_mark(loop),
+        mark=_work(loop, BEFORE_POLICY) or _freezing_mark(loop) or _next_round_mark(loop),
     )
 
 
@@ -265,6 +265,19 @@ def _live_mark(loop: Loop, run: Run) -> Mark:
     if not loop.trainer_seen and timezone.now() - run.created_at > PATIENCE:
         return Mark(kind="stuck", sentence=_("No trainer is running."), href=href)
     return Mark(kind="waits", sentence=_("%(kind)s is queued.") % {"kind": kind}, href=href)
+
+
+def _freezing_mark(loop: Loop) -> Mark | None:
+    """A round's first step is no run: it is over within moments, or it cannot be taken."""
+    begun = loop.last_round
+    if begun is None or not begun.is_freezing:
+        return None
+    stuck = bool(begun.freeze_problem)
+    return Mark(
+        kind="stuck" if stuck else "works",
+        sentence=_("The datasets can't be frozen.") if stuck else _("Datasets are being frozen."),
+        href=address_in("round", loop, begun.number),
+    )
 
 
 def _next_round_mark(loop: Loop) -> Mark | None:

@@ -130,7 +130,8 @@ def compared(ours, theirs, score):
 
 def matched(rows):
     config = EvaluateConfig(base="b", bootstrap=200)
-    return evaluate.matched_win_rate("m", "base", rows, config)
+    groups = [str(number) for number in range(len(rows))]
+    return evaluate.matched_win_rate("m", "base", rows, groups, config)
 
 
 def test_at_matched_length_only_texts_within_a_fifth_count():

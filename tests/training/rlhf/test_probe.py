@@ -1,6 +1,7 @@
 """The ridge probe against an independent solution, and on planted scores."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_two_labelers_of_one_slate_count_twice():
 
 def test_more_folds_than_prompts_are_refused():
     features, rankings, _ = planted(prompts=4, features=6, noise=0.5)
-    with pytest.raises(ValueError, match="5 folds over 4 prompts"):
+    with pytest.raises(ValueError, match="5 folds over 4 groups"):
         fit_probe(features, rankings, {"all": range(6)}, folds=5, seed=0)
 
 
@@ -121,6 +122,35 @@ def test_rankings_of_one_prompt_share_a_fold_and_folds_are_even():
         1,
         1,
     ]
+
+
+def test_a_near_duplicate_does_not_tell_what_its_twin_was_ranked_like():
+    """Labels are noise, but each prompt has a twin that got the same: only a leak can learn."""
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(40, 4, 60))
+    features = torch.tensor(np.concatenate([rows, rows]).reshape(320, 60))
+    ranks = [(random.permutation(4) + 1).tolist() for _ in range(40)]
+    twins = Rankings(
+        rows=[list(range(4 * n, 4 * n + 4)) for n in range(80)],
+        ranks=ranks + ranks,
+        prompts=[f"p{n}" for n in range(80)],
+        weights=[1.0] * 80,
+    )
+    grouped = replace(twins, groups=[f"g{n % 40}" for n in range(80)])
+
+    def accuracy(rankings):
+        probe = fit_probe(features, rankings, {"all": range(60)}, folds=5, seed=0)
+        return accuracy_interval(probe.out_of_fold, rankings, draws=300, seed=0)
+
+    leaking, honest = accuracy(twins), accuracy(grouped)
+    assert leaking.value > 0.75
+    assert honest.low < 0.5 < honest.high
+    # And the 80 rankings are 40 independent ones: √2 times the interval.
+    width = accuracy_interval(torch.tensor(features[:, 0]), twins, draws=4000, seed=0)
+    wider = accuracy_interval(torch.tensor(features[:, 0]), grouped, draws=4000, seed=0)
+    assert wider.high - wider.low == pytest.approx(
+        math.sqrt(2) * (width.high - width.low), rel=0.05
+    )
 
 
 def test_pairs_and_ties_are_counted():

@@ -13,6 +13,7 @@ from tests.training.seeds import seed_loop
 from tests.training.steps import add_evaluation_prompts
 from training import artifacts
 from training.models import Round, Run
+from training.rules import freeze_begun_rounds
 
 
 def at(name, round_):
@@ -28,7 +29,15 @@ def test_a_manager_starts_a_round_by_hand(signed_in):
     answer = client.post(reverse("round-list", args=[project.slug]))
     started = Round.objects.get()
     assert answer.url == at("round", started)
+    page = client.get(at("round", started))
+    assert [(row.step, row.words) for row in page.context["steps"]][:2] == [
+        ("freeze", "being frozen"),
+        ("reward", "to come"),
+    ]
+    freeze_begun_rounds()
     assert started.runs.get().kind == Run.Kind.REWARD
+    first = client.get(at("round", started)).context["steps"][0]
+    assert (first.state, first.words) == ("done", "frozen")
 
 
 def test_a_second_round_is_refused_with_a_sentence(seeded, manager):
@@ -41,6 +50,7 @@ def test_a_second_round_is_refused_with_a_sentence(seeded, manager):
 def test_the_steps_say_where_the_round_is(seeded, manager):
     steps = manager.get(at("round", seeded.rounds[-1])).context["steps"]
     assert [(row.step, row.state) for row in steps] == [
+        ("freeze", "done"),
         ("reward", "done"),
         ("judge", "done"),
         ("best_of", "done"),
@@ -48,8 +58,8 @@ def test_the_steps_say_where_the_round_is(seeded, manager):
         ("evaluate", "waits"),
         ("decide", "waits"),
     ]
-    assert steps[0].headline == pytest.approx(0.715)
-    assert steps[0].headline_name == "accuracy, out of fold, unweighted"
+    assert steps[1].headline == pytest.approx(0.715)
+    assert steps[1].headline_name == "accuracy, out of fold, unweighted"
 
 
 def test_a_round_that_ended_early_says_how_many_rankings_are_missing(db, signed_in):
@@ -95,15 +105,25 @@ def test_a_poll_gets_the_steps_only(seeded, manager):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.django_db
-def test_a_full_disk_is_said_and_nothing_is_started(number, signed_in, monkeypatch):
+def test_a_full_disk_is_said_where_people_look_until_there_is_room(number, signed_in, monkeypatch):
     def put_file(path, name):
         raise OSError(number, "No space left on device", str(path))
 
-    monkeypatch.setattr(artifacts, "put_file", put_file)
     project = make_project(k=2)
     make_ranking(project)
     add_evaluation_prompts(project)
     client = signed_in(make_manager(project))
-    page = client.post(reverse("round-list", args=[project.slug]), follow=True).content.decode()
-    assert "The disk is full: nothing was started. Free some space and try again." in page
-    assert not Round.objects.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "put_file", put_file)
+        client.post(reverse("round-list", args=[project.slug]))
+        freeze_begun_rounds()
+    begun = Round.objects.get()
+    assert not begun.runs.exists()
+    assert "The disk is full" in client.get(at("round", begun)).context["steps"][0].failure
+    overview = client.get(reverse("overview", args=[project.slug])).content.decode()
+    assert "The datasets of round 1 can’t be frozen. The disk is full" in overview.replace(
+        "&#x27;", "’"
+    )
+    freeze_begun_rounds()
+    assert begun.runs.get().kind == Run.Kind.REWARD
+    assert client.get(at("round", begun)).context["steps"][0].failure == ""

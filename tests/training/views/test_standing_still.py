@@ -17,7 +17,8 @@ from tests.training import steps
 from training import deployments
 from training.models import Round
 from training.plans import update_plan
-from training.rounds import MIN_EVALUATION_PROMPTS, new_rankings
+from training.rounds import MIN_EVALUATION_PROMPTS
+from training.rules import new_rankings
 from training.sampling import ask_for_stock
 from training.views.loop import loop_of
 from training.views.needs import needs
