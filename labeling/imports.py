@@ -1,4 +1,4 @@
-"""Files of prompts and demonstrations: taken in whole or not at all, in constant memory.
+"""Files of prompts, demonstrations and texts: taken in whole or not at all, in constant memory.
 
 A file is read twice: first every line is checked and nothing is written, then its rows are stored
 in batches under an Import row that keeps them invisible until it is committed. So a broken line
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from pathlib import PurePath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -26,7 +27,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling.demonstrations import (
-    NewDemonstration,
     new_demonstration,
     store_demonstrations,
     unused_in_demonstration,
@@ -40,6 +40,7 @@ from labeling.models import (
     ImportProblem,
     Project,
     Prompt,
+    Text,
     User,
 )
 from labeling.near_duplicates import NearPair, near_in_import
@@ -48,7 +49,6 @@ from labeling.prompts import (
     BATCH,
     FIELD_LENGTH,
     MAX_UNUSED,
-    NewPrompt,
     PromptRefused,
     field_name,
     new_prompt,
@@ -56,9 +56,9 @@ from labeling.prompts import (
     unused_in_prompt,
 )
 from labeling.refusals import Refusal
+from labeling.texts import new_text, store_texts, unused_in_text
 
 Reader = Callable[[BinaryIO], Iterator[Row | Problem]]
-READERS: dict[str, Reader] = {"jsonl": jsonl.read, "csv": csv.read, "text": text.read}
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".txt": "text"}
 MAX_BYTES = 4 * 2**30
 MAX_PROBLEMS = 100
@@ -67,6 +67,50 @@ MAX_NEAR = 20
 """So many pairs of prompts that say nearly the same are shown; all of them are counted."""
 ABANDONED_AFTER = timedelta(minutes=5)
 """An import gives a sign of life with each batch; silent for so long, it was interrupted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """What a file can hold: how its rows are read, checked and stored."""
+
+    readers: Mapping[str, Reader]
+    """By the name of the format."""
+    make: Callable[[Mapping[str, object]], Any]
+    """A row as it came to one that can be stored. Raises PromptRefused."""
+    unused_in: Callable[[Mapping[str, object]], list[str]]
+    store: Callable[[Import, Sequence[Any]], int]
+    """Stores one batch of an import's rows; how many were new."""
+
+
+ROWS: dict[str, Reader] = {"jsonl": jsonl.read, "csv": csv.read}
+KINDS: dict[str, _Kind] = {
+    Import.Kind.PROMPTS: _Kind(
+        readers=ROWS | {"text": text.read},
+        make=new_prompt,
+        unused_in=unused_in_prompt,
+        store=lambda row, batch: store_batch(
+            project=row.project, batch=batch, by=row.created_by, imported=row
+        ),
+    ),
+    Import.Kind.DEMONSTRATIONS: _Kind(
+        readers=ROWS,
+        make=new_demonstration,
+        unused_in=unused_in_demonstration,
+        store=lambda row, batch: store_demonstrations(
+            project=row.project, batch=batch, by=row.created_by, imported=row
+        ),
+    ),
+    Import.Kind.TEXTS: _Kind(
+        readers={
+            "jsonl": jsonl.read,
+            "csv": partial(csv.read, needs="text"),
+            "text": text.read_texts,
+        },
+        make=new_text,
+        unused_in=unused_in_text,
+        store=lambda row, batch: store_texts(project=row.project, batch=batch, imported=row),
+    ),
+}
 
 
 class ImportRunning(Refusal):
@@ -92,25 +136,23 @@ class _Job:
     row: Import
     file: BinaryIO
     read: Reader
+    kind: _Kind
     unused: dict[str, int] = field(default_factory=dict)
     """Fields of which nothing was made, each with the line that had it first."""
 
-    def parsed(self) -> Iterator[tuple[int, NewPrompt | NewDemonstration] | Problem]:
+    def parsed(self) -> Iterator[tuple[int, Any] | Problem]:
         """The file's rows from its beginning, each checked."""
-        answers = self.row.kind == Import.Kind.DEMONSTRATIONS
-        make = new_demonstration if answers else new_prompt
-        unused_in = unused_in_demonstration if answers else unused_in_prompt
         self.file.seek(0)
         for found in self.read(self.file):
             if isinstance(found, Problem):
                 yield found
                 continue
             try:
-                made = make(found.values)
+                made = self.kind.make(found.values)
             except PromptRefused as refusal:
                 yield Problem(found.line, refusal.message, refusal.field)
             else:
-                self._note(found.line, unused_in(found.values))
+                self._note(found.line, self.kind.unused_in(found.values))
                 yield found.line, made
 
     def _note(self, line: int, unused: Sequence[str]) -> None:
@@ -143,11 +185,12 @@ def import_file(
     format: "jsonl", "csv" or "text". Raises FileRefused, ImportRunning, ProjectArchived.
     """
     refuse_archived(project)
-    reader = READERS.get(format)
+    wanted = KINDS[Import.Kind(kind)]
+    reader = wanted.readers.get(format)
+    if reader is None and format == "text":
+        raise FileRefused(_("Plain text has no place for answers; use JSONL or CSV."))
     if reader is None:
         raise FileRefused(_("This format is not known; choose jsonl, csv or text."))
-    if format == "text" and kind == Import.Kind.DEMONSTRATIONS:
-        raise FileRefused(_("Plain text has no place for answers; use JSONL or CSV."))
     clear_abandoned(project=project)
     with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as spare:
         held = _seekable(file, cast("BinaryIO", spare))
@@ -163,7 +206,7 @@ def import_file(
         except IntegrityError as error:
             raise ImportRunning from error
         try:
-            return _take_in(_Job(row, held, reader))
+            return _take_in(_Job(row, held, reader, wanted))
         except BaseException:
             undo_import(imported=row)
             raise
@@ -194,7 +237,7 @@ def _take_in(job: _Job) -> Import:
     while batch := list(islice(rows, BATCH)):
         with transaction.atomic():
             _sign_of_life(job.row)
-            added += _store(job.row, batch)
+            added += job.kind.store(job.row, batch)
         total += len(batch)
     for pairs in near_in_import(job.row):
         with transaction.atomic():
@@ -236,17 +279,6 @@ def _sign_of_life(row: Import) -> None:
     running = Import.objects.filter(pk=row.pk, state=Import.State.RUNNING)
     if not running.update(renewed_at=Now()):
         raise FileRefused(_("The import was interrupted. Upload the file again."))
-
-
-def _store(row: Import, batch: Sequence[NewPrompt | NewDemonstration]) -> int:
-    """Store one batch; how many rows were new."""
-    answers = [item for item in batch if isinstance(item, NewDemonstration)]
-    if answers:
-        return store_demonstrations(
-            project=row.project, batch=answers, by=row.created_by, imported=row
-        )
-    asked = [item for item in batch if isinstance(item, NewPrompt)]
-    return store_batch(project=row.project, batch=asked, by=row.created_by, imported=row)
 
 
 def _point_out(row: Import, pairs: Sequence[NearPair]) -> None:
@@ -302,6 +334,7 @@ def undo_import(*, imported: Import) -> None:
     for rows in (
         Demonstration.objects.filter(imported=imported),
         Prompt.objects.filter(imported=imported),
+        Text.objects.filter(imported=imported),
     ):
         while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
             rows.filter(pk__in=ids).delete()

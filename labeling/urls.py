@@ -29,6 +29,7 @@ from labeling.views import (
     rankings,
     sign_in,
     standings,
+    texts,
     weights,
     writing,
 )
@@ -78,6 +79,8 @@ of_project: list[URLPattern | URLResolver] = [
     path("prompts/write/draft/", prompt_writing.prompt_draft, name="prompt-draft"),
     path("prompts/import/", prompts.prompt_import, name="prompt-import"),
     path("prompts/imports/<int:pk>/", prompts.import_page, name="import"),
+    path("texts/", texts.text_list, name="text-list"),
+    path("texts/<int:pk>/withdraw/", texts.text_withdraw, name="text-withdraw"),
     path("demonstrations/", demonstrations.demonstration_list, name="demonstration-list"),
     path("demonstrations/write/", writing.demonstration_write, name="demonstration-write"),
     path("demonstrations/write/mine/", writing.my_demonstrations, name="my-demonstrations"),

@@ -22,6 +22,7 @@ from labeling.models import (
     Assignment,
     Completion,
     Demonstration,
+    Import,
     Project,
     Prompt,
     Purpose,
@@ -30,6 +31,7 @@ from labeling.models import (
     Slate,
     Source,
     Split,
+    Text,
     User,
     WritingTask,
 )
@@ -38,6 +40,7 @@ from labeling.projects import create_project
 from labeling.prompts import NewPrompt, add_prompts, content_hash, messages_of, split_for
 from labeling.rankings import submit_ranking
 from labeling.slates import give_slot, open_slate
+from labeling.texts import NewText, store_texts
 from labeling.work import LEEWAY
 from labeling.writing import next_task
 
@@ -103,6 +106,21 @@ def _text_for(split: Split | str | None) -> str:
         text = f"What is the number {next(_numbers)} good for?"
         if split is None or split_for(text) == split:
             return text
+
+
+def make_text(project: Project, text: str = "") -> Text:
+    """A text of a file that was taken in."""
+    file = Import.objects.create(
+        project=project,
+        kind=Import.Kind.TEXTS,
+        state=Import.State.COMMITTED,
+        committed_at=timezone.now(),
+        format="text",
+        file_name="texts.txt",
+    )
+    row = NewText(text=text or f"The story of number {next(_numbers)}.")
+    store_texts(project=project, batch=[row], imported=file)
+    return Text.objects.get(imported=file)
 
 
 def make_source(

@@ -33,6 +33,7 @@ from labeling.models import (
     RankedCompletion,
     Ranking,
     Split,
+    Text,
     User,
 )
 from labeling.weights import FULL, weights_in
@@ -43,6 +44,7 @@ from training.records import (
     PromptRow,
     RankedText,
     RankingRow,
+    TextRow,
 )
 
 Row = TypeVar("Row", DemonstrationRow, RankingRow, PromptRow)
@@ -184,6 +186,17 @@ def freeze_prompts(*, project: Project, evaluation_prompts: int, by: User | None
         record=lambda dataset, some: dataset.prompts.add(*some),
     )
     return _freeze(project=project, kind=Dataset.Kind.PROMPTS, parts=[part], by=by)
+
+
+def freeze_texts(*, project: Project, by: User | None = None) -> Dataset:
+    """All texts that stand, for PPO-ptx."""
+    ids = list(Text.objects.live().filter(project=project).order_by("pk").values_list(flat=True))
+    part = _Part(
+        weights=dict.fromkeys(ids, FULL),
+        rows=_text_rows,
+        record=lambda dataset, some: dataset.texts.add(*some),
+    )
+    return _freeze(project=project, kind=Dataset.Kind.TEXTS, parts=[part], by=by)
 
 
 def _weighted(project: Project, found: Iterable[tuple[int, int | None]]) -> dict[int, float]:
@@ -394,3 +407,8 @@ def _prompt_rows(ids: Sequence[int]) -> Iterator[PromptRow]:
             "prompt": prompt.messages,
         }
         yield _with_group(_with_category(row, prompt), prompt)
+
+
+def _text_rows(ids: Sequence[int]) -> Iterator[TextRow]:
+    for text in Text.objects.filter(pk__in=ids).order_by("pk"):
+        yield {"id": str(text.pk), "split": Split.TRAIN.value, "text": text.text}

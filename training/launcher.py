@@ -24,6 +24,7 @@ DATA_FILES: dict[str, str] = {
     Dataset.Kind.RANKINGS: "rankings.jsonl",
     Dataset.Kind.DEMONSTRATIONS: "demonstrations.jsonl",
     Dataset.Kind.PROMPTS: "prompts.jsonl",
+    Dataset.Kind.TEXTS: "texts.jsonl",
 }
 
 

@@ -121,8 +121,8 @@ def freeze(round_: Round) -> None:
         datasets.freeze_prompts(project=project, evaluation_prompts=wanted, by=by),
     ]
     demonstrations = datasets.freeze_demonstrations(project=project, by=by)
-    if demonstrations.rows:
-        frozen.append(demonstrations)
+    texts = datasets.freeze_texts(project=project, by=by)
+    frozen += [dataset for dataset in (demonstrations, texts) if dataset.rows]
     step = Round.Step.REWARD
     outside = checkpoints.outside_base(project)
     if _sft_is_due(demonstrations, outside):
@@ -304,5 +304,6 @@ def _datasets_for(round_: Round, kind: str) -> list[Dataset]:
         Run.Kind.SFT: [Dataset.Kind.DEMONSTRATIONS],
         Run.Kind.REWARD: [Dataset.Kind.RANKINGS, Dataset.Kind.DEMONSTRATIONS],
         Run.Kind.JUDGE: [Dataset.Kind.RANKINGS],
+        Run.Kind.PPO: [Dataset.Kind.PROMPTS, Dataset.Kind.TEXTS],
     }.get(Run.Kind(kind), [Dataset.Kind.PROMPTS])
     return list(round_.datasets.filter(kind__in=kinds))

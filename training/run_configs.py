@@ -80,12 +80,14 @@ def run_config(
     seed: int,
     look: int = 1,
     base_source: str | None = None,
+    has_texts: bool = False,
     changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The stored config of a run: preset, then the plan's overrides, then `changes`.
 
     look: the number of an evaluation among its project's, which sets its α. base_source: the name
     under which the base's completions stand in the data, for the scale of a reward model's scores.
+    has_texts: whether its data hold texts; without any, a preset's PPO-ptx is left out.
     seed: a judge's is another one, whatever the plan says of reward models.
 
     Raises InvalidConfig with every problem at once.
@@ -93,6 +95,8 @@ def run_config(
     recipe = RECIPES[kind].recipe
     values: dict[str, Any] = {"seed": seed, **_from_project(plan, project, kind)}
     values |= plan.overrides.get(recipe, {})
+    if kind == Run.Kind.PPO and not has_texts:
+        values["ptx_coefficient"] = 0.0
     if kind == Run.Kind.JUDGE:
         values["seed"] = (values["seed"] + JUDGE_SEED) % 2**63
     if kind != recipe:
@@ -187,14 +191,12 @@ def _adapter(checkpoint: Checkpoint | None) -> Checkpoint | None:
 def _from_project(plan: Plan, project: Project, kind: str) -> dict[str, Any]:
     """What the project decides: how it samples, and its limits."""
     if issubclass(RECIPES[kind], PolicyConfig):
-        values = {
+        return {
             "max_new_tokens": project.max_new_tokens,
             "temperature": project.temperature,
             "kl_limit": plan.kl_limit,
             "distinct_share": plan.distinct_share,
         }
-        # Projects hold no pretraining texts yet.
-        return {**values, "ptx_coefficient": 0.0} if kind == Run.Kind.PPO else values
     if kind in (Run.Kind.EVALUATE, Run.Kind.BEST_OF):
         most = MOST_BEST_OF_PROMPTS if kind == Run.Kind.BEST_OF else plan.evaluation_prompts
         return {

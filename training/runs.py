@@ -123,6 +123,7 @@ def create_run(
             seed=seed,
             look=evaluations.next_look(project) if kind == Run.Kind.EVALUATE else 1,
             base_source=inputs.base.source.name if inputs.base.source is not None else None,
+            has_texts=any(one.kind == Dataset.Kind.TEXTS for one in inputs.datasets),
             changes=changes,
         )
         run = Run(project=project, round=round_, kind=kind, config=config, created_by=by)

@@ -93,6 +93,9 @@ def _datasets(project: Project, kind: Run.Kind, by: User | None) -> list[Dataset
         return [rankings, demonstrations] if shifts else [rankings]
     count = plan_of(project).evaluation_prompts
     prompts = datasets.freeze_prompts(project=project, evaluation_prompts=count, by=by)
+    if kind == Run.Kind.PPO:
+        texts = datasets.freeze_texts(project=project, by=by)
+        return [prompts, texts] if texts.rows else [prompts]
     if kind != Run.Kind.DPO:
         return [prompts]
     rankings = datasets.freeze_rankings(project=project, by=by)

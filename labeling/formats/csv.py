@@ -31,9 +31,10 @@ class _Lines:
             yield line.text + "\n"
 
 
-def read(file: BinaryIO) -> Iterator[Row | Problem]:
+def read(file: BinaryIO, *, needs: str = "prompt") -> Iterator[Row | Problem]:
     """The rows of `file` by the header's names. A row may go over several lines.
 
+    needs: the column that must be there.
     A line that isn't text, or a quote that never closes, ends the reading.
     """
     csv.field_size_limit(MAX_LINE)
@@ -44,8 +45,9 @@ def read(file: BinaryIO) -> Iterator[Row | Problem]:
     header = [
         name.strip().casefold() for name in next(csv.reader([first], delimiter=delimiter), [])
     ]
-    if lines.problem is None and "prompt" not in header:
-        yield Problem(1, _("the first line must name the columns, one of them “prompt”"), "prompt")
+    if lines.problem is None and needs not in header:
+        sentence = _("the first line must name the columns, one of them “%(name)s”")
+        yield Problem(1, sentence % {"name": needs}, needs)
         return
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     yield from _rows(reader, header, lines)

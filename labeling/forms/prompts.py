@@ -1,4 +1,4 @@
-"""A file of prompts or demonstrations."""
+"""A file of prompts, demonstrations or texts."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class ImportForm(forms.Form):
         choices=[
             (Import.Kind.PROMPTS, _("Prompts: the model will answer, people will rank")),
             (Import.Kind.DEMONSTRATIONS, _("Demonstrations: prompts with the right answer")),
+            (Import.Kind.TEXTS, _("Texts: what the model shall not forget while it learns")),
         ],
         initial=Import.Kind.PROMPTS,
         widget=forms.RadioSelect,
@@ -32,6 +33,6 @@ class ImportForm(forms.Form):
             ("", _("As the file's name ends")),
             ("jsonl", _("JSONL: one JSON object a line")),
             ("csv", _("CSV with a header line")),
-            ("text", _("Plain text: one prompt a line")),
+            ("text", _("Plain text: a prompt a line, or texts parted by empty lines")),
         ],
     )

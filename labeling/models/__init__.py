@@ -36,6 +36,7 @@ from labeling.models.slates import (
     SlateCompletion,
 )
 from labeling.models.tallies import Tally
+from labeling.models.texts import Text
 from labeling.models.work import Notice, NoticeSeen, Quota, WorkDay
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "Source",
     "Split",
     "Tally",
+    "Text",
     "Token",
     "Turn",
     "User",

@@ -189,6 +189,7 @@ class Import(models.Model):
     class Kind(models.TextChoices):
         PROMPTS = "prompts", _("Prompts")
         DEMONSTRATIONS = "demonstrations", _("Demonstrations")
+        TEXTS = "texts", _("Texts")
 
     class State(models.TextChoices):
         RUNNING = "running", _("Running")

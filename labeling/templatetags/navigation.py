@@ -44,6 +44,7 @@ AREAS: tuple[tuple[Promise, tuple[Page, ...]], ...] = (
         (
             ("prompt-list", _("Prompts"), READERS),
             ("demonstration-list", _("Demonstrations"), READERS),
+            ("text-list", _("Texts"), READERS),
             ("progress", _("Progress"), READERS),
             ("quality", _("Quality"), READERS),
             ("weight-list", _("Weights"), MANAGERS),

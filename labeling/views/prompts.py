@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling import imports, prompts, uploads
@@ -25,6 +25,12 @@ from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 
 PAGE = 50
+LISTS = {
+    Import.Kind.PROMPTS: ("prompt-list", gettext_lazy("See the prompts")),
+    Import.Kind.DEMONSTRATIONS: ("demonstration-list", gettext_lazy("See the demonstrations")),
+    Import.Kind.TEXTS: ("text-list", gettext_lazy("See the texts")),
+}
+"""Where the rows of an import are found."""
 WRITTEN_HERE = "any"
 """In the address: prompts of any kind that labelers wrote."""
 
@@ -115,7 +121,9 @@ def prompt_withdraw(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 def prompt_import(request: SignedIn, slug: str) -> HttpResponse:
     """Upload a file; it is taken in whole or not at all."""
     project = project_for(request, slug, Role.MANAGER)
-    form = ImportForm(request.POST or None, request.FILES or None)
+    kind = request.GET.get("kind", "")
+    asked = {"kind": kind} if kind in Import.Kind.values else {}
+    form = ImportForm(request.POST or None, request.FILES or None, initial=asked)
     if request.method == "POST" and form.is_valid():
         file = form.cleaned_data["file"]
         try:
@@ -149,6 +157,7 @@ def import_page(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "project": project,
         "import": row,
         "added": added,
+        "list": LISTS[Import.Kind(row.kind)],
         "most": imports.MAX_PROBLEMS,
         "near": [
             (pair, root_of(pair.prompt.messages), root_of(pair.beside.messages))

@@ -40,6 +40,7 @@ from tests.factories import (
     make_project,
     make_ranking,
     make_slate,
+    make_text,
     make_user,
     make_writing_task,
 )
@@ -122,6 +123,8 @@ RULES: dict[str, Rule] = {
     "preferences.jsonl": Rule(READERS),
     # Prompts.
     "prompt-list": Rule(READERS),
+    "text-list": Rule(READERS),
+    "text-withdraw": Rule(NOBODY, MANAGERS, pk="text"),
     "prompt": Rule(READERS, pk="prompt"),
     "prompt-withdraw": Rule(NOBODY, MANAGERS, pk="prompt"),
     "prompt-write": Rule(RANKERS, RANKERS),
@@ -339,6 +342,7 @@ def build_world() -> World:
             ).pk,
             "writing_task": make_writing_task(project, labeler).pk,
             "import": file.pk,
+            "text": make_text(project).pk,
             "assignment": assignment.pk,
             "ranking": ranking.pk,
             "item": item.pk,

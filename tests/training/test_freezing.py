@@ -14,6 +14,7 @@ from labeling.models import Demonstration, Project, Prompt, Purpose, Ranking, Sp
 from labeling.prompts import split_for
 from labeling.rankings import correct_ranking, ranks_of
 from labeling.slates import withdraw_slate
+from labeling.texts import withdraw_text
 from labeling.weights import set_weight
 from tests import factories
 from training import artifacts, datasets
@@ -128,6 +129,14 @@ def test_prompts_to_roll_out_and_to_evaluate_on(project: Project) -> None:
     assert len(by_split["evaluation"]) == 3
     assert by_split["evaluation"] <= {str(prompt.pk) for prompt in evaluation}
     assert str(judge.pk) not in {row["id"] for row in found}, "the judge's prompts are the judge's"
+
+
+def test_texts_that_stand(project: Project) -> None:
+    first, second = (factories.make_text(project, text) for text in ("One.", "Two."))
+    withdraw_text(text=second)
+    dataset = datasets.freeze_texts(project=project)
+    assert rows(dataset) == [{"id": str(first.pk), "split": "train", "text": "One."}]
+    assert list(dataset.texts.all()) == [first]
 
 
 def test_many_rankings_take_a_bounded_number_of_queries(

@@ -33,7 +33,9 @@ def test_the_project_decides_how_is_sampled(project: Project) -> None:
 def test_the_paper_preset_has_the_papers_numbers(project: Project) -> None:
     plan = update_plan(project=project, preset="paper")
     config = run_config(plan=plan, project=project, kind="ppo", seed=0)
-    assert config["ptx_coefficient"] == 0.0, "a project has no pretraining texts"
+    assert config["ptx_coefficient"] == 0.0, "the data hold no texts"
+    config = run_config(plan=plan, project=project, kind="ppo", seed=0, has_texts=True)
+    assert config["ptx_coefficient"] == 27.8
     assert config["kl_coefficient"] == 0.02
     assert config["advantage"] == "gae"
 

@@ -200,6 +200,18 @@ def test_demonstrations_make_a_new_base_first(project: Project) -> None:
     assert steps.claim().kind == "sft", "but they are by another base model"
 
 
+def test_ppo_alone_reads_the_texts_of_the_project(project: Project) -> None:
+    update_plan(project=project, preset="paper")
+    factories.make_text(project)
+    steps.start(project)
+    best_of = steps.finish_until("best_of")
+    steps.finish(best_of)
+    ppo = steps.claim()
+    assert {each.kind for each in best_of.datasets.all()} == {"prompts"}
+    assert {each.kind for each in ppo.datasets.all()} == {"prompts", "texts"}
+    assert ppo.config["ptx_coefficient"] == 27.8
+
+
 def test_a_stopped_round_goes_on_from_the_failed_step(project: Project) -> None:
     steps.start(project)
     judge = steps.finish_until("judge")

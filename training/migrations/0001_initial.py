@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
             name='Dataset',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('rankings', 'Rankings'), ('demonstrations', 'Demonstrations'), ('prompts', 'Prompts')], max_length=20)),
+                ('kind', models.CharField(choices=[('rankings', 'Rankings'), ('demonstrations', 'Demonstrations'), ('prompts', 'Prompts'), ('texts', 'Texts')], max_length=20)),
                 ('artifact', models.CharField(max_length=200)),
                 ('sha256', models.CharField(max_length=64)),
                 ('rows', models.PositiveIntegerField()),
@@ -61,6 +61,7 @@ class Migration(migrations.Migration):
                 ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='datasets', to='labeling.project')),
                 ('prompts', models.ManyToManyField(related_name='datasets', to='labeling.prompt')),
+                ('texts', models.ManyToManyField(related_name='datasets', to='labeling.text')),
             ],
             options={
                 'ordering': ['-pk'],

@@ -9,7 +9,7 @@ from django.db.models import Count, IntegerField, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Decision, Demonstration, Project, Prompt, Ranking, User
+from labeling.models import Decision, Demonstration, Project, Prompt, Ranking, Text, User
 from training.models.visibility import ProjectRows
 
 
@@ -37,6 +37,7 @@ class Dataset(models.Model):
         RANKINGS = "rankings", _("Rankings")
         DEMONSTRATIONS = "demonstrations", _("Demonstrations")
         PROMPTS = "prompts", _("Prompts")
+        TEXTS = "texts", _("Texts")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets")
     kind = models.CharField(max_length=20, choices=Kind.choices)
@@ -53,6 +54,7 @@ class Dataset(models.Model):
         Demonstration, through="DatasetDemonstration", related_name="datasets"
     )
     prompts = models.ManyToManyField(Prompt, related_name="datasets")
+    texts = models.ManyToManyField(Text, related_name="datasets")
 
     objects = DatasetQuerySet.as_manager()
 

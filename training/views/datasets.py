@@ -75,6 +75,8 @@ def _selected(shown: Dataset) -> list[_Selected]:
             rows = DatasetDemonstration.objects.filter(dataset=shown)
             split, who = "demonstration__prompt__split", "demonstration__labeler__pseudonym"
             return [_Selected(rows, split, who)]
+        case Dataset.Kind.TEXTS:
+            return []
         case _:
             return [_Selected(shown.prompts.all(), "split")]
 
