@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -338,6 +338,21 @@ def withdraw_prompt(*, prompt: Prompt) -> None:
             state=SampleRequest.State.FAILED, error_code="withdrawn", done_at=Now()
         )
     prompt.refresh_from_db(fields=["withdrawn_at"])
+
+
+def prioritise_prompt(*, prompt: Prompt, priority: object) -> None:
+    """Give a prompt another priority, and its slots that are not done yet. Raises PromptRefused.
+
+    Slots that come last, since they are a former policy's, keep their distance to the others.
+    """
+    wanted = _priority(priority)
+    with transaction.atomic():
+        before = Prompt.objects.select_for_update().values_list("priority", flat=True)
+        further = wanted - before.get(pk=prompt.pk)
+        Prompt.objects.filter(pk=prompt.pk).update(priority=wanted)
+        slots = Assignment.objects.filter(slate__prompt=prompt, state=Assignment.State.OPEN)
+        slots.update(priority=F("priority") + further)
+    prompt.priority = wanted
 
 
 def restore_prompt(*, prompt: Prompt) -> None:

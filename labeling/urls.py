@@ -69,6 +69,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("invitations/<int:pk>/reissue/", invitations.reissue, name="invitation-reissue"),
     path("prompts/", prompts.prompt_list, name="prompt-list"),
     path("prompts/<int:pk>/", prompts.prompt, name="prompt"),
+    path("prompts/<int:pk>/priority/", prompts.prompt_priority, name="prompt-priority"),
     path("prompts/<int:pk>/withdraw/", prompts.prompt_withdraw, name="prompt-withdraw"),
     path(
         "prompts/<int:pk>/known-answer/",

@@ -117,6 +117,21 @@ def prompt_withdraw(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 
 
 @signed_in
+@require_POST
+def prompt_priority(request: SignedIn, slug: str, pk: int) -> HttpResponse:
+    """Take a prompt up sooner or later than others."""
+    project = project_for(request, slug, Role.MANAGER)
+    found = get_object_or_404(Prompt.objects.live().filter(project=project), pk=pk)
+    try:
+        prompts.prioritise_prompt(prompt=found, priority=request.POST.get("priority", ""))
+    except Refusal as refusal:
+        messages.error(request, _("Priority: %(why)s.") % {"why": refusal.message})
+    else:
+        messages.success(request, _("Saved. Prompts of a higher priority come first."))
+    return redirect("prompt", slug, pk)
+
+
+@signed_in
 @require_http_methods(["GET", "POST"])
 def prompt_import(request: SignedIn, slug: str) -> HttpResponse:
     """Upload a file; it is taken in whole or not at all."""

@@ -126,6 +126,7 @@ RULES: dict[str, Rule] = {
     "text-list": Rule(READERS),
     "text-withdraw": Rule(NOBODY, MANAGERS, pk="text"),
     "prompt": Rule(READERS, pk="prompt"),
+    "prompt-priority": Rule(NOBODY, MANAGERS, pk="prompt"),
     "prompt-withdraw": Rule(NOBODY, MANAGERS, pk="prompt"),
     "prompt-write": Rule(RANKERS, RANKERS),
     "prompt-draft": Rule(NOBODY, RANKERS),

@@ -15,11 +15,13 @@ from labeling.prompts import (
     PromptRefused,
     add_prompts,
     messages_of,
+    prioritise_prompt,
     restore_prompt,
     split_for,
     withdraw_prompt,
 )
 from labeling.rankings import submit_ranking
+from labeling.slates import demote_unopened
 from tests.factories import make_assignment, make_labeler, make_project, make_prompt, make_slate
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +125,31 @@ def test_a_withdrawn_prompt_is_not_given_out_and_comes_back():
     assert SampleRequest.objects.get().error_code == "withdrawn"
     restore_prompt(prompt=slate.prompt)
     assert lease_next(project=project, labeler=labeler).slate == slate
+
+
+def test_a_prompt_of_a_higher_priority_comes_first():
+    project = make_project()
+    make_slate(project)
+    slate = make_slate(project)
+    prioritise_prompt(prompt=slate.prompt, priority="7")
+    assert Prompt.objects.get(pk=slate.prompt_id).priority == 7
+    assert lease_next(project=project, labeler=make_labeler(project)).slate == slate
+
+
+def test_a_former_policys_slate_stays_behind_whatever_its_priority():
+    project = make_project()
+    former = make_slate(project)
+    demote_unopened(project=project)
+    fresh = make_slate(project)
+    prioritise_prompt(prompt=former.prompt, priority=1000)
+    assert lease_next(project=project, labeler=make_labeler(project)).slate == fresh
+
+
+@pytest.mark.parametrize("priority", [1001, -1001, "high", True, 1.5])
+def test_a_priority_that_is_none_is_refused(priority):
+    prompt = make_prompt(make_project())
+    with pytest.raises(PromptRefused, match="from -1000 to 1000"):
+        prioritise_prompt(prompt=prompt, priority=priority)
 
 
 def test_a_ranking_under_way_survives_the_withdrawal():

@@ -207,3 +207,14 @@ def test_the_first_visit_teaches_what_a_project_is():
     stranger = Client()
     stranger.force_login(make_user(), backend="django.contrib.auth.backends.ModelBackend")
     assert "You are not in a project yet" in stranger.get("/").content.decode()
+
+
+def test_a_manager_sets_a_prompts_priority(boss, project):
+    prompt = make_prompt(project)
+    address = reverse("prompt-priority", args=[project.slug, prompt.pk])
+    page = boss.post(address, {"priority": "12"}, follow=True).content.decode()
+    assert "Saved. Prompts of a higher priority come first." in page
+    assert 'name="priority" min="-1000" max="1000" required value="12"' in page
+    page = boss.post(address, {"priority": "5000"}, follow=True).content.decode()
+    assert "Priority: must be a whole number from -1000 to 1000." in page
+    assert Prompt.objects.get(pk=prompt.pk).priority == 12
