@@ -34,9 +34,9 @@ from training.rlhf.encoding import encode_completion, encode_prompt
 from training.rlhf.features import FeatureRow
 from training.rlhf.models import load_language_model
 from training.rlhf.prepare_default_model import prepare_default_model
-from training.rlhf.probe import Rankings
 from training.rlhf.process import Control
 from training.rlhf.ranked import RankedRows
+from training.rlhf.rankings import Rankings
 from training.rlhf.reward_tuning import RewardTuning
 
 STEPS = 5

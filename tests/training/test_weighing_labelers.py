@@ -16,7 +16,8 @@ from labeling.quality.report import work_out
 from labeling.quality_reports import ask_for_report
 from labeling.weights import suggestions
 from tests.labeling.teams import Team, simulate
-from training.rlhf.probe import Rankings, fit_probe
+from training.rlhf.probe import fit_probe
+from training.rlhf.rankings import Rankings
 
 FEATURES = 40
 FRESH = 4000

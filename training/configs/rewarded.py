@@ -22,6 +22,9 @@ class RewardedConfig(PolicyConfig):
     """Completions that the policy writes, altogether."""
     prompts_per_batch: int = 16
     samples_per_prompt: int = 4
+    caution: float = 0.0
+    """How many standard deviations of what the reward model is unsure by are taken off its score:
+    what is unlike all that was ranked has to be better by that much."""
     missing_eos: Literal["subtract", "replace"] = "subtract"
     missing_eos_penalty: float = 1.0
     missing_eos_min_share: float = 0.8
@@ -30,6 +33,7 @@ class RewardedConfig(PolicyConfig):
     def check(self, problems: Problems) -> None:
         super().check(problems)
         problems.unless(bool(self.reward), "reward: must name a reward model's checkpoint folder")
+        problems.within(self, 0, 10, "caution")
         problems.one_of(self, "missing_eos", ("subtract", "replace"))
         problems.positive(self, "episodes", "prompts_per_batch", "samples_per_prompt")
         problems.within(self, 0, 1, "missing_eos_min_share")

@@ -33,7 +33,10 @@ def sums_by_group(groups: Sequence[str], *numbers: ArrayLike) -> list[NDArray[np
     """Each of `numbers`, (n,), added up over the rows of every group: (groups,) each."""
     place = {group: index for index, group in enumerate(sorted(set(groups)))}
     owner = np.array([place[group] for group in groups], dtype=np.int64)
-    return [np.bincount(owner, weights=np.asarray(own), minlength=len(place)) for own in numbers]
+    sums = np.zeros((len(numbers), len(place)))
+    for total, own in zip(sums, numbers, strict=True):
+        np.add.at(total, owner, np.asarray(own, dtype=np.float64))
+    return list(sums)
 
 
 def _root(prompt: Sequence[Mapping[str, str]]) -> str:

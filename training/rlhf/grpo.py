@@ -50,7 +50,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         episodes = episodes_of(config, parts, number, control)
         # 4. What each is worth beside the others of its prompt; β by the KL seen.
         run.measure(episodes)
-        scores = final_scores(config, parts, episodes.scores[0], episodes.finished, control)
+        scores = final_scores(config, parts, episodes.scored, episodes.finished, control)
         targets = make_targets(config, episodes, scores, run.beta)
         sampled = time.monotonic()
         # 5. Epochs of minibatches of the clipped surrogate.

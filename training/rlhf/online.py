@@ -122,6 +122,7 @@ def batch_numbers(episodes: Episodes, scores: Tensor, beta: float) -> dict[str, 
     return {
         "reward": float((scores - beta * kl.cpu()).mean()),
         "score": float(scores.mean()),
+        "uncertainty": float(episodes.spread.mean()),
         "kl": float(kl.mean()),
         "beta": beta,
         "entropy": float(episodes.entropy[mask].mean()),

@@ -53,7 +53,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         episodes = episodes_of(config, parts, number, control, so_far=ridge is not None)
         # 5. Rewards and advantages: the score, less for a missing end, less β·KL; β by the KL seen.
         run.measure(episodes)
-        scores = final_scores(config, parts, episodes.scores[0], episodes.finished, control)
+        scores = final_scores(config, parts, episodes.scored, episodes.finished, control)
         targets = make_targets(config, episodes, scores, run.beta, critic)
         sampled = time.monotonic()
         # 6. Epochs of minibatches, with pretraining gradients where there are texts (PPO-ptx).

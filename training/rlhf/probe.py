@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,72 +18,11 @@ from torch.nn.functional import logsigmoid
 
 from training.rlhf.bootstrap import Interval, ratio_interval
 from training.rlhf.groups import sums_by_group
+from training.rlhf.least_squares import Basis, solve
+from training.rlhf.rankings import Rankings
 
 RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Candidates for λ, in units of one standardised feature's variance."""
-MOST_DIRECTIONS = 1024
-"""Principal directions of the features that a fit uses at most."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rankings:
-    """Rankings of rows of a feature matrix.
-
-    rows[r]: which rows ranking r compares. ranks[r]: their ranks, 1 is best, ties equal.
-    prompts[r]: its prompt. weights[r]: its label weight. groups[r]: the group of its prompt
-    (`training.rlhf.groups`), with which it shares a fold; none given: each prompt is its own.
-    """
-
-    rows: Sequence[Sequence[int]]
-    ranks: Sequence[Sequence[int]]
-    prompts: Sequence[str]
-    weights: Sequence[float]
-    groups: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        if not self.groups:
-            object.__setattr__(self, "groups", self.prompts)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def subset(self, chosen: Sequence[int]) -> Rankings:
-        """Only the rankings with these numbers."""
-        return Rankings(
-            rows=[self.rows[index] for index in chosen],
-            ranks=[self.ranks[index] for index in chosen],
-            prompts=[self.prompts[index] for index in chosen],
-            weights=[self.weights[index] for index in chosen],
-            groups=[self.groups[index] for index in chosen],
-        )
-
-    @cached_property
-    def untied(self) -> tuple[Tensor, Tensor, Tensor]:
-        """For every untied pair the higher ranked row, the lower one, and the ranking's number."""
-        found = [
-            (rows[i], rows[j], number)
-            for number, (rows, ranks) in enumerate(zip(self.rows, self.ranks, strict=True))
-            for i in range(len(rows))
-            for j in range(len(rows))
-            if ranks[i] < ranks[j]
-        ]
-        table = torch.tensor(found, dtype=torch.int64).reshape(-1, 3)
-        return table[:, 0], table[:, 1], table[:, 2]
-
-    @property
-    def pairs(self) -> int:
-        """Untied pairs in all rankings together."""
-        return len(self.untied[0])
-
-    @property
-    def tied_pairs(self) -> int:
-        """Pairs of equal rank in all rankings together."""
-        return sum(len(ranks) * (len(ranks) - 1) // 2 for ranks in self.ranks) - self.pairs
-
-    def differences(self, scores: Tensor) -> Tensor:
-        """r_i − r_j over all untied pairs, i ranked above j. scores: (rows,). (pairs,)."""
-        high, low, _ = self.untied
-        return scores[high] - scores[low]
 
 
 def accuracy_interval(
@@ -166,15 +104,6 @@ class Probe:
     """Inner cross-validated log loss of every candidate, 'columns λ' → nats."""
 
 
-@dataclass(frozen=True)
-class _Fold:
-    """Normal equations of one fold's rankings: Σ w x xᵀ, Σ w x y, Σ w over their rows."""
-
-    gram: Tensor
-    moment: Tensor
-    weight: float
-
-
 def fit_probe(
     features: Tensor,
     rankings: Rankings,
@@ -245,21 +174,21 @@ class _CandidateScores:
     def add(self, name: str, columns: Sequence[int], ridges: Sequence[float]) -> None:
         """Fit one set of columns with every λ, leaving out no fold, each one, and each two."""
         chosen = torch.tensor(list(columns))
-        basis = _Basis(self.features[:, chosen], self.rankings, self.freedom[chosen])
+        basis = Basis(self.features[:, chosen], self.rankings, self.freedom[chosen])
         parts = [basis.fold(part) for part in self.fold_rankings]
         for ridge in ridges:
             key = (name, ridge)
             self.weights[key] = torch.zeros(self.features.shape[1], dtype=torch.float64)
-            self.weights[key][chosen] = basis.raw(_solve(parts, ridge))
+            self.weights[key][chosen] = basis.raw(solve(parts, ridge))
             self.outer[key] = [
-                basis.rows @ _solve([p for i, p in enumerate(parts) if i != fold], ridge)
+                basis.rows @ solve([p for i, p in enumerate(parts) if i != fold], ridge)
                 for fold in range(self.folds)
             ]
             self.inner[key] = {}
             for one in range(self.folds):
                 for other in range(one):
                     left = [p for i, p in enumerate(parts) if i not in (one, other)]
-                    scores = basis.rows @ _solve(left, ridge)
+                    scores = basis.rows @ solve(left, ridge)
                     self.inner[key][one, other] = self.inner[key][other, one] = scores
 
     def best(
@@ -279,72 +208,6 @@ class _CandidateScores:
             seen = [self.fold_rankings[fold] for fold in used]
             losses[key] = calibration(held_out, _joined(seen))[1]
         return min(losses, key=lambda key: (losses[key], -key[1])), losses
-
-
-class _Basis:
-    """The features standardised within rankings, times their freedom, in principal directions.
-
-    Ridge regression does not see a rotation, so this is exact up to MOST_DIRECTIONS, and faster
-    where rows are fewer than features; beyond that the directions that vary least are left out.
-    """
-
-    def __init__(self, features: Tensor, rankings: Rankings, freedom: Tensor) -> None:
-        centred, weights, _ = _normal_rows(features, rankings)
-        variance = (weights.unsqueeze(1) * centred**2).sum(0) / weights.sum().clamp(min=1e-12)
-        self.scale = torch.where(variance > 1e-12, variance.clamp(min=1e-12).rsqrt(), 0.0)
-        self.scale = self.scale * freedom
-        self.rotation: Tensor | None = None
-        used = centred * self.scale
-        if len(used) < used.shape[1]:
-            values, vectors = torch.linalg.eigh(used @ used.T)
-            keep = values > values.max().clamp(min=1e-12) * 1e-10
-            values, vectors = values[keep][-MOST_DIRECTIONS:], vectors[:, keep]
-            self.rotation = used.T @ (vectors[:, -MOST_DIRECTIONS:] * values.rsqrt())
-        elif used.shape[1] > MOST_DIRECTIONS:
-            self.rotation = torch.linalg.eigh(used.T @ used)[1][:, -MOST_DIRECTIONS:]
-        self.rows = self._turn(features * self.scale)
-
-    def _turn(self, rows: Tensor) -> Tensor:
-        return rows if self.rotation is None else rows @ self.rotation
-
-    def fold(self, rankings: Rankings) -> _Fold:
-        centred, weights, targets = _normal_rows(self.rows, rankings)
-        weighted = centred * weights.unsqueeze(1)
-        return _Fold(weighted.T @ centred, weighted.T @ targets, float(weights.sum()))
-
-    def raw(self, weight: Tensor) -> Tensor:
-        """Weights for the features as they came. (columns,) float64."""
-        return (weight if self.rotation is None else self.rotation @ weight) * self.scale
-
-
-def _normal_rows(rows: Tensor, rankings: Rankings) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows centred within their ranking (n, f), their weights (n,), their targets (n,)."""
-    sizes = torch.tensor([len(own) for own in rankings.rows], dtype=torch.int64)
-    flat = torch.tensor([row for own in rankings.rows for row in own], dtype=torch.int64)
-    owner = torch.repeat_interleave(torch.arange(len(rankings)), sizes)
-    chosen = rows[flat]
-    means = rows.new_zeros(len(rankings), rows.shape[1]).index_add_(0, owner, chosen)
-    means = means / sizes.unsqueeze(1)
-    per_ranking = 2 * torch.tensor(rankings.weights, dtype=rows.dtype) / (sizes - 1).clamp(min=1)
-    targets = [
-        sum((other > rank) - (other < rank) for other in ranks) / len(ranks)
-        for ranks in rankings.ranks
-        for rank in ranks
-    ]
-    return (
-        chosen - means[owner],
-        per_ranking[owner],
-        torch.tensor(targets, dtype=rows.dtype),
-    )
-
-
-def _solve(parts: Sequence[_Fold], ridge: float) -> Tensor:
-    total = max(1e-12, sum(part.weight for part in parts))
-    gram = torch.stack([part.gram for part in parts]).sum(0) / total
-    moment = torch.stack([part.moment for part in parts]).sum(0) / total
-    gram.diagonal().add_(ridge)
-    factor = torch.linalg.cholesky(gram)
-    return torch.cholesky_solve(moment.unsqueeze(1), factor).squeeze(1)
 
 
 def _joined(parts: Sequence[Rankings]) -> Rankings:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 from training.records import Message, Split
 from training.rlhf.features import FeatureRow
 from training.rlhf.groups import groups_of
-from training.rlhf.probe import Rankings
+from training.rlhf.rankings import Rankings
 from training.rlhf.rundir import RunDirectory, RunError
 
 RANKINGS = "data/rankings.jsonl"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.rlhf.probe import Rankings
+from training.rlhf.rankings import Rankings
 
 COMPLETIONS = 32
 """Of a forward and backward pass, at most, but always whole prompts; fixed, so that a resumed run

@@ -142,8 +142,8 @@ def add_winners(
 
     The best has the highest score, less the penalty where it never ended; of equals the first.
     """
-    rollout, raw = scored_samples(config, parts, number, control)
-    scores = final_scores(config, parts, raw, rollout.finished, control)
+    rollout, scored = scored_samples(config, parts, number, control)
+    scores = final_scores(config, parts, scored, rollout.finished, control)
     groups = scores.view(-1, config.samples_per_prompt)
     best = groups.argmax(dim=1) + torch.arange(len(groups)) * config.samples_per_prompt
     winners.completions += [rollout.completion(row) for row in best.tolist()]

@@ -12,13 +12,12 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from training.configs import RewardConfig
-from training.records import MarginRow
 from training.rlhf.features import (
     VISIBLE_FEATURES,
     FeatureRow,
@@ -28,8 +27,6 @@ from training.rlhf.features import (
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.precision import choose_compute
 from training.rlhf.probe import (
-    Rankings,
-    accuracy_interval,
     calibration,
     fit_probe,
     fold_numbers,
@@ -37,9 +34,12 @@ from training.rlhf.probe import (
 )
 from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.ranked import RankedRows, read_demonstrations, read_rankings
+from training.rlhf.rankings import Rankings
 from training.rlhf.reward_model import RewardModel, check_saved
+from training.rlhf.reward_quality import HeldOut, margins, quality, test_quality
 from training.rlhf.reward_tuning import RewardTuning, tuning_steps
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+from training.rlhf.uncertainty import posterior
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +51,6 @@ VISIBLE_FREEDOM = 5.0
 """Of what is visible (`fit_probe`): a λ that holds 2,304 states back would flatten the curve."""
 FEWEST_SAMPLES = 8
 """Of the base's samples that a scale can be measured on; with fewer, all completions count."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What a fit says of rankings that it did not see. scores: (rows,) log-odds."""
-
-    scores: Tensor
-    rankings: Rankings
 
 
 def main(directory: RunDirectory, control: Control) -> ResultMetrics:
@@ -84,12 +76,14 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     features = run.features()
     metrics: ResultMetrics = {"seconds_features": round(time.monotonic() - seconds, 2)}
     seconds = time.monotonic()
-    probe, held_out = None, None
+    probe, held_out, spread = None, None, None
+    samples = base_samples([*fit.sources, *test.sources], config.base_source)
     if run.layers:
+        columns = probe_columns(base.width, run.layers)
         found = fit_probe(
             features[: len(fit.rows)],
             fit.rankings,
-            probe_columns(base.width, run.layers),
+            columns,
             freedom=probe_freedom(features.shape[1]),
             folds=config.folds,
             seed=config.seed,
@@ -100,6 +94,14 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         metrics |= {"columns": found.columns, "ridge": found.ridge}
         logger.info("probe on %s with λ = %g", found.columns, found.ridge)
         directory.write_rows("margins", margins(held_out, fit.ids))
+        spread = posterior(
+            features[: len(fit.rows)],
+            fit.rankings,
+            columns[found.columns],
+            ridge=found.ridge,
+            freedom=probe_freedom(features.shape[1]),
+            center=features[samples].mean(0),
+        ).scaled(scale)
         run.probe_fitted()
     metrics["seconds_probe"] = round(time.monotonic() - seconds, 2)
 
@@ -124,11 +126,11 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         probe,
         None if tuned is None else tuned.head.detach(),
         max_tokens=config.max_tokens,
+        spread=spread,
     )
     raw = features.double() @ probe if probe is not None else torch.zeros(len(rows)).double()
     if tuned is not None:
         raw += replace(model, layers=(), probe=None).score(rows, control=control).double()
-    samples = base_samples([*fit.sources, *test.sources], config.base_source)
     shown = raw[len(fit.rows) + len(test.rows) :] if demonstrations else raw[samples]
     model = replace(model, mean=float(shown.mean()), std=max(float(raw[samples].std()), 1e-6))
 
@@ -288,19 +290,6 @@ def probe_freedom(features: int) -> Tensor:
     return freedom
 
 
-def margins(held_out: HeldOut, ids: Sequence[str]) -> list[MarginRow]:
-    """The smallest |p − ½| over the untied pairs of each ranking; without such a pair, no row.
-
-    ids: of `held_out.rankings`, in their order.
-    """
-    number = held_out.rankings.untied[2].tolist()
-    chances = torch.sigmoid(held_out.rankings.differences(held_out.scores.double()))
-    smallest: dict[int, float] = {}
-    for ranking, margin in zip(number, (chances - 0.5).abs().tolist(), strict=True):
-        smallest[ranking] = min(margin, smallest.get(ranking, 0.5))
-    return [MarginRow(id=ids[ranking], margin=margin) for ranking, margin in smallest.items()]
-
-
 def improves(trial: HeldOut, probe: HeldOut) -> bool:
     """Whether fine-tuning predicts the rankings that it was judged on better than the probe."""
     return log_loss(trial.scores, trial.rankings) < log_loss(probe.scores, trial.rankings)
@@ -310,41 +299,6 @@ def base_samples(sources: Sequence[str], base_source: str | None) -> list[int]:
     """Which completions the scale is measured on: the base's, or all where those are too few."""
     own = [row for row, source in enumerate(sources) if source == base_source]
     return own if len(own) >= FEWEST_SAMPLES else list(range(len(sources)))
-
-
-def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> ResultMetrics:
-    """Accuracy on rankings that the fit did not see, and what it was fitted on.
-
-    Every untied pair counts the same in an accuracy, whoever ordered it; the log loss, which fits
-    are chosen by, is weighted as the fit itself is.
-    """
-    found = accuracy_interval(
-        held_out.scores, held_out.rankings, draws=config.bootstrap, seed=config.seed
-    )
-    known = held_out.rankings.pairs > 0
-    return {
-        "oof_accuracy": found.value if known else None,
-        "oof_low": found.low if known else None,
-        "oof_high": found.high if known else None,
-        "oof_log_loss": log_loss(held_out.scores, held_out.rankings),
-        "rankings": len(rankings),
-        "prompts": len(set(rankings.prompts)),
-        "pairs": rankings.pairs,
-        "tied_pairs": rankings.tied_pairs,
-    }
-
-
-def test_quality(config: RewardConfig, scores: Tensor, test: RankedRows) -> ResultMetrics:
-    """Accuracy on the prompts that no fit has seen; None where there is no untied pair of them."""
-    if not test.rankings.pairs:
-        return {"test_accuracy": None, "test_low": None, "test_high": None, "test_pairs": 0}
-    found = accuracy_interval(scores, test.rankings, draws=config.bootstrap, seed=config.seed)
-    return {
-        "test_accuracy": found.value,
-        "test_low": found.low,
-        "test_high": found.high,
-        "test_pairs": test.rankings.pairs,
-    }
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -49,9 +50,20 @@ from training.rlhf.models import (
 from training.rlhf.precision import Precision
 from training.rlhf.process import Control
 from training.rlhf.rundir import RunError, disk_errors, verify_manifest, write_atomically
+from training.rlhf.uncertainty import Spread
 
 HEAD, SETTINGS_FILE = "head.safetensors", "reward.json"
+SPREAD = "spread."
+"""How the names of the probe's posterior begin in head.safetensors."""
 Progress = Callable[[int, int], None]
+
+
+class Scored(NamedTuple):
+    """What a reward model says of n completions, both (n,) float32 on the CPU, in its own units."""
+
+    scores: Tensor
+    spread: Tensor
+    """Standard deviation of what the probe says; 0 where it is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +86,8 @@ class RewardModel:
     std: float = 1.0
     """Of the raw scores, log-odds: what becomes 1, so also the log-odds of one unit of score."""
     max_tokens: int = 1024
+    spread: Spread | None = None
+    """How unsure the probe is, log-odds; None: nobody worked it out."""
 
     @property
     def shared_layers(self) -> tuple[int, ...]:
@@ -121,8 +135,8 @@ class RewardModel:
                     raw[chosen] += last_scores(self.lm, self.head, batch).double().cpu()
         return self.scaled(raw)
 
-    def score_rollout(self, rollout: Rollout) -> Tensor:
-        """Scores of sampled completions, (n,) float32 on the CPU.
+    def score_rollout(self, rollout: Rollout) -> Scored:
+        """Scores of sampled completions, and how unsure the probe is of them.
 
         `rollout.hidden` may hold states after `shared_layers` as the frozen base computes them;
         what is missing there is computed.
@@ -133,15 +147,17 @@ class RewardModel:
             if not wanted <= hidden.keys():
                 hidden = hidden_states(self.base.with_adapter(None), batch, wanted)
             raw = torch.full((len(batch.ids),), self.bias, dtype=torch.float64)
+            unsure = torch.zeros_like(raw)
             if self.probe is not None:
                 seen = dataclasses.replace(rollout, hidden=hidden)
-                features = features_from_rollout(seen, self.layers, self.base.spelling)
-                raw += features.double().cpu() @ self.probe
+                features = features_from_rollout(seen, self.layers, self.base.spelling).cpu()
+                raw += features.double() @ self.probe
+                unsure = unsure if self.spread is None else self.spread.of(features)
             if self.head is not None:
                 first = self.lm.adapter.first if self.lm.adapter else 0
                 start = hidden.get(first) if self.lm.adapter else None
                 raw += last_scores(self.lm, self.head, batch, start, first).double().cpu()
-        return self.scaled(raw)
+        return Scored(self.scaled(raw), (unsure / self.std).float())
 
     def scores_so_far(self, rollout: Rollout) -> Tensor:
         """Scores of what there is before each token, (n, t) float32 on the base's device.
@@ -194,6 +210,8 @@ class RewardModel:
             elif self.head is not None:
                 _save_classifier(self.lm, self.head, folder)
             parts = {"probe": self.probe, "head": self.head}
+            if self.spread is not None:
+                parts |= {SPREAD + name: part for name, part in self.spread.tensors().items()}
             save_file(
                 {n: t.detach().cpu().contiguous() for n, t in parts.items() if t is not None},
                 folder / HEAD,
@@ -235,7 +253,9 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
     if expected != base.sha256:
         raise RunError("checkpoint_mismatch", path=str(path), expected=expected, found=base.sha256)
     lm, head, probe = base, tensors.get("head"), tensors.get("probe")
+    spread = _spread_in(tensors)
     _check_shapes(path, base, layers, probe, head)
+    _check_spread(path, spread, feature_count(base, layers))
     if head is not None and (path / SETTINGS).is_file():
         lm = base.with_adapter(load_adapter(base, path))
     elif head is not None:
@@ -248,8 +268,15 @@ def load_reward_model(folder: str | Path, base: LanguageModel) -> RewardModel:
         probe=probe,
         head=None if head is None else head.to(base.device),
         max_tokens=max_tokens,
+        spread=spread,
         **numbers,
     )
+
+
+def _spread_in(tensors: Mapping[str, Tensor]) -> Spread | None:
+    parts = {name: tensors.get(SPREAD + name) for name in ("center", "prior", "known")}
+    found = {name: part for name, part in parts.items() if part is not None}
+    return Spread(**found) if len(found) == len(parts) else None
 
 
 def _check_numbers(numbers: Sequence[float | Tensor], std: float, max_tokens: int) -> None:
@@ -282,6 +309,20 @@ def _check_shapes(
         unless(probe.shape == (count,), f"weights for {count} features", list(probe.shape))
     if head is not None:
         unless(head.shape == (base.width,), f"a head of {base.width} weights", list(head.shape))
+
+
+def _check_spread(path: Path, spread: Spread | None, features: int) -> None:
+    """Raises RunError("checkpoint_corrupt") where the posterior is of other features."""
+    if spread is None:
+        return
+    shapes = [list(part.shape) for part in spread.tensors().values()]
+    if [shape[:1] for shape in shapes] != [[features]] * 3 or len(shapes[-1]) != 2:
+        raise RunError(
+            "checkpoint_corrupt",
+            path=str(path),
+            expected=f"a posterior over {features} features",
+            found=str(shapes),
+        )
 
 
 def last_scores(

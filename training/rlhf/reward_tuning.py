@@ -19,7 +19,6 @@ from training.rlhf.losses import ranking_loss
 from training.rlhf.models import LanguageModel, add_lora, load_language_model, unfreeze
 from training.rlhf.optimiser import Optimiser
 from training.rlhf.precision import Precision
-from training.rlhf.probe import Rankings
 from training.rlhf.process import Control
 from training.rlhf.randomness import generator, shuffled
 from training.rlhf.ranked import RankedRows
@@ -30,6 +29,7 @@ from training.rlhf.ranking_tables import (
     rows_of,
     weight_of,
 )
+from training.rlhf.rankings import Rankings
 from training.rlhf.reward_model import last_scores
 from training.rlhf.schedules import cosine
 

@@ -19,7 +19,7 @@ from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control
 from training.rlhf.prompts import PromptSet, read_prompt_set
 from training.rlhf.randomness import uniforms
-from training.rlhf.reward_model import RewardModel, kept_layers, load_reward_model
+from training.rlhf.reward_model import RewardModel, Scored, kept_layers, load_reward_model
 from training.rlhf.rollouts import Episodes, collect
 from training.rlhf.rundir import RunDirectory
 
@@ -86,8 +86,8 @@ def episodes_of(
 
 def scored_samples(
     config: RewardedConfig, parts: Parts, number: int, control: Control
-) -> tuple[Rollout, Tensor]:
-    """The same samples and scores, (n,), without the passes that a policy gradient needs."""
+) -> tuple[Rollout, Scored]:
+    """The same samples and scores, without the passes that a policy gradient needs."""
     prompts, random = _drawing(config, parts, number)
     rollout = sample(
         parts.policy.lm,
@@ -103,12 +103,14 @@ def scored_samples(
 
 
 def final_scores(
-    config: RewardedConfig, parts: Parts, scores: Tensor, finished: Tensor, control: Control
+    config: RewardedConfig, parts: Parts, scored: Scored, finished: Tensor, control: Control
 ) -> Tensor:
-    """The reward model's scores, less for completions that never ended. scores, finished: (n,).
+    """The reward model's scores, less what they are unsure by, less for completions without an end.
 
-    There is no penalty where too few of the base's samples end: it would hide the score.
+    finished: (n,). There is no penalty where too few of the base's samples end: it would hide the
+    score.
     """
+    scores = scored.scores - config.caution * scored.spread
     if parts.development.base(control).finished_share < config.missing_eos_min_share:
         return scores
     return penalise_missing_end(

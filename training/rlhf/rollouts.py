@@ -23,7 +23,7 @@ from training.rlhf.losses import kl_k1
 from training.rlhf.models import LanguageModel, decode
 from training.rlhf.policies import shared_layers
 from training.rlhf.process import Control
-from training.rlhf.reward_model import RewardModel, kept_layers
+from training.rlhf.reward_model import RewardModel, Scored, kept_layers
 
 MICRO_BATCH_TOKENS = 4096
 """Tokens of a forward and backward pass, prompts included, at most."""
@@ -45,6 +45,8 @@ class Episodes:
     """(n,) bool: ended by itself."""
     scores: Tensor
     """(models, n) float32: the reward models' scores, in their order."""
+    spread: Tensor
+    """(n,) float32: how unsure the first of them is; 0 where that is not known."""
     so_far: Tensor | None
     """(n, t) the first model's score of the text before each token; None where nobody asked."""
     sampler: Tensor
@@ -56,6 +58,11 @@ class Episodes:
     entropy: Tensor
     """Of the distribution that each token was drawn from."""
     texts: list[str]
+
+    @property
+    def scored(self) -> Scored:
+        """What the first reward model says."""
+        return Scored(self.scores[0], self.spread)
 
     @property
     def kl(self) -> Tensor:
@@ -97,7 +104,7 @@ def collect(
         keep_layers=keep,
         control=control,
     )
-    scores = [model.score_rollout(rollout) for model in models]
+    scored = [model.score_rollout(rollout) for model in models]
     before = next(iter(models)).scores_so_far(rollout) if so_far else None
     start = rollout.hidden.get(first)
     with torch.no_grad():
@@ -116,7 +123,8 @@ def collect(
         start=start,
         first=first,
         finished=rollout.finished,
-        scores=torch.stack(scores) if scores else torch.zeros(0, len(rows)),
+        scores=torch.stack([one.scores for one in scored]) if scored else torch.zeros(0, len(rows)),
+        spread=scored[0].spread if scored else torch.zeros(len(rows)),
         so_far=before,
         sampler=rollout.logprobs,
         old=old.logprobs,

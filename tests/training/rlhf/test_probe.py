@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from training.rlhf.probe import (
-    Rankings,
     accuracy_interval,
     calibration,
     fit_probe,
     fold_numbers,
 )
+from training.rlhf.rankings import Rankings
 
 
 def planted(*, prompts, features, noise, seed=0, K=4, informative=5):
@@ -143,11 +143,11 @@ def test_a_near_duplicate_does_not_tell_what_its_twin_was_ranked_like():
         return accuracy_interval(probe.out_of_fold, rankings, draws=300, seed=0)
 
     leaking, honest = accuracy(twins), accuracy(grouped)
-    assert leaking.value > 0.75
+    assert leaking.low > 0.58
     assert honest.low < 0.5 < honest.high
     # And the 80 rankings are 40 independent ones: √2 times the interval.
-    width = accuracy_interval(torch.tensor(features[:, 0]), twins, draws=4000, seed=0)
-    wider = accuracy_interval(torch.tensor(features[:, 0]), grouped, draws=4000, seed=0)
+    width = accuracy_interval(features[:, 0], twins, draws=4000, seed=0)
+    wider = accuracy_interval(features[:, 0], grouped, draws=4000, seed=0)
     assert wider.high - wider.low == pytest.approx(
         math.sqrt(2) * (width.high - width.low), rel=0.05
     )

@@ -11,6 +11,7 @@ from training.configs import ConfigError, RejectionConfig, SftConfig
 from training.rlhf import rejection, sft
 from training.rlhf.models import decode, encode_chat, encode_text
 from training.rlhf.process import Control
+from training.rlhf.reward_model import Scored
 from training.rlhf.rewarded import final_scores, load_parts, scored_samples
 from training.rlhf.rundir import RunDirectory
 
@@ -90,7 +91,7 @@ def test_the_winners_are_each_prompts_best(fill, tiny):
     parts = load_parts(directory, config)
     winners = rejection.Winners()
     numbers = rejection.add_winners(winners, config, parts, 0, Control())
-    rollout, scores = scored_samples(config, parts, 0, Control())
+    rollout, (scores, _) = scored_samples(config, parts, 0, Control())
     directory.close()
     texts = [decode(tiny, rollout.completion(row)) for row in range(24)]
     for prompt, tokens in enumerate(winners.completions):
@@ -123,7 +124,18 @@ def test_a_missing_end_costs_nothing_where_few_of_the_base_end(fill):
     scores, finished = torch.tensor([2.0, 2.0]), torch.tensor([True, False])
     for least, expected in ((share, [2.0, -1.0]), (share + 0.01, [2.0, 2.0])):
         asked = dataclasses.replace(config, missing_eos_min_share=least)
-        assert final_scores(asked, parts, scores, finished, Control()).tolist() == expected
+        scored = Scored(scores, torch.zeros(2))
+        assert final_scores(asked, parts, scored, finished, Control()).tolist() == expected
+
+
+def test_what_the_reward_model_is_unsure_of_has_to_be_better_by_that_much(fill):
+    directory = RunDirectory.open(fill(missing_eos_min_share=1.0))
+    config, parts = directory.config, load_parts(directory, directory.config)
+    directory.close()
+    scored, ended = Scored(torch.tensor([2.0, 1.0]), torch.tensor([0.75, 0.25])), torch.ones(2) > 0
+    for caution, expected in ((0.0, [2.0, 1.0]), (2.0, [0.5, 0.5]), (4.0, [-1.0, 0.0])):
+        asked = dataclasses.replace(config, caution=caution)
+        assert final_scores(asked, parts, scored, ended, Control()).tolist() == expected
 
 
 def test_winners_come_back_from_a_state_as_they_were():

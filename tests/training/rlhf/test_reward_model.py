@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from training.rlhf.features import feature_count
 from training.rlhf.reward_model import HEAD, SETTINGS_FILE, RewardModel, load_reward_model
 from training.rlhf.rundir import RunError
+from training.rlhf.uncertainty import Spread
 
 LAYERS = (1, 3)
 
@@ -71,4 +72,31 @@ def test_a_file_that_is_none_is_refused(folder, tiny):
     (folder / HEAD).write_bytes((2**62).to_bytes(8, "little") + b"{}")
     with pytest.raises(RunError) as caught:
         load_reward_model(folder, tiny)
+    assert caught.value.code == "checkpoint_corrupt"
+
+
+def test_how_unsure_it_is_comes_back_as_it_was(tiny, tmp_path):
+    count = feature_count(tiny, LAYERS)
+    spread = Spread(torch.zeros(count), torch.rand(count), torch.rand(count, 7) / count)
+    probe = torch.ones(count, dtype=torch.float64)
+    RewardModel(tiny, tiny, LAYERS, probe, None, spread=spread).save(tmp_path)
+    again = load_reward_model(tmp_path, tiny).spread
+    rows = torch.rand(5, count)
+    assert again is not None
+    assert again.of(rows).tolist() == spread.of(rows).tolist()
+
+
+@pytest.mark.parametrize("part", ["center", "prior", "known"])
+def test_a_posterior_of_other_features_is_refused(tiny, tmp_path, part):
+    count = feature_count(tiny, LAYERS)
+    parts = {
+        "center": torch.zeros(count),
+        "prior": torch.ones(count),
+        "known": torch.zeros(count, 2),
+    }
+    parts[part] = parts[part][1:]
+    probe = torch.ones(count, dtype=torch.float64)
+    RewardModel(tiny, tiny, LAYERS, probe, None, spread=Spread(**parts)).save(tmp_path)
+    with pytest.raises(RunError) as caught:
+        load_reward_model(tmp_path, tiny)
     assert caught.value.code == "checkpoint_corrupt"

@@ -17,11 +17,12 @@ from tests.training.rlhf.rehearsal import (
     write_run,
 )
 from training.configs import RewardConfig
-from training.rlhf.features import FeatureRow
-from training.rlhf.probe import Rankings
+from training.rlhf.features import FeatureRow, pooled_features
 from training.rlhf.ranked import read_rankings
-from training.rlhf.reward import HeldOut, main, margins
+from training.rlhf.rankings import Rankings
+from training.rlhf.reward import main
 from training.rlhf.reward_model import load_reward_model
+from training.rlhf.reward_quality import HeldOut, margins
 from training.rlhf.reward_tuning import RewardTuning
 from training.rlhf.rundir import RunDirectory, RunError
 
@@ -315,9 +316,23 @@ class TestCheckpoints:
                 encode == rollout.completion(n)
                 for n, encode in enumerate(tokens_of(tiny, row) for row in rows)
             ]
-            gap = (model.score(rows) - model.score_rollout(rollout)).abs()
+            gap = (model.score(rows) - model.score_rollout(rollout).scores).abs()
             assert any(again)
             assert gap[torch.tensor(again)].max() < 1e-3
+
+    def test_it_is_surer_of_what_is_like_the_ranked_texts(self, train, ranked, tiny):
+        _, folder = train(ranked, finetune="never")
+        model = load_reward_model(folder / "checkpoint", tiny)
+        prompt = [{"role": "user", "content": "tell me about number 7"}]
+        ranked_texts = [one["text"] for row in ranked[:6] for one in row["completions"]]
+        strange = ["z " * 200, "?" * 300, "WWWW " * 150]
+        features = pooled_features(
+            tiny,
+            [FeatureRow(prompt, text, True) for text in (*ranked_texts, *strange)],
+            model.layers,
+        )
+        spread = model.spread.of(features)
+        assert spread[-3:].min() > 1.5 * spread[:-3].mean()
 
     def test_a_changed_byte_is_noticed(self, train, ranked, tiny):
         _, folder = train(ranked)

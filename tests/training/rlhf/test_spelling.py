@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from training.rlhf.features import LENGTHS, length_curve
 from training.rlhf.models import decode, encode_text
-from training.rlhf.probe import Rankings, fit_probe
+from training.rlhf.probe import fit_probe
+from training.rlhf.rankings import Rankings
 from training.rlhf.spelling import spelling_of
 
 TEXTS = [

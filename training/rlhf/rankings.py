@@ -1,0 +1,71 @@
+"""Rankings of rows of a matrix, whatever the rows are. Knows nothing of texts or scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rankings:
+    """Rankings of rows of a feature matrix.
+
+    rows[r]: which rows ranking r compares. ranks[r]: their ranks, 1 is best, ties equal.
+    prompts[r]: its prompt. weights[r]: its label weight. groups[r]: the group of its prompt
+    (`training.rlhf.groups`), with which it shares a fold; none given: each prompt is its own.
+    """
+
+    rows: Sequence[Sequence[int]]
+    ranks: Sequence[Sequence[int]]
+    prompts: Sequence[str]
+    weights: Sequence[float]
+    groups: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", self.prompts)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def subset(self, chosen: Sequence[int]) -> Rankings:
+        """Only the rankings with these numbers."""
+        return Rankings(
+            rows=[self.rows[index] for index in chosen],
+            ranks=[self.ranks[index] for index in chosen],
+            prompts=[self.prompts[index] for index in chosen],
+            weights=[self.weights[index] for index in chosen],
+            groups=[self.groups[index] for index in chosen],
+        )
+
+    @cached_property
+    def untied(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For every untied pair the higher ranked row, the lower one, and the ranking's number."""
+        found = [
+            (rows[i], rows[j], number)
+            for number, (rows, ranks) in enumerate(zip(self.rows, self.ranks, strict=True))
+            for i in range(len(rows))
+            for j in range(len(rows))
+            if ranks[i] < ranks[j]
+        ]
+        table = torch.tensor(found, dtype=torch.int64).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
+
+    @property
+    def pairs(self) -> int:
+        """Untied pairs in all rankings together."""
+        return len(self.untied[0])
+
+    @property
+    def tied_pairs(self) -> int:
+        """Pairs of equal rank in all rankings together."""
+        return sum(len(ranks) * (len(ranks) - 1) // 2 for ranks in self.ranks) - self.pairs
+
+    def differences(self, scores: Tensor) -> Tensor:
+        """r_i − r_j over all untied pairs, i ranked above j. scores: (rows,). (pairs,)."""
+        high, low, _ = self.untied
+        return scores[high] - scores[low]
