@@ -139,6 +139,26 @@ class MarginRow(TypedDict):
     margin: float
 
 
+Part = Literal["category", "labeler", "gap", "certainty"]
+
+
+class BreakdownRow(TypedDict):
+    """breakdown.jsonl, written by `reward`: how often it is right on a part of the held-out pairs.
+
+    by: what the parts are. name: which one; of "gap" the difference of the two ranks, of
+    "certainty" the smallest p, in percent, of the order that is held more likely. pairs: untied
+    ones. accuracy: with its 95 % interval, bootstrap over groups of prompts. predicted: the mean p.
+    """
+
+    by: Part
+    name: str
+    pairs: int
+    accuracy: float
+    low: float
+    high: float
+    predicted: float
+
+
 class ErrorRecord(TypedDict):
     """result.json's error: a code that the web translates, and the values it names."""
 

@@ -75,7 +75,13 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
             ids.append(str(row.get("id", "")))
             used.append(row)
     rankings = Rankings(
-        rows=indices, ranks=ranks, prompts=prompts, weights=weights, groups=groups_of(used)
+        rows=indices,
+        ranks=ranks,
+        prompts=prompts,
+        weights=weights,
+        groups=groups_of(used),
+        labelers=[str(row.get("labeler") or "") for row in used],
+        categories=[str(row.get("category") or "") for row in used],
     )
     return RankedRows(rows, sources, rankings, ids)
 

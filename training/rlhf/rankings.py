@@ -24,10 +24,17 @@ class Rankings:
     prompts: Sequence[str]
     weights: Sequence[float]
     groups: Sequence[str] = ()
+    labelers: Sequence[str] = ()
+    """Who said it; empty: nobody knows."""
+    categories: Sequence[str] = ()
+    """Of the prompt; empty where it has none."""
 
     def __post_init__(self) -> None:
         if not self.groups:
             object.__setattr__(self, "groups", self.prompts)
+        for name in ("labelers", "categories"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, [""] * len(self.rows))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,6 +47,8 @@ class Rankings:
             prompts=[self.prompts[index] for index in chosen],
             weights=[self.weights[index] for index in chosen],
             groups=[self.groups[index] for index in chosen],
+            labelers=[self.labelers[index] for index in chosen],
+            categories=[self.categories[index] for index in chosen],
         )
 
     @cached_property

@@ -24,6 +24,7 @@ from training.rlhf.features import (
     feature_count,
     pooled_features,
 )
+from training.rlhf.labeler_folds import scores_across_labelers
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.precision import choose_compute
 from training.rlhf.probe import (
@@ -36,7 +37,14 @@ from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.ranked import RankedRows, read_demonstrations, read_rankings
 from training.rlhf.rankings import Rankings
 from training.rlhf.reward_model import RewardModel, check_saved
-from training.rlhf.reward_quality import HeldOut, margins, quality, test_quality
+from training.rlhf.reward_quality import (
+    HeldOut,
+    breakdown,
+    margins,
+    quality,
+    quality_across_labelers,
+    test_quality,
+)
 from training.rlhf.reward_tuning import RewardTuning, tuning_steps
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
 from training.rlhf.uncertainty import posterior
@@ -80,28 +88,31 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     samples = base_samples([*fit.sources, *test.sources], config.base_source)
     if run.layers:
         columns = probe_columns(base.width, run.layers)
+        ranked, freedom = features[: len(fit.rows)], probe_freedom(features.shape[1])
         found = fit_probe(
-            features[: len(fit.rows)],
-            fit.rankings,
-            columns,
-            freedom=probe_freedom(features.shape[1]),
-            folds=config.folds,
-            seed=config.seed,
+            ranked, fit.rankings, columns, freedom=freedom, folds=config.folds, seed=config.seed
         )
+        used, ridge = columns[found.columns], found.ridge
         scale, _ = calibration(found.out_of_fold, fit.rankings)
         probe = found.weight * scale
         held_out = HeldOut(found.out_of_fold.nan_to_num() * scale, fit.rankings)
         metrics |= {"columns": found.columns, "ridge": found.ridge}
         logger.info("probe on %s with λ = %g", found.columns, found.ridge)
         directory.write_rows("margins", margins(held_out, fit.ids))
+        center = features[samples].mean(0)
         spread = posterior(
-            features[: len(fit.rows)],
-            fit.rankings,
-            columns[found.columns],
-            ridge=found.ridge,
-            freedom=probe_freedom(features.shape[1]),
-            center=features[samples].mean(0),
+            ranked, fit.rankings, used, ridge=ridge, freedom=freedom, center=center
         ).scaled(scale)
+        across = scores_across_labelers(
+            ranked,
+            fit.rankings,
+            used,
+            ridge=ridge,
+            freedom=freedom,
+            folds=config.folds,
+            seed=config.seed,
+        )
+        metrics |= quality_across_labelers(config, across)
         run.probe_fitted()
     metrics["seconds_probe"] = round(time.monotonic() - seconds, 2)
 
@@ -139,6 +150,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     model.save(folder)
     check_saved(model, folder, rows[:8])
     directory.publish_checkpoint(folder)
+    directory.write_rows("breakdown", breakdown(held_out, config))
     metrics |= quality(config, held_out, fit.rankings)
     metrics |= test_quality(config, raw[len(fit.rows) : len(fit.rows) + len(test.rows)], test)
     return metrics | {

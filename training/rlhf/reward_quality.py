@@ -8,15 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from training.configs import RewardConfig
-from training.records import MarginRow
+from training.records import BreakdownRow, MarginRow, Part
+from training.rlhf.bootstrap import ratio_interval
+from training.rlhf.groups import sums_by_group
 from training.rlhf.probe import accuracy_interval, log_loss
 from training.rlhf.ranked import RankedRows
 from training.rlhf.rankings import Rankings
 from training.rlhf.rundir import ResultMetrics
+
+EVEN = 0.5
+CERTAINTY = 10
+"""Percent: 50 to 60, 60 to 70 and so on are looked at apart."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,63 @@ def margins(held_out: HeldOut, ids: Sequence[str]) -> list[MarginRow]:
     return [MarginRow(id=ids[ranking], margin=margin) for ranking, margin in smallest.items()]
 
 
+def breakdown(held_out: HeldOut, config: RewardConfig) -> list[BreakdownRow]:
+    """Where it is right: by category, by labeler, by gap of rank, and by how sure it is.
+
+    By how sure it is, in steps of CERTAINTY: a model that is right as often as it says is
+    calibrated (a reliability diagram; Guo et al. 2017, section 2).
+    """
+    rankings = held_out.rankings
+    number = rankings.untied[2].tolist()
+    chance = torch.sigmoid(rankings.differences(held_out.scores.double())).numpy()
+    right = np.select([chance > EVEN, chance < EVEN], [1.0, 0.0], default=0.5)
+    sure = np.maximum(chance, 1 - chance)
+    parts: dict[Part, list[str]] = {
+        "category": [rankings.categories[index] for index in number],
+        "labeler": [rankings.labelers[index] for index in number],
+        "gap": [str(gap) for gap in _gaps(rankings)],
+        "certainty": [_certainty(chance) for chance in sure.tolist()],
+    }
+    found = []
+    for by, names in parts.items():
+        for name in sorted({*names} - {""}):
+            own = np.array([place for place, other in enumerate(names) if other == name])
+            groups = [rankings.groups[number[place]] for place in own]
+            interval = ratio_interval(
+                *sums_by_group(groups, right[own], np.ones(len(own))),
+                draws=config.bootstrap,
+                seed=config.seed,
+            )
+            found.append(
+                BreakdownRow(
+                    by=by,
+                    name=name,
+                    pairs=len(own),
+                    accuracy=interval.value,
+                    low=interval.low,
+                    high=interval.high,
+                    predicted=float(sure[own].mean()),
+                )
+            )
+    return found
+
+
+def _gaps(rankings: Rankings) -> list[int]:
+    """Of every untied pair, in the order of `rankings.untied`, how many ranks lie between."""
+    return [
+        worse - better
+        for ranks in rankings.ranks
+        for better in ranks
+        for worse in ranks
+        if better < worse
+    ]
+
+
+def _certainty(chance: float) -> str:
+    """Of p ≥ ½ the step that it falls into, by its lower end in percent."""
+    return str(min(int(chance * 100) // CERTAINTY * CERTAINTY, 100 - CERTAINTY))
+
+
 def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> ResultMetrics:
     """Accuracy on rankings that the fit did not see, and what it was fitted on.
 
@@ -59,6 +123,23 @@ def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> Resu
         "prompts": len(set(rankings.prompts)),
         "pairs": rankings.pairs,
         "tied_pairs": rankings.tied_pairs,
+    }
+
+
+def quality_across_labelers(
+    config: RewardConfig, found: tuple[Tensor, Rankings] | None
+) -> ResultMetrics:
+    """Accuracy on the rankings of people whose work no fit has seen (InstructGPT, section 4.1).
+
+    found: as `labeler_folds.scores_across_labelers` gives it; None: there are too few people.
+    """
+    if found is None:
+        return dict.fromkeys(("labelers_accuracy", "labelers_low", "labelers_high"))
+    interval = accuracy_interval(*found, draws=config.bootstrap, seed=config.seed)
+    return {
+        "labelers_accuracy": interval.value,
+        "labelers_low": interval.low,
+        "labelers_high": interval.high,
     }
 
 
