@@ -20,6 +20,7 @@ from django.db.models import F
 from labeling.apart import apart
 from training import (
     artifacts,
+    breakdowns,
     checkpoints,
     evaluations,
     launcher,
@@ -121,6 +122,7 @@ def take_in(run: Run, folder: Path, result: Mapping[str, Any]) -> None:
         runs.succeed(run, metrics)
         run.refresh_from_db()
         checkpoints.record(run, artifact=artifact, sha256=sha256)
+        breakdowns.take_in(run, folder)
         if run.kind == Run.Kind.EVALUATE:
             evaluation = evaluations.record(run, rows, metrics)
         rounds.advance(run, metrics)

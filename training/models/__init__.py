@@ -10,7 +10,7 @@ from training.models.datasets import (
 from training.models.deployments import Deployment
 from training.models.evaluations import Evaluation, EvaluationText
 from training.models.rounds import Plan, Round
-from training.models.runs import Device, Run, RunMetric, RunResult, RunSample
+from training.models.runs import Device, Run, RunBreakdown, RunMetric, RunResult, RunSample
 
 __all__ = [
     "Checkpoint",
@@ -25,6 +25,7 @@ __all__ = [
     "Plan",
     "Round",
     "Run",
+    "RunBreakdown",
     "RunMetric",
     "RunResult",
     "RunSample",

@@ -138,6 +138,35 @@ class RunResult(models.Model):
         return f"{self.name} = {self.value}"
 
 
+class RunBreakdown(models.Model):
+    """How often a reward model is right on a part of the pairs that its fit did not see."""
+
+    class By(models.TextChoices):
+        CERTAINTY = "certainty", _("By how sure it is")
+        CATEGORY = "category", _("By category")
+        LABELER = "labeler", _("By labeler")
+        GAP = "gap", _("By how many ranks lie between")
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="breakdown")
+    by = models.CharField(max_length=20, choices=By.choices)
+    name = models.CharField(max_length=80)
+    pairs = models.PositiveIntegerField()
+    accuracy = models.FloatField()
+    low = models.FloatField()
+    high = models.FloatField()
+    predicted = models.FloatField()
+    """The mean probability of the order that it holds more likely."""
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "by", "name"], name="breakdown_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.by} {self.name}: {self.accuracy:.3f} of {self.pairs}"
+
+
 class RunSample(models.Model):
     """A completion to read while a run goes on: before and after, for the same prompt."""
 

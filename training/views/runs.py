@@ -26,6 +26,7 @@ from training.runs import cancel_run, repeat_run, resume_run
 from training.views.access import SignedIn, managed_project, place_of, signed_in, whole_number
 from training.views.configs import config_class_of, config_differences, config_lines
 from training.views.curves import points_of
+from training.views.run_breakdowns import breakdowns_of
 from training.views.run_page import (
     all_points,
     chart_data,
@@ -108,6 +109,7 @@ def run(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "changed": [line for line in lines if line.differs],
         "unchanged": [line for line in lines if not line.differs],
         "datasets": shown.datasets.all(),
+        "breakdowns": breakdowns_of(shown),
     }
     return render(request, "training/run.html", context)
 
