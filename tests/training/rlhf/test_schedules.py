@@ -124,7 +124,7 @@ def test_it_holds_a_policy_that_goes_on_by_itself(pull):
             late += [max(kl, 0.05)] if number > 3 else []
     off = math.sqrt(sum(math.log(kl / 5.0) ** 2 for kl in late) / len(late))
     assert off < 0.9, "1.1 to 1.5 before a log of this policy was fitted"
-    assert sum(kl > 10 for kl in late) < 0.1 * len(late)
+    assert sum(kl > 10 for kl in late) < 0.15 * len(late)
 
 
 def test_it_swings_less_than_the_stepwise_rule():
