@@ -411,4 +411,4 @@ def _prompt_rows(ids: Sequence[int]) -> Iterator[PromptRow]:
 
 def _text_rows(ids: Sequence[int]) -> Iterator[TextRow]:
     for text in Text.objects.filter(pk__in=ids).order_by("pk"):
-        yield {"id": str(text.pk), "split": Split.TRAIN.value, "text": text.text}
+        yield {"id": str(text.pk), "split": "train", "text": text.text}

@@ -237,9 +237,9 @@ def blind_win_rate(evaluation: Evaluation, *, alpha: float = 0.05) -> WinRate | 
     for prompt, group, ranking, external_id, rank in votes:
         ranks.setdefault((group or prompt, ranking), {})[external_id == ours] = rank
     by_group: dict[int | str, list[float]] = {}
-    for (group, _ranking), pair in ranks.items():
+    for (together, _ranking), pair in ranks.items():
         if len(pair) == 2:
-            by_group.setdefault(group, []).append(_won(pair[True], pair[False]))
+            by_group.setdefault(together, []).append(_won(pair[True], pair[False]))
     return win_rate(list(by_group.values()), alpha=alpha, seed=evaluation.pk)
 
 
