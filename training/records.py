@@ -76,7 +76,10 @@ class TextRow(TypedDict):
 
 
 class CompletionRow(TypedDict):
-    """completions.jsonl, written by `sample`; the id is (prompt, source, sample number)."""
+    """completions.jsonl, written by `sample`; the id is (prompt, source, sample number).
+
+    logprob: log π of the whole completion, nats, at the temperature that it was drawn with.
+    """
 
     id: str
     prompt: str
@@ -84,6 +87,7 @@ class CompletionRow(TypedDict):
     text: str
     finished: bool
     tokens: int
+    logprob: float
     seed: int
 
 

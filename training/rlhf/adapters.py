@@ -1,4 +1,4 @@
-"""LoRA adapters over a frozen base, on disk in PEFT's format (so PEFT, TRL and vLLM load them).
+"""LoRA adapters over a frozen base, on disk in PEFT's format.
 
 Knows shapes and files; how an adapter takes part in a layer is in blocks.py.
 """

@@ -134,6 +134,7 @@ def complete(
         control=control,
     )
     counts, finished = rollout.batch.mask.sum(1).tolist(), rollout.finished.tolist()
+    logprobs = rollout.logprobs.sum(1).tolist()
     rows: list[CompletionRow] = []
     for row in range(len(prompts) * sampling.samples):
         prompt, number = str(prompts[row // sampling.samples]["id"]), row % sampling.samples
@@ -145,6 +146,7 @@ def complete(
                 "text": decode(lm, rollout.completion(row)),
                 "finished": finished[row],
                 "tokens": counts[row],
+                "logprob": logprobs[row],
                 "seed": sampling.seed,
             }
         )

@@ -8,11 +8,13 @@ import sys
 import time
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from training.configs import SampleConfig
 from training.rlhf import decoding
 from training.rlhf import sample as recipe
-from training.rlhf.models import add_lora, save_adapter
+from training.rlhf.models import add_lora, encode_chat, encode_text, save_adapter
 from training.rlhf.process import run_in
 from training.rlhf.randomness import generator
 from training.rlhf.rundir import RunDirectory, write_manifest
@@ -54,6 +56,27 @@ def test_every_prompt_gets_its_samples(tiny, tiny_folder, make_run):
     assert result["metrics"]["tokens"] == sum(row["tokens"] for row in rows)
     assert result["metrics"]["finished_share"] == sum(row["finished"] for row in rows) / 15
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.model
+def test_each_completion_comes_with_its_log_probability(tiny, tiny_folder, make_run):
+    """Against transformers' own forward pass over prompt and completion, at temperature 0.7."""
+    asked = config(tiny_folder, temperature=0.7)
+    folder = make_run(asked, prompts=prompt_rows(2))
+    assert run(folder) == 0
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    checked = 0
+    for row in completions(folder):
+        prompt = encode_chat(tiny, [{"role": "user", "content": f"prompt {row['prompt'][1:]}"}])
+        ids = encode_text(tiny, row["text"]) + (tiny.eos_ids[:1] if row["finished"] else [])
+        if len(ids) != row["tokens"]:
+            continue  # the text does not lead back to the tokens that were drawn
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+        of_tokens = (logits / 0.7).log_softmax(-1)[range(len(ids)), ids]
+        assert row["logprob"] == pytest.approx(float(of_tokens.sum()), abs=1e-3)
+        checked += 1
+    assert checked > 0
 
 
 @pytest.mark.model
