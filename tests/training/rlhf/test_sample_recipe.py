@@ -68,7 +68,7 @@ def test_each_completion_comes_with_its_log_probability(tiny, tiny_folder, make_
     checked = 0
     for row in completions(folder):
         prompt = encode_chat(tiny, [{"role": "user", "content": f"prompt {row['prompt'][1:]}"}])
-        ids = encode_text(tiny, row["text"]) + (tiny.eos_ids[:1] if row["finished"] else [])
+        ids = encode_text(tiny, row["text"]) + ([tiny.eos_ids[0]] if row["finished"] else [])
         if len(ids) != row["tokens"]:
             continue  # the text does not lead back to the tokens that were drawn
         with torch.no_grad():
