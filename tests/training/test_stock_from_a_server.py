@@ -18,7 +18,7 @@ from labeling.models import Completion, Project, SampleRequest, Slate
 from labeling.projects import update_project
 from tests import factories
 from tests.training import steps
-from tests.training.vllm import Answer, Vllm, completion, error
+from tests.training.vllm import CHAT, Answer, Vllm, completion, error
 from training import artifacts, deployments, devices, runs, sampling, sampling_server, work
 from training.checkpoints import base_checkpoint
 from training.errors import explain
@@ -28,7 +28,6 @@ from training.served_policy import adapter_name
 from training.views.sampling_state import Sampling, sampling_now
 
 pytestmark = pytest.mark.django_db
-CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture

@@ -14,6 +14,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from training.errors import explain
+from training.sampler import SamplerError
+from training.served_sampler import ServedSampler
+
+MESSAGES = [{"role": "user", "content": "Why is the sea salty?"}]
+CHAT = "/v1/chat/completions"
+
 Answer = tuple[int, Any]
 """A status, and JSON or bytes."""
 
@@ -138,3 +147,28 @@ def completion(
         "choices": [{"index": index, **choice} for index in range(n)],
         "usage": {"prompt_tokens": 9, "completion_tokens": tokens, "total_tokens": 14},
     }
+
+
+def ask(vllm: Vllm, **changes: Any) -> list[Any]:
+    what: dict[str, Any] = {
+        "base": "some-model",
+        "adapter": None,
+        "prompts": [{"id": "7", "messages": MESSAGES}],
+        "samples": 1,
+        "max_new_tokens": 8,
+        "temperature": 0.7,
+        "seed": 3,
+    }
+    return ServedSampler(vllm.url, changes.pop("key", "")).sample(**what | changes)
+
+
+def failure(vllm: Vllm, **changes: Any) -> tuple[str, str]:
+    """The code of what goes wrong, and its sentence."""
+    with pytest.raises(SamplerError) as raised:
+        ask(vllm, **changes)
+    return raised.value.code, explain(raised.value.code, raised.value.values)
+
+
+def chat_fault(vllm: Vllm, status: int, answer: Any) -> None:
+    """Every chat request is answered so."""
+    vllm.fault = lambda path, _body: (status, answer) if path == CHAT else None
