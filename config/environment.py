@@ -182,6 +182,25 @@ def _split(value: str) -> tuple[str, str]:
     return parts.scheme, parts.path.removeprefix("/")
 
 
+def is_server(value: str) -> None:
+    """The address of an OpenAI-compatible server, before its /v1."""
+    scheme, path = _split(value)
+    plain = re.fullmatch(r"https?://[\x21-\x7e]+", value) and not re.search(r"[@?#]", value)
+    host = urlsplit(value).hostname if scheme else None
+    if not plain or not host or path.rstrip("/").split("/")[-1] == "v1":
+        raise ValidationError(
+            "must be empty (a sampling process of the product's own) or the address of an "
+            "OpenAI-compatible server without its /v1, such as http://localhost:8080; its key "
+            "stands in RANKLOOP_SAMPLING_KEY"
+        )
+
+
+def is_key(value: str) -> None:
+    """What can stand in an HTTP header after "Bearer"."""
+    if not re.fullmatch(r"[\x21-\x7e]+", value):
+        raise ValidationError("must be letters, digits and signs without spaces (or be empty)")
+
+
 def is_model(value: str) -> None:
     """A folder or a hub name. Whether the folder holds a model, the trainer says."""
     if not Path(value).expanduser().is_absolute() and not MODEL.fullmatch(value):
@@ -228,7 +247,7 @@ def seal(env: Env, environ: Mapping[str, str]) -> None:
 
 
 def _quoted(name: str, environ: Mapping[str, str]) -> str:
-    if "SECRET" in name or "@" in environ.get(name, ""):
+    if "SECRET" in name or "KEY" in name or "@" in environ.get(name, ""):
         return f"{name} is wrong"
     return f"{name} is {environ.get(name, '')!r}"
 

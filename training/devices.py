@@ -26,6 +26,8 @@ WANT_SECONDS = 30
 """A want that was not repeated for this long is forgotten: whoever wanted it is gone."""
 ALIVE_SECONDS = 60
 """A sampler that was not seen for this long is not waited for."""
+SERVER = ":server"
+"""Where a device's name says cpu or cuda:0: no device, but an outside server."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,12 @@ def for_training() -> tuple[str, ...]:
 
 
 def for_sampling() -> tuple[str, ...]:
-    """Devices in the order in which sampling tries them: the last GPU first, the CPU at the end."""
+    """Devices in the order in which sampling tries them: the last GPU first, the CPU at the end.
+
+    An outside server has a name of its own, under which its asker is seen; nobody leases it.
+    """
+    if settings.SAMPLING_URL:
+        return (f"{settings.MACHINE}{SERVER}",)
     own = tuple(reversed(for_training()))
     cpu = f"{settings.MACHINE}:cpu"
     return own if cpu in own or settings.DEVICE != "auto" else (*own, cpu)
@@ -93,8 +100,8 @@ def _unwanted() -> Q:
 
 def any_free() -> bool:
     """Whether some device could be taken now; also where none was ever used."""
-    free = Device.objects.filter(_unheld() & _unwanted())
-    return free.exists() or not Device.objects.exists()
+    known = Device.objects.exclude(name__endswith=SERVER)
+    return known.filter(_unheld() & _unwanted()).exists() or not known.exists()
 
 
 def lease(device: str, *, holder: str) -> Lease | None:

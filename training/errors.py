@@ -74,6 +74,33 @@ def explain(code: str, values: Mapping[str, Any]) -> str:
             "The sampling process gave no answer for %(seconds)s seconds and was ended. It is "
             "started again by itself."
         ),
+        "server_away": _(
+            "The sampling server at “%(url)s” is away or busy: %(message)s. It is asked again by "
+            "itself."
+        ),
+        "server_silent": _(
+            "The sampling server at “%(url)s” gave no answer for %(seconds)s seconds. It is asked "
+            "again by itself."
+        ),
+        "server_key": _(
+            "The sampling server at “%(url)s” does not take the key in RANKLOOP_SAMPLING_KEY: "
+            "%(message)s."
+        ),
+        "server_refused": _(
+            "The sampling server at “%(url)s” refused with %(status)s: %(message)s."
+        ),
+        "server_nonsense": _(
+            "What the sampling server at “%(url)s” answers is no completion: %(problem)s."
+        ),
+        "server_lacks_model": _(
+            "The sampling server at “%(url)s” serves %(served)s, and not “%(model)s”. Start it "
+            "with that model, or have it serve the model under that name."
+        ),
+        "server_lacks_adapter": _(
+            "The sampling server at “%(url)s” cannot load the policy in “%(folder)s”: it answers "
+            "%(message)s. It has to be a vLLM server that may load adapters at run time, and to "
+            "see that folder."
+        ),
         "internal": _("An unexpected error: %(message)s"),
     }
     sentence = sentences.get(code)

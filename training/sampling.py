@@ -3,7 +3,8 @@
 About half of the K completions of a request come from the deployed policy, the rest from the base
 and from earlier policies on the same base. What somebody waits for comes first, by itself, and from
 the deployed policy alone: it is what they talk with. Where training holds the only device it is
-asked to pause once the stock runs low. Knows nothing of ranking.
+asked to pause once the stock runs low; an outside server, where there is one, needs no device of
+ours. Knows nothing of ranking.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from training.launcher import CannotLaunch, checkpoint_location
 from training.models import Checkpoint, Deployment
 from training.runs import claimable
 from training.sampler import Sampler, SamplerError
+from training.served_sampler import PromptRefused, ServedSampler
 
 FIRST_BATCH = 4
 """Requests in a batch while a project's stock is empty: the first labeler waits for it."""
@@ -215,17 +217,21 @@ class Filler:
         return list(waiting_requests(project)[:size])
 
     def _fulfil(self, batch: Sequence[SampleRequest]) -> int:
-        """Take a device, sample, give it back. How many requests were fulfilled or given up."""
-        lease = self._lease(batch)
-        if lease is None:
+        """Take a device, sample, give it back. How many requests were fulfilled or given up.
+
+        With an outside server there is no device to take.
+        """
+        lease = None if settings.SAMPLING_URL else self._lease(batch)
+        if lease is None and not settings.SAMPLING_URL:
             return 0
         try:
             return self._sample(batch, lease)
         except Interrupted:
             return 0
         finally:
-            devices.unwant(lease.device)
-            devices.release(lease)
+            if lease is not None:
+                devices.unwant(lease.device)
+                devices.release(lease)
 
     def _lease(self, batch: Sequence[SampleRequest]) -> devices.Lease | None:
         """A device that is free, or that training lends us; None: another time."""
@@ -261,20 +267,23 @@ class Filler:
 
     def _be_courteous(self) -> None:
         """Leave a run whose turn it is the time to take the device."""
+        if settings.SAMPLING_URL:
+            return
         device = devices.for_sampling()[0]
         if claimable().exists() and work.may_start(device):
             self._stopping.wait(COURTESY)
 
-    def _sample(self, batch: Sequence[SampleRequest], lease: devices.Lease) -> int:
+    def _sample(self, batch: Sequence[SampleRequest], lease: devices.Lease | None) -> int:
         """Sample a batch of one project's requests, writer by writer."""
 
         def keep_lease() -> None:
             self._be_seen()
-            if self._stopping.is_set() or not devices.renew(lease):
+            lost = lease is not None and not devices.renew(lease)
+            if lost or self._stopping.is_set():
                 self.close()
                 raise Interrupted
 
-        sampler = self._sampler_on(lease.device)
+        sampler = self._sampler_on(lease.device) if lease is not None else _outside()
         project = batch[0].prompt.project
         by_id = {str(request.pk): request for request in batch}
         deployed = deployments.current_or_first(project)
@@ -296,9 +305,10 @@ class Filler:
         except (SamplerError, CannotLaunch) as error:
             message = explain(error.code, error.values)
             logger.error("sampling for %s failed: %s", project.slug, message)  # noqa: TRY400  # said
-            for request in batch:
+            blamed = [by_id[error.prompt]] if isinstance(error, PromptRefused) else batch
+            for request in blamed:
                 fail_request(request=request, code=error.code, values=kept(error.values))
-            return len(batch)
+            return len(blamed)
         _take_in(written, by_id, deployed)
         return len(batch)
 
@@ -317,6 +327,11 @@ class Filler:
         if time.monotonic() - sampler.used_at > settings.SAMPLER_IDLE_SECONDS:
             logger.info("the sampling process on %s is idle: unloaded", sampler.device)
             self.close()
+
+
+def _outside() -> ServedSampler:
+    """The server that the settings name."""
+    return ServedSampler(settings.SAMPLING_URL, settings.SAMPLING_KEY)
 
 
 def _shares(

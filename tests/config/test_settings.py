@@ -73,6 +73,14 @@ def complaints(folder: Path, **settings: str) -> str:
         ("RANKLOOP_BROKER", "localhost", "redis://HOST:PORT/0"),
         ("RANKLOOP_SECRET_KEY", "short", "at least 50 characters"),
         ("RANKLOOP_SECRET_KEY", "a" * 60, "at least 50 characters"),
+        ("RANKLOOP_SAMPLING_URL", "localhost:8080", "such as http://localhost:8080"),
+        ("RANKLOOP_SAMPLING_URL", "ftp://host", "such as http://localhost:8080"),
+        ("RANKLOOP_SAMPLING_URL", "http://", "such as http://localhost:8080"),
+        ("RANKLOOP_SAMPLING_URL", "http://host:port", "such as http://localhost:8080"),
+        ("RANKLOOP_SAMPLING_URL", "http://host:80/v1/", "without its /v1"),
+        ("RANKLOOP_SAMPLING_URL", "http://host/?a=1", "such as http://localhost:8080"),
+        ("RANKLOOP_SAMPLING_URL", "http://a host", "such as http://localhost:8080"),
+        ("RANKLOOP_SAMPLING_KEY", "two words", "without spaces"),
         ("RANKLOOP_MODEL", "./models/mine", "absolute path"),
         ("RANKLOOP_DEVICE", "gpu", "must be auto, cpu, cuda or cuda:NUMBER"),
         ("RANKLOOP_MACHINE", "gpu:1", "letters, digits, dots, hyphens and underscores"),
@@ -123,11 +131,26 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_secrets_are_not_repeated(tmp_path: Path) -> None:
     said = complaints(
-        tmp_path, RANKLOOP_SECRET_KEY="hunter2", RANKLOOP_DATABASE="mysql://me:hunter3@host/db"
+        tmp_path,
+        RANKLOOP_SECRET_KEY="hunter2",
+        RANKLOOP_DATABASE="mysql://me:hunter3@host/db",
+        RANKLOOP_SAMPLING_URL="http://me:hunter4@host",
+        RANKLOOP_SAMPLING_KEY="hunter 5",
     )
+    assert "RANKLOOP_SAMPLING_URL is wrong" in said
+    assert "RANKLOOP_SAMPLING_KEY is wrong" in said
     assert "RANKLOOP_SECRET_KEY" in said
     assert "RANKLOOP_DATABASE" in said
     assert "hunter" not in said
+
+
+@pytest.mark.parametrize(
+    "url", ["http://vllm:8000", "https://llm.example.org/rank/", "http://[::1]:80"]
+)
+def test_a_sampling_server_may_stand_anywhere(tmp_path: Path, url: str) -> None:
+    values = read(tmp_path, RANKLOOP_SAMPLING_URL=url, RANKLOOP_SAMPLING_KEY="sk-1_a/=")["values"]
+    assert values["RANKLOOP_SAMPLING_URL"] == url
+    assert values["RANKLOOP_SAMPLING_KEY"] == "sk-1_a/="
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
