@@ -78,7 +78,8 @@ class TextRow(TypedDict):
 class CompletionRow(TypedDict):
     """completions.jsonl, written by `sample`; the id is (prompt, source, sample number).
 
-    logprob: log π of the whole completion, nats, at the temperature that it was drawn with.
+    logprob: log π of the whole completion, nats, at the temperature that it was drawn with; an
+    outside server's has none.
     """
 
     id: str
@@ -87,7 +88,7 @@ class CompletionRow(TypedDict):
     text: str
     finished: bool
     tokens: int
-    logprob: float
+    logprob: NotRequired[float]
     seed: int
 
 
