@@ -101,18 +101,32 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build from parsed JSON. Raises ConfigError naming every unknown or mistyped field."""
+        """Build from parsed JSON; what is not named is the preset's that it names.
+
+        Raises ConfigError with every problem at once: unknown, missing and mistyped fields, and
+        what makes the others impossible.
+        """
         problems: list[str] = []
         known = {item.name for item in fields(cls)}
         hints = get_type_hints(cls)
         for name in sorted(set(values) - known - {"recipe"}):
             problems.append(f"{name}: no such field; known are {', '.join(sorted(known))}")
+        fitting = {}
         for name in sorted(set(values) & known):
-            if not _fits(values[name], hints[name]):
+            if _fits(values[name], hints[name]):
+                fitting[name] = values[name]
+            else:
                 problems.append(f"{name}: must be {_spell(hints[name])}, is {values[name]!r}")
+        if "base" not in values:
+            problems.append("base: is missing; name a model folder or a hub model")
+        preset = cls.presets.get(str(fitting.get("preset", "")), {})
+        try:
+            config = cls(**{"base": "?", **preset, **fitting})
+        except ConfigError as error:
+            raise ConfigError([*problems, *error.problems]) from error
         if problems:
             raise ConfigError(problems)
-        return cls(**{name: value for name, value in values.items() if name in known})
+        return config
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -102,13 +102,18 @@ def read_prompt_set(
 
 
 def read_texts(directory: RunDirectory, lm: LanguageModel, max_tokens: int) -> list[list[int]]:
-    """Tokens of data/texts.jsonl, those of one token left out. Raises RunError."""
+    """Tokens of the training texts of data/texts.jsonl, those of one token left out.
+
+    Raises RunError.
+    """
     found = []
     for number, row in enumerate(directory.rows("texts"), start=1):
         if not isinstance(row.get("text"), str):
             raise RunError(
                 "data_invalid", file="data/texts.jsonl", line=number, problem="needs a text"
             )
+        if row.get("split", "train") != "train":
+            continue  # kept back: what is measured on it must not have learned from it
         tokens = encode_text(lm, row["text"])[:max_tokens]
         if len(tokens) > 1:
             found.append(tokens)
