@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from training.records import Message
 from training.rlhf.models import LanguageModel, encode_chat, encode_text
+from training.rlhf.rundir import RunError
 
 
 class Fitted(NamedTuple):
@@ -17,6 +18,19 @@ class Fitted(NamedTuple):
 
     ids: list[int]
     cut: bool
+
+
+def room_for_prompt(lm: LanguageModel, *, most: int, new_tokens: int) -> int:
+    """Tokens that a prompt may have beside `new_tokens` of a completion, `most` at most.
+
+    Beyond the model's window its positions mean nothing: a longer prompt loses its oldest messages.
+    Raises RunError("config_invalid") where the completion alone would fill the window.
+    """
+    room = min(most, lm.max_positions - new_tokens)
+    if room < 1:
+        problem = f"max_new_tokens: the model has {lm.max_positions} positions in all"
+        raise RunError("config_invalid", problems=problem)
+    return room
 
 
 def fit(lm: LanguageModel, messages: Sequence[Message], max_tokens: int) -> Fitted:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from training.configs import DpoConfig
+from training.rlhf.conversations import room_for_prompt
 from training.rlhf.development import Development
 from training.rlhf.encoding import encode_group
 from training.rlhf.layers import hidden_states
@@ -73,7 +74,9 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         base,
         seed=config.seed,
         looks=config.development_samples,
-        max_tokens=config.max_prompt_tokens,
+        max_tokens=room_for_prompt(
+            base, most=config.max_prompt_tokens, new_tokens=config.max_new_tokens
+        ),
     )
     development = Development(config, policy, looks.development, None, judge)
     picking = Picking(directory, control, config=config, policy=policy, development=development)

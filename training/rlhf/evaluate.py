@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from training.configs import EvaluateConfig
 from training.records import EvaluationRow, SampleRow
 from training.rlhf.bootstrap import best_of_wins, look_alpha, ratio_interval, wins
+from training.rlhf.conversations import room_for_prompt
 from training.rlhf.groups import sums_by_group
 from training.rlhf.looks import SHOWN, Drawing, draw_samples
 from training.rlhf.models import LanguageModel, load_language_model
@@ -61,7 +62,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     draw = _Draw(config, base, judge, control, former)
 
     # 2. The evaluation prompts: a choice that is fixed by the seed.
-    found = read_prompts(directory, base, "evaluation", config.max_prompt_tokens)
+    room = room_for_prompt(base, most=config.max_prompt_tokens, new_tokens=config.max_new_tokens)
+    found = read_prompts(directory, base, "evaluation", room)
     if not found:
         raise RunError("data_missing", file="data/prompts.jsonl")
     order = shuffled(len(found), config.seed, "evaluation")[: config.prompts]

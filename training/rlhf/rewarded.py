@@ -11,6 +11,7 @@ from torch import Tensor
 
 from training.configs import RewardedConfig
 from training.rlhf.advantages import penalise_missing_end
+from training.rlhf.conversations import room_for_prompt
 from training.rlhf.decoding import Rollout, sample
 from training.rlhf.development import Development
 from training.rlhf.models import LanguageModel, load_language_model
@@ -51,7 +52,9 @@ def load_parts(directory: RunDirectory, config: RewardedConfig) -> Parts:
         base,
         seed=config.seed,
         looks=config.development_samples,
-        max_tokens=config.max_prompt_tokens,
+        max_tokens=room_for_prompt(
+            base, most=config.max_prompt_tokens, new_tokens=config.max_new_tokens
+        ),
     )
     development = Development(config, policy, prompts.development, reward, judge)
     return Parts(base, reward, policy, prompts, development)

@@ -33,6 +33,7 @@ import torch
 from training.configs import SampleConfig
 from training.records import CompletionRow, ErrorRecord
 from training.rlhf.adapters import SETTINGS, WEIGHTS
+from training.rlhf.conversations import room_for_prompt
 from training.rlhf.decoding import sample
 from training.rlhf.encoding import encode_prompt
 from training.rlhf.models import (
@@ -84,15 +85,8 @@ class Sampling:
             raise RunError("config_invalid", problems=problem)
 
     def room(self, lm: LanguageModel) -> int:
-        """Tokens that a prompt may have; a longer one loses its beginning.
-
-        Raises RunError("config_invalid") where the completion alone would fill the model.
-        """
-        room = min(self.max_prompt_tokens, lm.max_positions - self.max_new_tokens)
-        if room < 1:
-            problem = f"max_new_tokens: the model has {lm.max_positions} positions in all"
-            raise RunError("config_invalid", problems=problem)
-        return room
+        """Tokens that a prompt may have (`room_for_prompt`)."""
+        return room_for_prompt(lm, most=self.max_prompt_tokens, new_tokens=self.max_new_tokens)
 
 
 def policy_source(lm: LanguageModel, adapter: str | None) -> str:

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.rlhf.conversations import fit
+from training.rlhf.conversations import fit, room_for_prompt
 from training.rlhf.models import encode_chat
 from training.rlhf.ranked import is_conversation
+from training.rlhf.rundir import RunError
 
 CONTROL = {0, 1, 2}
 TALK = [
@@ -92,3 +93,11 @@ def test_cut_to_any_length_it_fits_and_no_text_makes_a_control_token(tiny, conte
 def test_a_role_is_one_of_three(role):
     assert not is_conversation([{"role": role, "content": "x"}])
     assert is_conversation([{"role": "system", "content": "x"}])
+
+
+def test_a_prompt_has_the_room_that_its_completion_leaves_it(tiny):
+    window = tiny.max_positions
+    assert room_for_prompt(tiny, most=window, new_tokens=window - 10) == 10
+    assert room_for_prompt(tiny, most=7, new_tokens=window - 10) == 7
+    with pytest.raises(RunError, match="positions in all"):
+        room_for_prompt(tiny, most=7, new_tokens=window)

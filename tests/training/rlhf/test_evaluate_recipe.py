@@ -188,3 +188,21 @@ def test_no_evaluation_prompts_is_said(measure):
     with pytest.raises(RunError) as refused:
         measure(prompts=prompt_rows(5, "train"))
     assert refused.value.code == "data_missing"
+
+
+def test_prompts_leave_room_for_the_completion_in_the_models_window(
+    measure, policy, tiny, monkeypatch
+):
+    """A prompt that fills the window alone is cut: no position beyond it is ever asked for."""
+    really_draw, lengths = evaluate.draw_samples, []
+
+    def draw(lm, reference, prompts, *given, **named):
+        lengths.extend(map(len, prompts))
+        return really_draw(lm, reference, prompts, *given, **named)
+
+    monkeypatch.setattr(evaluate, "draw_samples", draw)
+    (row,) = prompt_rows(1, "evaluation")
+    words = " ".join(f"number {n}" for n in range(tiny.max_positions))
+    row["prompt"] = [{"role": "user", "content": words}]
+    measure(candidate=policy, judge=None, prompts=[row], max_prompt_tokens=tiny.max_positions)
+    assert tiny.max_positions - 30 < max(lengths) <= tiny.max_positions - 24
