@@ -111,17 +111,17 @@ def final_scores(
     """The reward model's scores, less what they are unsure by, less for completions without an end.
 
     finished: (n,). There is no penalty where too few of the base's samples end: it would hide the
-    score.
+    score. What is unsure costs the same with and without an end: never to end is no way around it.
     """
-    scores = scored.scores - config.caution * scored.spread
-    if parts.development.base(control).finished_share < config.missing_eos_min_share:
-        return scores
-    return penalise_missing_end(
-        scores,
-        finished.cpu(),
-        how=config.missing_eos,
-        penalty=config.missing_eos_penalty,
-    )
+    scores = scored.scores
+    if parts.development.base(control).finished_share >= config.missing_eos_min_share:
+        scores = penalise_missing_end(
+            scores,
+            finished.cpu(),
+            how=config.missing_eos,
+            penalty=config.missing_eos_penalty,
+        )
+    return scores - config.caution * scored.spread
 
 
 def _drawing(config: RewardedConfig, parts: Parts, number: int) -> tuple[list[list[int]], Tensor]:

@@ -138,6 +138,16 @@ def test_what_the_reward_model_is_unsure_of_has_to_be_better_by_that_much(fill):
         assert final_scores(asked, parts, scored, ended, Control()).tolist() == expected
 
 
+def test_a_text_that_never_ends_does_not_escape_the_caution(fill):
+    directory = RunDirectory.open(
+        fill(missing_eos_min_share=0.0, missing_eos="replace", missing_eos_penalty=1.0, caution=2.0)
+    )
+    config, parts = directory.config, load_parts(directory, directory.config)
+    directory.close()
+    scored, finished = Scored(torch.tensor([3.0, 3.0]), torch.ones(2)), torch.tensor([True, False])
+    assert final_scores(config, parts, scored, finished, Control()).tolist() == [1.0, -3.0]
+
+
 def test_winners_come_back_from_a_state_as_they_were():
     winners = rejection.Winners([[5, 6, 2], [7], [8, 9]])
     assert rejection.Winners.of(winners.tensors()).completions == winners.completions
