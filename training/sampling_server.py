@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from labeling.completions import storable
 from training.sampler import SamplerError
 
 PATIENCE = 120.0
@@ -171,4 +172,4 @@ def words_in(answer: bytes) -> str:
         if isinstance(found, dict) and name in found:
             found = found[name]
     words = found if isinstance(found, str) else json.dumps(found)
-    return " ".join(words.split())[:MOST_SAID].rstrip(". ")
+    return storable(" ".join(words.split()))[:MOST_SAID].rstrip(". ")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from labeling.completions import storable
 from training.artifacts import file_sha256
 from training.sampler import SamplerError
 from training.sampling_server import SamplingServer, ServerRefused, nonsense, parsed
@@ -98,7 +99,7 @@ class ServedPolicy:
         for name, root in served.items():
             if wanted in (name.rstrip("/"), root.rstrip("/")):
                 return name
-        names = ", ".join(served) or "–"
+        names = storable(", ".join(served)) or "–"
         raise SamplerError(
             "server_lacks_model", url=self._server.url, model=location, served=names[:1000]
         )

@@ -107,6 +107,9 @@ def _certainty(chance: float) -> str:
 def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> ResultMetrics:
     """Accuracy on rankings that the fit did not see, and what it was fitted on.
 
+    held_out: the probe's, of all folds, where there is a probe; a fine-tuning is kept on top of it
+    only where it does better (`trial_quality`).
+
     Every untied pair counts the same in an accuracy, whoever ordered it; the log loss, which fits
     are chosen by, is weighted as the fit itself is.
     """
@@ -123,6 +126,28 @@ def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> Resu
         "prompts": len(set(rankings.prompts)),
         "pairs": rankings.pairs,
         "tied_pairs": rankings.tied_pairs,
+    }
+
+
+def trial_quality(config: RewardConfig, trial: HeldOut, probe: HeldOut | None) -> ResultMetrics:
+    """What fine-tuning says of the rankings that it was judged on, beside the probe on the same."""
+    rankings = trial.rankings
+    found = accuracy_interval(trial.scores, rankings, draws=config.bootstrap, seed=config.seed)
+    metrics: ResultMetrics = {
+        "tuned_accuracy": found.value,
+        "tuned_low": found.low,
+        "tuned_high": found.high,
+        "tuned_log_loss": log_loss(trial.scores, rankings),
+        "tuned_pairs": rankings.pairs,
+    }
+    if not rankings.pairs:
+        metrics |= dict.fromkeys(("tuned_accuracy", "tuned_low", "tuned_high"))
+    if probe is None:
+        return metrics
+    beside = accuracy_interval(probe.scores, rankings, draws=config.bootstrap, seed=config.seed)
+    return metrics | {
+        "probe_accuracy": beside.value if rankings.pairs else None,
+        "probe_log_loss": log_loss(probe.scores, rankings),
     }
 
 

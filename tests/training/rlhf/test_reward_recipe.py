@@ -235,6 +235,7 @@ class TestFineTuning:
         rows = ranking_rows(tiny_folder, prompt_rows(40), taste=lambda _: 0.0, noise=1.0)
         metrics, folder = train(rows, finetune="if_better", learning_rate=0.01, epochs=4)
         assert metrics["finetuned"] == 0
+        assert metrics["tuned_log_loss"] > metrics["probe_log_loss"]
         assert not (folder / "checkpoint" / "adapter_config.json").exists()
 
     def test_kept_it_starts_from_the_probe_and_scores_alike_after_loading(
@@ -242,7 +243,11 @@ class TestFineTuning:
     ):
         metrics, folder = train(ranked, finetune="always", learning_rate=1e-3)
         assert metrics["finetuned"] == 1
-        assert metrics["oof_log_loss"] < 0.69
+        assert metrics["tuned_log_loss"] < 0.69
+        alone, _ = train(ranked, finetune="never")
+        for number in ("oof_accuracy", "oof_low", "oof_log_loss"):
+            assert metrics[number] == alone[number], "the probe's, of all folds"
+        assert 0 < metrics["tuned_pairs"] < metrics["pairs"]
         model = load_reward_model(folder / "checkpoint", tiny)
         assert model.probe is not None
         assert model.lm.adapter is not None
