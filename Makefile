@@ -92,6 +92,9 @@ loop: dev ## prove the loop unattended: GOLD=file.py, SEED=1, ROUNDS=2
 	@$(PY) -m benchmarks.loop $(if $(GOLD),--gold $(GOLD)) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	@$(PY) -m benchmarks.report
 
+report: dev ## the tables of docs/benchmarks.md from the results that are there
+	@$(PY) -m benchmarks.report
+
 MODEL := $(or $(RANKLOOP_DATA),data)/models/smollm2-135m-instruct
 closed-tasks: env ## tasks with known answers in a table: POLICIES="sft=FOLDER ppo=FOLDER" (BASE=, RUN=)
 	@test -n "$(BASE)" || $(PY) -m training.rlhf.prepare_default_model $(MODEL)

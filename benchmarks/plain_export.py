@@ -69,6 +69,7 @@ def pair(chosen: RankedCompletion, rejected: RankedCompletion) -> dict[str, Any]
         "category": prompt.category,
         "purpose": ranking.slate.purpose,
         "labeler": ranking.labeler.pseudonym,
+        "weight": 1.0,
         "seconds": ranking.seconds,
         "created_at": ranking.created_at.isoformat(),
     }

@@ -71,10 +71,13 @@ def standing_rankings(project: Project) -> QuerySet[Ranking]:
 
 def training_rankings(project: Project) -> QuerySet[Ranking]:
     """What may be trained on: what stands, but for labelers whose work counts nothing."""
-    left_out = LabelerWeight.objects.filter(
-        project=project, labeler=OuterRef("labeler"), is_current=True, weight=0
-    )
+    left_out = counting_nothing(project).filter(labeler=OuterRef("labeler"))
     return standing_rankings(project).filter(~Exists(left_out))
+
+
+def counting_nothing(project: Project) -> QuerySet[LabelerWeight]:
+    """Labelers whose work counts nothing, as the weights are now."""
+    return LabelerWeight.objects.filter(project=project, is_current=True, weight=0)
 
 
 def standing_decisions(project: Project) -> QuerySet[Decision]:

@@ -20,7 +20,12 @@ from django.conf import settings
 
 GRACE_SECONDS = 20.0
 """From the signal that asks to the signal that kills; a cancel is to take 30 s at most."""
-SECRETS = ("RANKLOOP_SECRET_KEY", "RANKLOOP_DATABASE", "RANKLOOP_BROKER")
+SECRETS = (
+    "RANKLOOP_SECRET_KEY",
+    "RANKLOOP_DATABASE",
+    "RANKLOOP_BROKER",
+    "RANKLOOP_SAMPLING_KEY",
+)
 """Settings that a trainer has no use for and does not get."""
 
 

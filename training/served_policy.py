@@ -99,7 +99,7 @@ class ServedPolicy:
         for name, root in served.items():
             if wanted in (name.rstrip("/"), root.rstrip("/")):
                 return name
-        names = storable(", ".join(served)) or "–"
+        names = storable(" ".join(", ".join(served).split())) or "–"
         raise SamplerError(
             "server_lacks_model", url=self._server.url, model=location, served=names[:1000]
         )

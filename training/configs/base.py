@@ -117,11 +117,13 @@ class RunConfig:
                 fitting[name] = values[name]
             else:
                 problems.append(f"{name}: must be {_spell(hints[name])}, is {values[name]!r}")
-        if "base" not in values:
+        needed = {item.name for item in fields(cls) if item.default is dataclasses.MISSING}
+        if "base" in needed - set(values):
             problems.append("base: is missing; name a model folder or a hub model")
-        preset = cls.presets.get(str(fitting.get("preset", "")), {})
+            fitting["base"] = "?"
+        preset = cls.presets.get(str(fitting.get("preset", "small")), {})
         try:
-            config = cls(**{"base": "?", **preset, **fitting})
+            config = cls(**{**preset, **fitting})
         except ConfigError as error:
             raise ConfigError([*problems, *error.problems]) from error
         if problems:

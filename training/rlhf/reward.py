@@ -119,16 +119,16 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 4. Fine-tuning from there: without one fold first, to see whether that one is judged better.
     seconds = time.monotonic()
-    tuned, judged = None, held_out
+    tuned = None
     if config.finetune != "never":
         trial = run.trial(fit, held_out)
         metrics |= trial_quality(config, trial, held_out)
         if config.finetune == "always" or held_out is None or improves(trial, held_out):
             tuned = run.tuning(fit, held_out, range(len(fit.rankings)), "tune")
             run.train(tuned, before=run.ahead_of_tuning)
-            held_out, judged = held_out or trial, trial
+            held_out = trial
     metrics["seconds_finetune"] = round(time.monotonic() - seconds, 2)
-    if held_out is None or judged is None:
+    if held_out is None:
         raise ValueError("neither a probe nor fine-tuning: the config does not allow that")
 
     # 5. Raw scores of everything, and the scale: mean 0, variance 1 over the base's samples.
@@ -152,7 +152,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     model.save(folder)
     check_saved(model, folder, rows[:8])
     directory.publish_checkpoint(folder)
-    directory.write_rows("breakdown", breakdown(judged, config))
+    directory.write_rows("breakdown", breakdown(held_out, config))
     metrics |= quality(config, held_out, fit.rankings)
     metrics |= test_quality(config, raw[len(fit.rows) : len(fit.rows) + len(test.rows)], test)
     return metrics | {

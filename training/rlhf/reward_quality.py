@@ -107,8 +107,8 @@ def _certainty(chance: float) -> str:
 def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> ResultMetrics:
     """Accuracy on rankings that the fit did not see, and what it was fitted on.
 
-    held_out: the probe's, of all folds, where there is a probe; a fine-tuning is kept on top of it
-    only where it does better (`trial_quality`).
+    held_out: what the saved model says: a probe's of all folds, or a fine-tuned one's of the fold
+    that it was judged on (`trial_quality` has the probe's beside it).
 
     Every untied pair counts the same in an accuracy, whoever ordered it; the log loss, which fits
     are chosen by, is weighted as the fit itself is.
@@ -130,7 +130,10 @@ def quality(config: RewardConfig, held_out: HeldOut, rankings: Rankings) -> Resu
 
 
 def trial_quality(config: RewardConfig, trial: HeldOut, probe: HeldOut | None) -> ResultMetrics:
-    """What fine-tuning says of the rankings that it was judged on, beside the probe on the same."""
+    """What fine-tuning says of the rankings that it was judged on, beside the probe on the same.
+
+    And the probe's own of all folds, which nothing else tells where it is not the saved model.
+    """
     rankings = trial.rankings
     found = accuracy_interval(trial.scores, rankings, draws=config.bootstrap, seed=config.seed)
     metrics: ResultMetrics = {
@@ -145,9 +148,15 @@ def trial_quality(config: RewardConfig, trial: HeldOut, probe: HeldOut | None) -
     if probe is None:
         return metrics
     beside = accuracy_interval(probe.scores, rankings, draws=config.bootstrap, seed=config.seed)
+    whole = accuracy_interval(
+        probe.scores, probe.rankings, draws=config.bootstrap, seed=config.seed
+    )
     return metrics | {
         "probe_accuracy": beside.value if rankings.pairs else None,
         "probe_log_loss": log_loss(probe.scores, rankings),
+        "probe_oof_accuracy": whole.value if probe.rankings.pairs else None,
+        "probe_oof_low": whole.low if probe.rankings.pairs else None,
+        "probe_oof_high": whole.high if probe.rankings.pairs else None,
     }
 
 

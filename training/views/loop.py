@@ -29,6 +29,7 @@ from labeling.models import (
 )
 from labeling.progress import Progress, progress_of
 from labeling.slates import DEMOTED
+from training.datasets import counting_nothing, standing_rankings
 from training.deployments import current
 from training.models import Checkpoint, Deployment, Device, Evaluation, Plan, Round, Run
 from training.plans import plan_of
@@ -182,7 +183,8 @@ def _totals(
     project: Project, plan: Plan, last_round: Round | None, evaluation: Evaluation | None
 ) -> Totals:
     labeling = progress_of(project)
-    fresh = max(labeling.rankings - (last_round.rankings_at_start if last_round else 0), 0)
+    known = labeling.rankings - _counting_nothing(project)
+    fresh = max(known - (last_round.rankings_at_start if last_round else 0), 0)
     due_since = None
     if plan.after_rankings is not None and fresh >= max(plan.after_rankings, 1):
         more = min(fresh - max(plan.after_rankings, 1), LOOKED_BACK)
@@ -196,6 +198,12 @@ def _totals(
         ]
         due_since = max((one for one in moments if one is not None), default=None)
     return Totals(labeling=labeling, new_rankings=fresh, due_since=due_since)
+
+
+def _counting_nothing(project: Project) -> int:
+    """Rankings that stand and that no round is trained on; mostly nobody's work counts nothing."""
+    people = list(counting_nothing(project).values_list("labeler", flat=True))
+    return standing_rankings(project).filter(labeler__in=people).count() if people else 0
 
 
 def _requests(project: Project) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training.configs import ConfigError, PpoConfig, RewardConfig, parse_config
+from training.configs import ConfigError, DpoConfig, PpoConfig, RewardConfig, parse_config
 from training.rlhf import reward
 from training.rlhf.process import run_in
 
@@ -41,3 +41,12 @@ def test_a_run_without_a_base_ends_with_that_sentence(tmp_path):
     assert error["code"] == "config_invalid"
     assert "base: is missing" in error["values"]["problems"]
     assert "folds" in error["values"]["problems"]
+
+
+def test_a_recipe_that_begins_from_nothing_needs_no_base():
+    config = parse_config('{"recipe": "pretrain", "start": "scratch"}')
+    assert config.base == ""
+
+
+def test_without_a_preset_it_is_the_products_own():
+    assert DpoConfig.from_dict({"base": "b"}) == DpoConfig.from_preset("small", base="b")

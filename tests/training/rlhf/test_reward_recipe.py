@@ -245,8 +245,11 @@ class TestFineTuning:
         assert metrics["finetuned"] == 1
         assert metrics["tuned_log_loss"] < 0.69
         alone, _ = train(ranked, finetune="never")
-        for number in ("oof_accuracy", "oof_low", "oof_log_loss"):
-            assert metrics[number] == alone[number], "the probe's, of all folds"
+        for number in ("oof_accuracy", "oof_low", "oof_high"):
+            assert metrics[f"probe_{number}"] == alone[number], "the probe's, of all folds"
+        assert metrics["oof_low"] == metrics["tuned_low"], "of what is saved"
+        judged = [row for row in log(folder, "breakdown") if row["by"] == "gap"]
+        assert sum(row["pairs"] for row in judged) == metrics["tuned_pairs"]
         assert 0 < metrics["tuned_pairs"] < metrics["pairs"]
         model = load_reward_model(folder / "checkpoint", tiny)
         assert model.probe is not None

@@ -12,6 +12,7 @@ from labeling.assignments import skip
 from labeling.leasing import lease_next
 from labeling.models import Ranking
 from labeling.prompts import withdraw_prompt
+from labeling.weights import set_weight
 from tests.factories import make_labeler, make_manager, make_project, make_prompt, make_ranking
 from tests.training import steps
 from training import deployments
@@ -110,6 +111,17 @@ def test_it_counts_rankings_as_the_rule_does(project):
     assert mark(project, 3) == "Waits for 1 more ranking."
     assert stages(loop_of(project))[2].unit == "1 since the last round"
     assert stages(loop_of(project))[2].count == "1"
+
+
+def test_work_that_counts_nothing_does_not_bring_the_next_round_nearer(project):
+    careless = make_labeler(project)
+    make_ranking(project, careless)
+    rule(project, 2)
+    assert mark(project, 3) == "The next round is about to begin."
+    boss = make_manager(project)
+    set_weight(project=project, labeler=careless, weight=0.0, by=boss, reason="Careless.")
+    assert new_rankings(project) == 1
+    assert mark(project, 3) == "Waits for 1 more ranking."
 
 
 def test_a_rule_of_no_rankings_waits_for_one(db):
