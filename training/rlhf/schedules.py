@@ -61,14 +61,13 @@ class KlController:
     """Nats a completion."""
     start: float
     """β₀, on the normalised reward's scale, per nat."""
-    proportional: float = 0.4
-    rate: float = 0.2
+    proportional: float = 1.0
+    rate: float = 0.1
     bound: float = 0.7
     lead: float = 2.0
     """Batches to look ahead."""
-    smoothing: float = 0.8
-    """Weight of the newest measurement in the running means of √KL and of its pace: a mean of the
-    past comes as late as looking ahead is early."""
+    smoothing: float = 0.5
+    """Weight of the newest measurement in the running means of √KL and of its pace."""
     integral: float = 0.0
     root: float | None = None
     """Running mean of √KL; None before the first measurement."""

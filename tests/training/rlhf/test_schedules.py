@@ -59,7 +59,7 @@ def test_the_controller_holds_its_target_without_a_crash(pull, target):
         controller = controller.measured(kl, episodes=64)
         seen.append(kl)
     late = seen[40:]
-    assert max(seen) < 2.3 * target
+    assert max(seen) < 2.1 * target
     assert 0.85 * target < sum(late) / len(late) < 1.2 * target
     assert min(late) > 0.6 * target
 
@@ -91,40 +91,6 @@ def test_it_holds_a_policy_that_learns_fast(pull, target):
         seen.append(kl)
     assert max(seen) < 2.2 * target
     assert min(seen[8:]) > 0.3 * target
-
-
-class HeavyPolicy:
-    """One as the log of a whole run has it, which swung between 2 and 10 nats with a period of six.
-
-    The change of √KL from batch to batch, fitted by least squares on that run's KL and β: half of
-    the change before goes on (Adam's momentum), the reward pulls, the penalty pulls back.
-    """
-
-    def __init__(self, *, pull, seed=0):
-        self.root = self.change = 0.0
-        self.pull, self.random = pull, random.Random(seed)
-
-    def batch(self, beta):
-        kl = self.root**2 * math.exp(self.random.gauss(0, 0.1))
-        pulled = self.pull - 2.56 * beta * self.root
-        self.change = 0.55 * self.change + pulled + self.random.gauss(0, 0.18)
-        self.root = max(0.0, self.root + self.change)
-        return kl
-
-
-@pytest.mark.parametrize("pull", [0.5, 0.74, 0.85])
-def test_it_holds_a_policy_that_goes_on_by_itself(pull):
-    """Over many runs: how far KL is from its target, as a ratio, and how often beyond it."""
-    late = []
-    for seed in range(60):
-        controller, policy = KlController(target=5.0, start=0.1), HeavyPolicy(pull=pull, seed=seed)
-        for number in range(16):
-            kl = policy.batch(controller.beta)
-            controller = controller.measured(kl, episodes=64)
-            late += [max(kl, 0.05)] if number > 3 else []
-    off = math.sqrt(sum(math.log(kl / 5.0) ** 2 for kl in late) / len(late))
-    assert off < 0.9, "1.1 to 1.5 before a log of this policy was fitted"
-    assert sum(kl > 10 for kl in late) < 0.15 * len(late)
 
 
 def test_it_swings_less_than_the_stepwise_rule():
@@ -162,7 +128,7 @@ def test_where_the_penalty_keeps_it_from_its_target_beta_falls():
 
 def test_above_the_target_beta_rises_at_once():
     controller = KlController(target=6.0, start=0.1, smoothing=1.0, arrived=True, root=2.4)
-    assert controller.measured(12.0, episodes=64).beta > 0.15
+    assert controller.measured(12.0, episodes=64).beta > 0.2
 
 
 def test_a_run_aims_at_a_step_beyond_where_it_starts_and_never_beyond_the_target():
