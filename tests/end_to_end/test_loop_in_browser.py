@@ -111,7 +111,8 @@ def test_the_loop_goes_round(
     # A round, to its end: it waits for the manager.
     manager.start_round()
     steps = manager.watch_round()
-    expected = dict.fromkeys(STEPS, "Succeeded") | {"Decision": "waits for a manager"}
+    expected = dict.fromkeys(STEPS, "Succeeded")
+    expected |= {"Datasets": "frozen", "Decision": "waits for a manager"}
     if demonstrations:
         expected["Supervised fine-tuning"] = "Succeeded"
     assert steps == expected, manager.says()
