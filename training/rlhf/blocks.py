@@ -7,6 +7,7 @@ where that is faster). Sampling and training call the same functions.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from training.rlhf.packed import Packed
 
 PROJECTIONS: dict[str, tuple[str, ...]] = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -78,6 +81,18 @@ class Block:
     head_width: int
     epsilon: float
     activation: Callable[[Tensor], Tensor]
+    packed: dict[str, Packed] | None = None
+    """The matrices once more, as pack() lays them out for sampling."""
+
+    def pack(self, rows: int) -> Block:
+        """The same layer, faster for many passes of about `rows` tokens without gradients.
+
+        As long as its weights stay as they are: see Packed.
+        """
+        packed = {
+            name: Packed(weight, self.biases[name], rows) for name, weight in self.weights.items()
+        }
+        return dataclasses.replace(self, packed=packed)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Every weight of the layer by a name."""
@@ -149,7 +164,11 @@ class Heads(NamedTuple):
 def project(block: Block, name: str, x: Tensor, lora: LoraLayer | None) -> Tensor:
     """x: [..., in] → [..., out]. In the matrix's dtype without LoRA, float32 with it."""
     weight = block.weights[name]
-    product = F.linear(x.to(weight.dtype), weight, block.biases[name])
+    rows = x.to(weight.dtype)
+    if block.packed is None:
+        product = F.linear(rows, weight, block.biases[name])
+    else:
+        product = block.packed[name](rows)
     return product if lora is None else product.float() + lora[name](x.float())
 
 

@@ -26,6 +26,7 @@ from training.rlhf.layers import (
     rotations,
 )
 from training.rlhf.models import LanguageModel
+from training.rlhf.packed import Packed
 from training.rlhf.process import Control
 
 DRAW_ROWS = 8
@@ -199,6 +200,8 @@ class _Loop:
     ) -> None:
         owner = [prompt for prompt in range(len(prompts)) for _ in range(samples)]
         self.lm, self.prompts = lm, make_batch(lm, prompts, [], owner)
+        self.blocks = [block.pack(len(owner)) for block in lm.blocks]
+        self.head = Packed(lm.head, None, len(owner))
         n, q = len(owner), self.prompts.prompt_ids.shape[1]
         self.kept = sorted(set(keep_layers))
         self.rows = torch.arange(n)
@@ -226,7 +229,7 @@ class _Loop:
         cosine, sine = rotations(lm, positions)
         mask = causal_mask(batch.prompt_mask)
         hidden = F.embedding(batch.prompt_ids, lm.model.model.embed_tokens.weight).float()
-        for index, block in enumerate(lm.blocks):
+        for index, block in enumerate(self.blocks):
             self._keep_prompt(index, hidden)
             lora = lm.adapter.layer(index) if lm.adapter else None
             heads = read_heads(block, hidden, cosine, sine, lora)
@@ -246,7 +249,7 @@ class _Loop:
         cosine, sine = cosine.squeeze(1), sine.squeeze(1)
         hidden = F.embedding(self.ids[rows, step], lm.model.model.embed_tokens.weight).float()
         seen = self.seen[..., : column + 1]
-        for index, block in enumerate(lm.blocks):
+        for index, block in enumerate(self.blocks):
             if index in self.states:
                 self.states[index][rows, step] = hidden
             if only_kept and index >= self.kept[-1]:
@@ -323,4 +326,4 @@ class _Loop:
             self.prompt_states[layer] = hidden
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(final_norm(self.lm, hidden).to(self.lm.dtype), self.lm.head)
+        return self.head(final_norm(self.lm, hidden).to(self.head.dtype))

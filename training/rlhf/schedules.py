@@ -86,7 +86,7 @@ class KlController:
 
     @property
     def beta(self) -> float:
-        """The coefficient to use for the next batch."""
+        """The coefficient for the batch whose KL was reported last, and until the next report."""
         push = self.proportional * self.error if self.arrived else 0.0
         return self.start * math.exp(self.integral + push)
 
