@@ -11,13 +11,11 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self, get_args, get_type_hints
 
+from training.configs.limits import LIMITS
+
 Preset = Literal["small", "paper"]
 
 PRESETS: tuple[str, ...] = get_args(Preset)
-
-
-MOST_THREADS = 1024
-"""More than any machine has cores; many more would take all that it has for other processes."""
 
 
 class ConfigError(ValueError):
@@ -38,15 +36,14 @@ class Problems:
         if not holds:
             self.found.append(message)
 
-    def positive(self, config: object, *names: str) -> None:
-        for name in names:
-            value = getattr(config, name)
-            self.unless(value > 0, f"{name}: must be above 0, is {value}")
-
-    def within(self, config: object, low: float, high: float, *names: str) -> None:
-        for name in names:
-            value = getattr(config, name)
-            self.unless(low <= value <= high, f"{name}: must be {low} to {high}, is {value}")
+    def unless_within_limits(self, config: RunConfig) -> None:
+        """Every number has its limits; null, where a field may be empty, has none."""
+        for item in fields(config):
+            limits, value = LIMITS.get(item.name), getattr(config, item.name)
+            if limits is not None and value is not None and not limits.hold(value):
+                empty = type(None) in get_args(get_type_hints(type(config))[item.name])
+                wanted = f"{limits}, or null" if empty else str(limits)
+                self.found.append(f"{item.name}: must be {wanted}, is {value}")
 
     def one_of(self, config: object, name: str, allowed: tuple[str, ...]) -> None:
         value = getattr(config, name)
@@ -85,10 +82,7 @@ class RunConfig:
         problems.unless(bool(self.base), "base: must name a model folder or a hub model")
         problems.one_of(self, "preset", PRESETS)
         problems.one_of(self, "precision", ("auto", "float32", "bfloat16"))
-        problems.within(self, 0, MOST_THREADS, "threads")
-        problems.unless(
-            0 <= self.seed < 2**63, f"seed: must be 0 to 9223372036854775807, is {self.seed}"
-        )
+        problems.unless_within_limits(self)
 
     @classmethod
     def from_preset(cls, preset: Preset, **values: Any) -> Self:

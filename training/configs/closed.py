@@ -50,10 +50,6 @@ class ClosedConfig(RunConfig):
 
     def check(self, problems: Problems) -> None:
         super().check(problems)
-        problems.positive(
-            self, "items", "max_new_tokens", "max_prompt_tokens", "bootstrap", "batch"
-        )
-        problems.within(self, 1e-6, 0.5, "alpha")
         named = [policy.partition("=") for policy in self.policies]
         for policy, (name, _, folder) in zip(self.policies, named, strict=True):
             problems.unless(

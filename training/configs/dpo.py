@@ -45,4 +45,3 @@ class DpoConfig(PolicyConfig):
     def check(self, problems: Problems) -> None:
         super().check(problems)
         problems.one_of(self, "loss", get_args(DirectLoss))
-        problems.positive(self, "beta", "epochs", "batch", "max_tokens")

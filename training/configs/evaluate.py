@@ -37,13 +37,6 @@ class EvaluateConfig(RunConfig):
 
     def check(self, problems: Problems) -> None:
         super().check(problems)
-        problems.positive(
-            self,
-            *("prompts", "max_new_tokens", "temperature", "max_prompt_tokens", "batch", "look"),
-            "bootstrap",
-        )
-        problems.within(self, 1e-6, 0.5, "alpha")
-        problems.unless(self.best_of >= 0, f"best_of: 0 or more, is {self.best_of}")
         problems.unless(
             self.best_of == 0 or (bool(self.reward) and bool(self.judge)),
             "best_of: needs both a reward model and a judge",

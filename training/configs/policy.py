@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.configs.base import Problems, RunConfig
+from training.configs.base import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +42,3 @@ class PolicyConfig(RunConfig):
     evaluation; a look, with fewer texts, holds it to a stricter one."""
     save_every: int = 1
     """Batches between training states."""
-
-    def check(self, problems: Problems) -> None:
-        super().check(problems)
-        problems.positive(
-            self,
-            *("max_new_tokens", "temperature", "learning_rate", "evaluate_every"),
-            *("development_samples", "save_every", "max_prompt_tokens", "kl_limit"),
-        )
-        problems.within(self, 0, 1, "distinct_share")
-        problems.within(self, 0.01, 1, "lora_top_share")
-        problems.unless(self.lora_rank >= 0, f"lora_rank: 0 or more, is {self.lora_rank}")
-        problems.unless(
-            self.ema is None or 0 < self.ema < 1, f"ema: between 0 and 1, or null, is {self.ema}"
-        )

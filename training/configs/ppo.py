@@ -61,7 +61,6 @@ class PpoConfig(OnlineConfig):
         super().check(problems)
         problems.one_of(self, "advantage", get_args(Advantage))
         problems.one_of(self, "critic", get_args(Critic))
-        problems.within(self, 0, 1, "gamma", "gae_lambda")
         problems.unless(
             self.advantage == "gae" or self.samples_per_prompt >= 2,
             "samples_per_prompt: leave-one-out advantages (rloo) need at least 2",

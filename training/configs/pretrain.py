@@ -7,9 +7,6 @@ from typing import Any, ClassVar, Literal
 
 from training.configs.base import Problems, RunConfig
 
-FEWEST_TOKENS = 259
-"""The vocabulary of a byte-level tokenizer at least: 256 bytes and three control tokens."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(RunConfig):
@@ -82,12 +79,6 @@ class PretrainConfig(RunConfig):
             _check_all_but_base(self, problems)
             _check_architecture(self, problems)
         problems.one_of(self, "start", ("base", "scratch"))
-        problems.positive(self, "batch", "epochs", "learning_rate", "gradient_clip")
-        problems.positive(self, "evaluate_every", "save_every")
-        problems.unless(self.window >= 2, f"window: must be 2 or more, is {self.window}")
-        problems.unless(self.weight_decay >= 0, f"weight_decay: 0 or more, is {self.weight_decay}")
-        problems.within(self, 0, 1, "warmup_share", "adam_beta2")
-        problems.within(self, 0, 0.9, "validation_share")
 
 
 def _check_all_but_base(config: PretrainConfig, problems: Problems) -> None:
@@ -97,9 +88,6 @@ def _check_all_but_base(config: PretrainConfig, problems: Problems) -> None:
 
 
 def _check_architecture(config: PretrainConfig, problems: Problems) -> None:
-    problems.positive(config, "layers", "hidden", "heads", "kv_heads", "context")
-    problems.unless(config.intermediate >= 0, f"intermediate: 0 or more, is {config.intermediate}")
-    problems.within(config, FEWEST_TOKENS, 1_000_000, "vocabulary")
     if config.heads > 0 and config.kv_heads > 0:
         problems.unless(
             config.hidden % (2 * config.heads) == 0,

@@ -45,8 +45,6 @@ class RejectionConfig(RewardedConfig):
 
     def check(self, problems: Problems) -> None:
         super().check(problems)
-        problems.positive(self, "epochs", "batch")
-        problems.within(self, 0, 1, "warmup_share")
         problems.unless(
             self.samples_per_prompt >= 2,
             "samples_per_prompt: the best is chosen among them; 2 or more",

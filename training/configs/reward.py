@@ -54,9 +54,6 @@ class RewardConfig(RunConfig):
         super().check(problems)
         problems.one_of(self, "role", ("reward", "judge"))
         problems.one_of(self, "finetune", get_args(Finetune))
-        problems.positive(self, "epochs", "batch", "learning_rate", "max_tokens", "save_every")
-        problems.within(self, 3, 20, "folds")
-        problems.within(self, 0.01, 1, "lora_top_share")
         problems.unless(
             all(0 < depth <= 1 for depth in self.probe_layers),
             f"probe_layers: shares of the depth, above 0 and up to 1, are {self.probe_layers}",

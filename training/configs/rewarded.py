@@ -33,10 +33,7 @@ class RewardedConfig(PolicyConfig):
     def check(self, problems: Problems) -> None:
         super().check(problems)
         problems.unless(bool(self.reward), "reward: must name a reward model's checkpoint folder")
-        problems.within(self, 0, 10, "caution")
         problems.one_of(self, "missing_eos", ("subtract", "replace"))
-        problems.positive(self, "episodes", "prompts_per_batch", "samples_per_prompt")
-        problems.within(self, 0, 1, "missing_eos_min_share")
 
     def batches(self) -> int:
         """How many batches the episodes make; the last one is as full as the others."""
@@ -66,13 +63,6 @@ class OnlineConfig(RewardedConfig):
 
     def check(self, problems: Problems) -> None:
         super().check(problems)
-        problems.positive(self, "epochs", "minibatches", "clip")
-        problems.unless(
-            self.kl_target is None or self.kl_target > 0, "kl_target: above 0, or null to fix β"
-        )
-        problems.unless(
-            self.kl_step is None or self.kl_step > 0, "kl_step: above 0, or null for no limit"
-        )
         problems.unless(
             self.minibatches > 0 and self.episodes_per_batch() % self.minibatches == 0,
             "minibatches: must divide prompts_per_batch × samples_per_prompt",

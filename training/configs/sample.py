@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from training.configs.base import Problems, RunConfig
+from training.configs.base import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,3 @@ class SampleConfig(RunConfig):
     temperature: float = 1.0
     max_prompt_tokens: int = 1024
     batch: int = 64
-
-    def check(self, problems: Problems) -> None:
-        super().check(problems)
-        problems.positive(
-            self,
-            *("samples_per_prompt", "max_new_tokens", "temperature", "max_prompt_tokens", "batch"),
-        )

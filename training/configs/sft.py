@@ -54,14 +54,9 @@ class SftConfig(RunConfig):
 
     def check(self, problems: Problems) -> None:
         super().check(problems)
-        problems.positive(self, "epochs", "batch", "learning_rate", "max_tokens", "save_every")
-        problems.within(self, 0, 1, "warmup_share", "validation_share")
-        problems.within(self, 0.01, 1, "lora_top_share")
-        problems.unless(self.lora_rank >= 0, f"lora_rank: 0 or more, is {self.lora_rank}")
         problems.one_of(self, "turns", ("last", "all"))
         problems.one_of(self, "mixture", get_args(Mixture))
         problems.one_of(self, "pick", get_args(Pick))
-        problems.positive(self, "mixture_temperature")
         problems.unless(
             self.pick != "reward" or bool(self.reward),
             "pick: reward needs a reward model of this base; or use auto",

@@ -174,7 +174,7 @@ def test_one_answer_of_each_shipped_question_stands_in_its_text(name):
         ({"tasks": []}, "tasks: must be different names"),
         ({"tasks": ["../secrets"]}, "tasks: must be different names"),
         ({"tasks": ["texts", "texts"]}, "tasks: must be different names"),
-        ({"items": 0}, "items: must be above 0"),
+        ({"items": 0}, "items: must be 1 to 1,000,000"),
         ({"alpha": 0.9}, "alpha: must be"),
     ],
 )

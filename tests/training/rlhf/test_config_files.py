@@ -1,10 +1,21 @@
 """A config.json as somebody writes it by hand: presets, and every problem at once."""
 
 import json
+from dataclasses import fields
+from types import UnionType
+from typing import get_args, get_type_hints
 
 import pytest
 
-from training.configs import ConfigError, DpoConfig, PpoConfig, RewardConfig, parse_config
+from training.configs import (
+    CONFIGS,
+    ConfigError,
+    DpoConfig,
+    PpoConfig,
+    RewardConfig,
+    parse_config,
+)
+from training.configs.limits import LIMITS
 from training.rlhf import reward
 from training.rlhf.process import run_in
 
@@ -50,3 +61,43 @@ def test_a_recipe_that_begins_from_nothing_needs_no_base():
 
 def test_without_a_preset_it_is_the_products_own():
     assert DpoConfig.from_dict({"base": "b"}) == DpoConfig.from_preset("small", base="b")
+
+
+def numbers_of(config):
+    """The fields of a config that hold a number, or a number and null."""
+    hints = get_type_hints(config)
+    for item in fields(config):
+        hint = hints[item.name]
+        options = set(get_args(hint)) if isinstance(hint, UnionType) else {hint}
+        if options & {int, float}:
+            yield item.name, float in options, type(None) in options
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_no_number_is_without_limits_or_goes_beyond_them(config):
+    given = {"base": "b", "reward": "r"} if hasattr(config, "reward") else {"base": "b"}
+    for name, fractions, _ in numbers_of(config):
+        low, high, _above = LIMITS[name]
+        wrong = [low - 1, 2 * high + 1] + [float("nan"), float("inf")] * fractions
+        for value in wrong:
+            with pytest.raises(ConfigError) as refused:
+                config(**given, **{name: value})
+            assert any(p.startswith(f"{name}: must be") for p in refused.value.problems), name
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_what_may_be_null_says_so(config):
+    given = {"base": "b", "reward": "r"} if hasattr(config, "reward") else {"base": "b"}
+    for name, _, empty in numbers_of(config):
+        if empty:
+            assert getattr(config(**given, **{name: None}), name) is None
+            with pytest.raises(ConfigError, match=f"{name}: must be .*, or null"):
+                config(**given, **{name: -1.0})
+
+
+def test_what_a_limit_leaves_out_is_said():
+    assert set(problems_of(base="b", reward="r", ema=1.0, learning_rate=0.0, gamma=-0.5)) == {
+        "ema: must be above 0 and at most 0.999999, or null, is 1.0",
+        "learning_rate: must be above 0 and at most 1, is 0.0",
+        "gamma: must be 0 to 1, is -0.5",
+    }

@@ -167,7 +167,7 @@ def test_an_impossible_config_ends_in_the_result(short):
     (short / "config.json").write_text('{"recipe": "sample", "base": "x", "batch": 0}')
     assert start(short).wait(60) == 1
     assert result(short)["error"]["code"] == "config_invalid"
-    assert "batch: must be above 0" in result(short)["error"]["values"]["problems"]
+    assert "batch: must be 1 to 65,536" in result(short)["error"]["values"]["problems"]
 
 
 def test_an_error_nobody_foresaw_ends_in_the_result(short):
