@@ -11,6 +11,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -49,6 +50,10 @@ from labeling.whole_numbers import small_int
 PAGE = 25
 EDITED = "✎"
 """In the place of a letter: what the labeler wrote."""
+OTHER_ACCOUNT = _lazy(
+    "Somebody else is signed in in this browser. What you submitted waits here until you sign in "
+    "again."
+)
 MOST_SECONDS_UNSEEN = 600.0
 """Without scripts nobody counts activity: the time since the prompt was opened, but no more."""
 
@@ -63,7 +68,7 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     assignment = assignment_for(request, slug, pk)
     by_script = request.headers.get("Accept") == "application/json"
     if by_script and request.POST.get("labeler", str(request.user.pk)) != str(request.user.pk):
-        return HttpResponse(status=401)  # somebody else has signed in in this browser meanwhile
+        return JsonResponse({"code": "other_account", "message": OTHER_ACCOUNT}, status=401)
     said = judgement_in(request.POST)
     seconds = seconds_in(request.POST, _seconds_since_opened(assignment))
     conversation = of_ranking(request, assignment)

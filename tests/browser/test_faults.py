@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from labeling.judgements import judgement_of
 from labeling.models import Draft, Project, Ranking, User
@@ -15,7 +15,7 @@ from labeling.projects import update_project
 from labeling.prompts import withdraw_prompt
 from tests.browser.test_desk_page import opened, stored, with_one_ahead
 from tests.browser.test_ranking_page import address, press, sent, shown_ids
-from tests.factories import make_prompt, make_slate
+from tests.factories import make_labeler, make_prompt, make_slate
 from tests.hostile import marked
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -66,6 +66,8 @@ def test_a_session_that_ends_in_mid_ranking_keeps_what_is_said_after(
     press(page, "d t")
     page.keyboard.type("Nobody knows me.")
     expect(page.locator("#saved")).to_have_text("not sent, kept in this browser")
+    expect(page.locator("#request-problem")).to_contain_text("You are signed out")
+    page.locator("#request-problem [data-dismiss]").click()
     press(page, "Escape c Enter")
     expect(page.locator("#request-problem")).to_contain_text("You are signed out")
     expect(page.locator("#outbox")).to_contain_text("1 not sent yet")
@@ -73,6 +75,104 @@ def test_a_session_that_ends_in_mid_ranking_keeps_what_is_said_after(
     sent(page)
     said = judgement_of(Ranking.objects.get())
     assert (said.comment, said.ranks[ids["B"]]) == ("Nobody knows me.", 1)
+
+
+def test_who_is_signed_in_again_is_no_longer_told_so(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    page = new_page(labeler, allow=("401", "Unauthorized"))
+    page.goto(address(project))
+    page.context.clear_cookies(name="sessionid")
+    press(page, "a")
+    expect(page.locator("#request-problem")).to_contain_text("You are signed out")
+    new_page(labeler, context=page.context).close()
+    expect(page.locator("#request-problem")).to_be_hidden(timeout=10_000)
+    expect(page.locator("#saved")).to_contain_text("saved")
+
+
+def test_somebody_else_who_signs_in_meanwhile_sends_nothing_of_it(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    page = with_one_ahead(project, labeler, new_page, allow=("401", "Unauthorized", "40"))
+    other = make_labeler(project)
+    new_page(other, context=page.context).close()
+    press(page, "b a d c Enter")
+    expect(page.locator("#refused")).to_contain_text("Somebody else is signed in")
+    assert not Ranking.objects.exists()
+    new_page(labeler, context=page.context).close()
+    sent(page)
+    assert Ranking.objects.get().labeler == labeler
+
+
+def test_a_network_that_says_yes_to_everything_has_taken_nothing(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    page = with_one_ahead(project, labeler, new_page)
+    portal = "<html><body>Welcome to our hotel. Please accept the terms.</body></html>"
+    page.route("**/submission/", lambda route: route.fulfill(body=portal, content_type="text/html"))
+    press(page, "b a d c Enter")
+    expect(page.locator("#outbox")).to_contain_text("1 not sent yet")
+    page.wait_for_timeout(300)
+    expect(page.locator("#outbox")).to_contain_text("1 not sent yet")
+    assert not Ranking.objects.exists()
+    page.unroute("**/submission/")
+    sent(page)
+    assert Ranking.objects.count() == 1
+
+
+def test_a_draft_that_the_server_will_never_take_says_why_and_is_not_sent_again(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    page = new_page(labeler, allow=("400",))
+    page.clock.install()
+    page.goto(address(project))
+    times = []
+
+    def refuse(route: Route) -> None:
+        times.append(route.request.url)
+        route.fulfill(status=400, json={"code": "draft_refused", "message": "Too large."})
+
+    page.route("**/draft/", refuse)
+    press(page, "a")
+    page.clock.run_for(1_000)
+    expect(page.locator("#saved")).to_have_text("kept in this browser alone. Too large.")
+    page.clock.run_for(60_000)
+    assert len(times) == 1
+    page.unroute("**/draft/")
+    press(page, "b")
+    page.clock.run_for(1_000)
+    expect(page.locator("#saved")).to_contain_text("saved")
+
+
+def test_of_two_drafts_written_side_by_side_the_labeler_chooses(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    older, newer = new_page(labeler), new_page(labeler)
+    for page in (older, newer):
+        page.goto(address(project))
+    press(newer, "a")
+    expect(newer.locator("#saved")).to_contain_text("saved")
+    press(older, "d")
+    expect(older.locator("#saved")).to_contain_text("a newer draft is open elsewhere")
+    press(older, "t")  # goes on writing all the same
+    older.keyboard.type("A long thought.")
+    older.reload()
+    expect(older.locator("#saved")).to_contain_text("another draft of yours was put aside")
+    assert older.locator(".place").all_inner_texts()[0].startswith("1")
+    older.get_by_role("button", name="Show that one").click()
+    expect(older.locator("#comment textarea")).to_have_value("A long thought.")
+    expect(older.locator("#saved")).to_contain_text("saved")
+    assert Draft.objects.get().content["comment"] == "A long thought."
+    press(newer, "b")
+    expect(newer.locator("#saved")).to_contain_text("a newer draft is open elsewhere")
+    newer.get_by_role("button", name="Keep this one").click()
+    expect(newer.locator("#saved")).to_contain_text("saved")
+    draft = Draft.objects.get()
+    assert sorted(draft.content["ranks"].values()) == [1, 2]
+    assert not draft.content.get("comment")
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-3), timedelta(days=400)])

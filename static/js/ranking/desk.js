@@ -10,7 +10,9 @@ import { Draft } from "./draft.js";
 import * as fields from "./fields.js";
 import * as orders from "./order.js";
 import { Panel } from "./panel.js";
-import { announce, clock, fill } from "./say.js";
+import { Saved } from "./saved.js";
+import { announce, fill } from "./say.js";
+import { heedSession } from "./session.js";
 import { showWritten, turnWritten } from "./written.js";
 
 export class Desk {
@@ -35,12 +37,12 @@ export class Desk {
     this.past = [];
     this.tieNext = false;
     this.last = null; // the completion that was placed, or moved, last
-    this.saved = root.querySelector("#saved");
-    this.draft = new Draft(root, this.form, (state, moment) => this.showSaved(state, moment));
+    const saved = new Saved(root.querySelector("#saved"), this.words);
+    this.draft = new Draft(root, this.form, (...state) => saved.show(...state));
     const shown = Number(root.dataset.sequence);
     const kept = this.draft.load(shown);
     if (kept) fields.write(this.form, kept.content);
-    if (kept || shown > 0) this.showSaved("kept", this.draft.sequence);
+    if (kept || shown > 0) saved.show(this.draft, "kept", this.draft.sequence);
     this.order = orders.fromRanks(this.chosenRanks(), this.known);
     const seconds = kept?.content.find(([name]) => name === "seconds")?.[1] ?? root.dataset.seconds;
     this.activity = new Activity(Number(seconds) || 0, () => this.renew());
@@ -262,6 +264,7 @@ export class Desk {
         body,
         headers: { Accept: "application/json", "HX-Request": "true" },
       });
+      heedSession(response);
       if (response.status === 409) {
         const { message } = await response.json();
         this.showLost(message);
@@ -277,11 +280,6 @@ export class Desk {
     const notice = Object.assign(document.createElement("p"), { className: "notice warn" });
     notice.textContent = message;
     place.replaceChildren(notice);
-  }
-
-  showSaved(state, moment) {
-    this.saved.textContent = fill(this.words[state], { time: clock(moment) });
-    this.saved.dataset.state = state;
   }
 
   close() {

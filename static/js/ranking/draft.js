@@ -4,22 +4,28 @@
  */
 
 import { csrfToken } from "./csrf.js";
+import { heedSession } from "./session.js";
 
 const DELAY = 500;
 const RETRY = 5_000;
 
+/** Of a draft that will not be taken as it is, however often it is sent. */
+const DECLINED = new Set([400, 404, 409, 410, 413, 422]);
+
 export class Draft {
   /**
    * root carries data-draft-url and data-draft-key, or data-slate, data-ranking and data-labeler;
-   * form the CSRF token and maybe a lease. onState is called with "saved", "local", "unkept" or "older", and the time in
-   * milliseconds.
+   * form the CSRF token and maybe a lease. onState(draft, state, moment, reason) is called with
+   * "saved", "local", "unkept", "older", "aside" or "declined", the time in milliseconds, and for
+   * the last what the server said.
    */
   constructor(root, form, onState) {
     const { draftUrl, draftKey, labeler, slate, ranking } = root.dataset;
     this.url = draftUrl;
     this.key = draftKey ?? `rankloop:draft:${labeler}:${slate}:${ranking ?? ""}`;
+    this.asideKey = `${this.key}:aside`; // written in a tab that was not the newest
     this.form = form;
-    this.onState = onState;
+    this.onState = (...state) => onState(this, ...state);
     this.sequence = 0;
     this.basedOn = 0; // the newest draft that this page has seen, or may have stored
     this.waiting = null;
@@ -36,33 +42,58 @@ export class Draft {
    * shown: the sequence of the draft that the page shows, 0 for none.
    */
   load(shown) {
-    let local = null;
-    try {
-      local = JSON.parse(localStorage.getItem(this.key));
-    } catch {
-      // Storage that is full, shut or broken is as good as empty.
-    }
-    const newer = Number.isFinite(local?.sequence) && local.sequence > shown && Array.isArray(local.content);
+    const local = this.stored(this.key);
+    const newer = local !== null && local.sequence > shown;
     this.sequence = newer ? local.sequence : shown;
     this.basedOn = this.sequence;
     if (newer) {
       this.unsent = { sequence: local.sequence, content: local.content };
       this.later(DELAY);
     }
+    const aside = this.stored(this.asideKey);
+    if (aside) setTimeout(() => this.onState("aside", aside.sequence));
     return newer ? local : null;
+  }
+
+  /** {sequence, content} as this browser has it under `key`; null for none. */
+  stored(key) {
+    try {
+      const found = JSON.parse(localStorage.getItem(key));
+      return Number.isFinite(found?.sequence) && Array.isArray(found.content) ? found : null;
+    } catch {
+      return null; // storage that is full, shut or broken is as good as empty
+    }
+  }
+
+  /** Whether this browser keeps `draft` under `key`. */
+  store(key, draft) {
+    try {
+      localStorage.setItem(key, JSON.stringify(draft));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  remove(...keys) {
+    try {
+      for (const key of keys) localStorage.removeItem(key);
+    } catch {
+      // Nothing was kept.
+    }
   }
 
   /** Keep `content` now; send it when nothing more happened for half a second. */
   keep(content) {
-    if (this.closed || this.superseded) return;
+    if (this.closed) return;
     this.sequence = Math.max(Date.now(), this.sequence + 1);
-    this.unsent = { sequence: this.sequence, content };
-    this.local = true;
-    try {
-      localStorage.setItem(this.key, JSON.stringify(this.unsent));
-    } catch {
-      this.local = false; // the server's copy is the one that counts
+    this.content = content;
+    if (this.superseded) {
+      this.store(this.asideKey, { sequence: this.sequence, content });
+      return;
     }
+    this.unsent = { sequence: this.sequence, content };
+    this.local = this.store(this.key, this.unsent); // the server's copy is the one that counts
     this.later(DELAY);
   }
 
@@ -93,12 +124,16 @@ export class Draft {
         headers: { Accept: "application/json", "HX-Request": "true" },
         redirect: "error",
       });
+      heedSession(response);
       if (response.ok) {
         const { saved } = await response.json();
         if (this.unsent === draft) this.unsent = null;
         if (saved) this.basedOn = draft.sequence;
-        else this.supersede();
+        else this.supersede(this.unsent ?? draft);
         this.onState(saved ? "saved" : "older", Date.now());
+      } else if (DECLINED.has(response.status)) {
+        const answer = await response.json().catch(() => null);
+        this.onState("declined", Date.now(), answer?.message);
       } else {
         this.failed();
       }
@@ -116,15 +151,33 @@ export class Draft {
     this.later(RETRY);
   }
 
-  /** Another tab has a newer draft: what is changed here is kept nowhere, and its copy stays. */
-  supersede() {
+  /** Another tab has a newer draft, which stays: what is written here is put aside. */
+  supersede(draft) {
     this.superseded = true;
     this.unsent = null;
-    try {
-      localStorage.removeItem(this.key);
-    } catch {
-      // Nothing was kept.
-    }
+    this.content = draft.content;
+    this.remove(this.key);
+    this.store(this.asideKey, draft);
+  }
+
+  /** What this tab shows is to count, not what is newer elsewhere. */
+  takeOver() {
+    this.superseded = false;
+    this.basedOn = Date.now();
+    this.remove(this.asideKey);
+    this.keep(this.content);
+    this.send();
+  }
+
+  /** Show what was put aside, as the newest; what the page shows now was kept before. */
+  showAside() {
+    const aside = this.stored(this.asideKey);
+    if (!aside) return;
+    const sequence = Math.max(Date.now(), this.sequence + 1);
+    if (!this.store(this.key, { sequence, content: aside.content })) return;
+    this.remove(this.asideKey);
+    this.unsent = null;
+    location.reload();
   }
 
   /** The page goes away: hand over what is unsent, without waiting. */
@@ -145,10 +198,6 @@ export class Draft {
     clearTimeout(this.waiting);
     this.closed = true;
     removeEventListener("online", this.online);
-    try {
-      localStorage.removeItem(this.key);
-    } catch {
-      // Nothing was kept.
-    }
+    this.remove(this.key, this.asideKey);
   }
 }

@@ -10,11 +10,13 @@ const RETRY = 5_000;
 
 export class Outbox {
   /**
-   * labeler: whose. form(): a form with the CSRF token of now.
-   * on: {changed(entries), taken(entry, answer), refused(entry, answer), signedOut()}.
+   * labeler: whose. form(): a form with the CSRF token of now. gone: the reason where the server
+   * gives none. on: {changed(entries), taken(entry, answer), refused(entry, answer), signedOut(why)};
+   * why: the server's sentence where somebody else is signed in.
    */
-  constructor(labeler, form, on) {
+  constructor(labeler, form, gone, on) {
     this.labeler = labeler;
+    this.gone = gone;
     this.key = `rankloop:outbox:${labeler}`;
     this.form = form;
     this.on = on;
@@ -99,25 +101,28 @@ export class Outbox {
     } catch {
       return false; // no network: the others would not get through either
     }
+    const answer = await response.json().catch(() => null);
     if (response.status === 401) {
-      this.on.signedOut();
+      this.on.signedOut(answer?.message);
       return false;
     }
-    const answer = await response.json().catch(() => null);
     if (response.ok) {
+      // A network that wants a sign-in of its own says yes to everything, and knows of nothing.
+      if (answer?.open === undefined) return false;
       this.remove(entry.id);
       this.on.taken(entry, answer);
     } else if (response.status === 409 || (response.status === 400 && answer?.code)) {
       if (answer?.kept) this.remove(entry.id);
-      else this.keepStuck(entry, answer?.message ?? "");
+      else this.keepStuck(entry, answer?.message);
       this.on.refused(entry, answer);
     } else if (response.status < 500 && response.status !== 403 && response.status !== 429) {
-      this.keepStuck(entry, answer?.message ?? String(response.status));
+      this.keepStuck(entry, answer?.message);
     }
     return true;
   }
 
-  keepStuck(entry, stuck) {
+  keepStuck(entry, reason) {
+    const stuck = reason || this.gone;
     this.entries = this.entries.map((other) => (other.id === entry.id ? { ...other, stuck } : other));
     this.on.changed(this.entries);
   }

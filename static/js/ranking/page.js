@@ -25,14 +25,17 @@ const site = {
 let desk = null;
 let shown = null;
 let ahead = null; // the next slate, as the element that will stand in the place of this one
-const outbox = new Outbox(words.labeler, () => document.querySelector("form"), {
+const outbox = new Outbox(words.labeler, () => document.querySelector("form"), words.gone, {
   changed: (entries) => showOutbox(entries),
   taken: (entry, answer) => agree(entry, answer),
   refused(entry, answer) {
     if (answer?.message) tellRefused(answer.message);
     agree(entry, answer);
   },
-  signedOut: () => document.dispatchEvent(new CustomEvent("rankloop:signed-out")),
+  signedOut(why) {
+    if (why) tellRefused(why);
+    else document.dispatchEvent(new CustomEvent("rankloop:signed-out"));
+  },
 });
 const underWay = () => outbox.underWay(words.project);
 

@@ -5,7 +5,8 @@
 
 import { Activity } from "../ranking/activity.js";
 import { Draft } from "../ranking/draft.js";
-import { announce, clock, fill } from "../ranking/say.js";
+import { Saved } from "../ranking/saved.js";
+import { announce, fill } from "../ranking/say.js";
 import { measure } from "./measures.js";
 import { Preview } from "./preview.js";
 import { onKeys } from "./typing.js";
@@ -18,14 +19,14 @@ class Answer {
     this.root = root;
     this.form = root.querySelector("#answer-form");
     this.area = this.form.elements.text;
-    this.saved = root.querySelector("#saved");
-    this.draft = new Draft(root, this.form, (state, moment) => this.showSaved(state, moment));
+    const saved = new Saved(root.querySelector("#saved"), words);
+    this.draft = new Draft(root, this.form, (...state) => saved.show(...state));
     const shown = Number(root.dataset.sequence);
     const kept = this.draft.load(shown);
     const before = Object.fromEntries(kept?.content ?? []);
     const returned = "returned" in root.dataset; // what was sent is newer than what was kept
     if (kept && !returned) this.area.value = before.text ?? "";
-    if (kept || shown > 0) this.showSaved("kept", this.draft.sequence);
+    if (kept || shown > 0) saved.show(this.draft, "kept", this.draft.sequence);
     this.activity = new Activity(Number(before.seconds ?? root.dataset.seconds) || 0, () => {});
     this.preview = new Preview(root, this.form, words.unreachable);
     this.area.addEventListener("input", () => this.changed());
@@ -70,11 +71,6 @@ class Answer {
     const place = this.root.querySelector(`[data-warning="${which}"]`);
     if (on && sentence && place.textContent !== sentence) place.textContent = sentence;
     place.hidden = !on;
-  }
-
-  showSaved(state, moment) {
-    this.saved.textContent = fill(words[state], { time: clock(moment) });
-    this.saved.dataset.state = state;
   }
 
   close() {

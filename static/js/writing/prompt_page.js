@@ -5,7 +5,8 @@
 
 import { Activity } from "../ranking/activity.js";
 import { Draft } from "../ranking/draft.js";
-import { announce, clock, fill } from "../ranking/say.js";
+import { Saved } from "../ranking/saved.js";
+import { announce } from "../ranking/say.js";
 import { onKeys } from "./typing.js";
 
 const LEFT_OUT = new Set(["csrfmiddlewaretoken", "seconds", "seen"]);
@@ -18,12 +19,12 @@ class PromptForm {
   constructor(root) {
     this.root = root;
     this.form = root.querySelector("#prompt-form");
-    this.saved = root.querySelector("#saved");
-    this.draft = new Draft(root, this.form, (state, moment) => this.showSaved(state, moment));
+    const saved = new Saved(root.querySelector("#saved"), words);
+    this.draft = new Draft(root, this.form, (...state) => saved.show(...state));
     const kept = this.draft.load(Number(root.dataset.sequence));
     const returned = "returned" in root.dataset; // what was sent is newer than what was kept
     if (kept && !returned) this.restore(kept.content);
-    if (kept || "kept" in root.dataset) this.showSaved("kept", this.draft.sequence);
+    if (kept || "kept" in root.dataset) saved.show(this.draft, "kept", this.draft.sequence);
     const before = Object.fromEntries(kept?.content ?? []);
     this.activity = new Activity(Number(before.seconds ?? root.dataset.seconds) || 0, () => {});
     if (returned) this.keep();
@@ -45,11 +46,6 @@ class PromptForm {
 
   keep() {
     this.draft.keep([...read(this.form), ["seconds", String(this.activity.seconds)]]);
-  }
-
-  showSaved(state, moment) {
-    this.saved.textContent = fill(words[state], { time: clock(moment) });
-    this.saved.dataset.state = state;
   }
 
   /** Fill the form with what this browser kept. */

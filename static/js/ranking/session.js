@@ -1,0 +1,10 @@
+/** Whether the person is still signed in, as the answers to what a script sends by itself show it. */
+
+let out = false;
+
+/** Say once that the session is over, and take it back once it is there again. */
+export function heedSession(response) {
+  if ((response.status === 401) === out) return;
+  out = !out;
+  document.dispatchEvent(new CustomEvent(out ? "rankloop:signed-out" : "rankloop:signed-in"));
+}
