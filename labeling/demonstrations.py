@@ -92,7 +92,8 @@ def propose_demonstration(
 ) -> Demonstration:
     """What a labeler wrote: it waits for a reviewer's yes. The same text again is the same row.
 
-    edited_from: the id of the completion that it was made of. Raises PromptRefused.
+    What was refused waits once more where somebody else would say the same. edited_from: the id of
+    the completion that it was made of. Raises PromptRefused.
     """
     checked = checked_text("completion", text)
     said = {
@@ -106,6 +107,9 @@ def propose_demonstration(
         )
         if not created and demonstration.imported is not None:
             _adopt(demonstration, **said)
+        refused = demonstration.state == Demonstration.State.REFUSED
+        if refused and demonstration.labeler_id != labeler.pk:
+            review_again(demonstration=demonstration)
     return demonstration
 
 

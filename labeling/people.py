@@ -89,19 +89,30 @@ def create_user(
 
     Raises UsernameRefused, PasswordRefused.
     """
-    user = User(username=User.normalize_username(username.strip()), name=name.strip())
+    user = _new_user(username, name, password)
     user.is_staff = user.is_superuser = superuser
-    if password is None:
-        user.set_unusable_password()
-    else:
-        refuse_weak_password(password, user)
-        user.set_password(password)
+    return _stored(user)
+
+
+def _new_user(username: str, name: str, password: str | None) -> User:
+    """Not stored yet: hashing a password takes longer than a transaction should."""
+    user = User(username=User.normalize_username(username.strip()), name=name.strip())
     try:
         user.full_clean(exclude=["password", "pseudonym"], validate_unique=False)
     except ValidationError as error:
         raise UsernameRefused(" ".join(error.messages)) from error
     if User.objects.filter(username__iexact=user.username).exists():
         raise UsernameRefused
+    if password is None:
+        user.set_unusable_password()
+    else:
+        refuse_weak_password(password, user)
+        user.set_password(password)
+    return user
+
+
+def _stored(user: User) -> User:
+    """Raises UsernameRefused where somebody else took the name at this very moment."""
     try:
         with transaction.atomic():
             user.save()
@@ -215,11 +226,11 @@ def accept_invitation(*, secret: str, username: str, name: str = "", password: s
 
     Raises InvitationInvalid, UsernameRefused, PasswordRefused; the latter two leave it usable.
     """
+    if not _working(secret).exists():
+        raise InvitationInvalid
+    user = _new_user(username, name, password)
     with transaction.atomic():
-        if not _working(secret).exists():
-            raise InvitationInvalid
-        user = create_user(username=username, name=name, password=password)
-        _use_up(secret, user)
+        _use_up(secret, _stored(user))
     return user
 
 

@@ -159,7 +159,7 @@ def write_prompt(
             return mine
         store_batch(project=project, batch=[beside], by=by, imported=None)
         made = Prompt.objects.get(project=project, content_hash=digest)
-        active = min(active_seconds(seconds), left_of_today(by))
+        active = active_seconds(seconds, most=left_of_today(by))
         count_work(project=project, labeler=by, category=made.category, prompts=1, seconds=active)
         empty_prompt_draft(project=project, labeler=by)
     return made

@@ -42,7 +42,7 @@ from labeling.models import (
 )
 from labeling.prepared import Given, Prepared, PreparedUpdate
 from labeling.refusals import Refusal
-from labeling.work import active_seconds, count_work
+from labeling.work import active_seconds, count_work, gone_since, left_of_today
 
 WRITERS_LOCK = 0x52_4B_4C_50
 """PostgreSQL advisory lock: shared by whoever writes a ranking, exclusive for `mark`."""
@@ -247,8 +247,11 @@ def _store(
     """The rows of a judgement; its draft has served."""
     by = guidelines or assignment.project.guidelines
     before = 0.0 if replaces is None else replaces.seconds
-    begun = assignment.opened_at if replaces is None else replaces.created_at
-    active = before + active_seconds(seconds - before, since=begun or timezone.now())
+    if replaces is None:
+        most = gone_since(assignment.opened_at)
+    else:
+        most = _seconds_of_a_correction(labeler)
+    active = before + active_seconds(seconds - before, most=most)
     ranking = Ranking.objects.create(
         assignment=assignment,
         slate_id=assignment.slate_id,
@@ -285,6 +288,12 @@ def _store(
         seconds=active - before,
     )
     return ranking
+
+
+def _seconds_of_a_correction(labeler: User) -> float:
+    """What one can have taken: since the labeler's last submission, and of a day what is left."""
+    latest = Ranking.objects.filter(labeler=labeler).latest("created_at")
+    return min(gone_since(latest.created_at), left_of_today(labeler))
 
 
 def _written(assignment: Assignment, labeler: User, said: Judgement) -> list[Completion]:

@@ -53,7 +53,8 @@ HIDDEN = re.compile(
     "\u202a-\u202e\u2066-\u206f"  # embeddings, overrides and isolates of direction
     "\u2028\u2029\ufff9-\ufffb"
     "\ud800-\udfff"  # halves of characters
-    "\U000e0000-\U000e007f"  # tags: a hidden alphabet
+    "\u034f\u115f\u1160\u180e\u3164\uffa0"  # fillers that are drawn as nothing
+    "\U000e0000-\U000e0fff"  # tags and more selectors of variants: hidden alphabets
     "]"
 )
 NO_FORMULA = re.compile(
@@ -260,7 +261,20 @@ def _mathml(source: str, *, display: str) -> str:
         return as_written
     if NOT_MATH.search(made):  # the library lets a text's HTML through
         return as_written
-    return nh3.clean(made, tags=MATH, attributes=MATH_ATTRIBUTES)
+    return nh3.clean(made, tags=MATH, attributes=MATH_ATTRIBUTES, attribute_filter=_modest)
+
+
+def _modest(_tag: str, attribute: str, value: str) -> str | None:
+    """A length that stays where it stands: longer ones would draw over what others wrote."""
+    if attribute not in MATH_LENGTHS:
+        return value
+    for length in value.split():
+        match = LENGTH.fullmatch(length)
+        if match and not -1 <= float(match[1]) / UNITS_IN_EM[match[2]] <= LONGEST_LENGTH:
+            return None
+        if not match and not length.isalpha():  # what has a name is as long as a letter at most
+            return None
+    return value
 
 
 MATH = frozenset(
@@ -282,6 +296,13 @@ MATH_ATTRIBUTES = {
     "mspace": {"width"},
     "mfrac": {"linethickness"},
 }
+MATH_LENGTHS = {"columnspacing", "linethickness", "lspace", "maxsize", "minsize", "rowspacing"}
+MATH_LENGTHS |= {"rspace", "width"}
+LENGTH = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+))(|em|ex|mu|px|pt|mm|cm|in)", re.ASCII)
+UNITS_IN_EM = {"": 1, "em": 1, "ex": 2, "mu": 18, "px": 16, "pt": 12, "mm": 4.2, "cm": 0.42}
+UNITS_IN_EM |= {"in": 0.17}
+LONGEST_LENGTH = 4.0
+"""In em: two of LaTeX's \\qquad. At most one em goes backwards."""
 ATTRIBUTES = {
     "*": {"class", "dir"},
     "a": {"href", "title", "target"},

@@ -27,22 +27,24 @@ _ADDING = PreparedUpdate(
 _ON_DAY = Prepared(_on_day)
 
 MAX_SECONDS = 24 * 3600.0
-LEEWAY = 60.0
+LEEWAY = 10.0
 """Seconds that a page may have counted before the server knew of the work."""
+UNSEEN = 30.0
+"""Seconds of work that the server never saw begin: offline, or skipped and sent after all."""
 
 
-def active_seconds(claimed: float, *, since: datetime | None = None) -> float:
-    """What counts of the active seconds that a page or a program claims: work is paid by it.
-
-    No more than went by since the work was given out, and than a day has.
-    """
+def active_seconds(claimed: float, *, most: float = MAX_SECONDS) -> float:
+    """What counts of the active seconds that a page or a program claims: work is paid by it."""
     if not math.isfinite(claimed):
         return 0.0
-    most = MAX_SECONDS
-    if since is not None:
-        gone = max((timezone.now() - since).total_seconds(), 0.0)
-        most = min(most, gone + LEEWAY)
-    return min(max(claimed, 0.0), most)
+    return min(max(claimed, 0.0), most, MAX_SECONDS)
+
+
+def gone_since(begun: datetime | None) -> float:
+    """As many seconds as there can have been since the work began, or UNSEEN."""
+    if begun is None:
+        return UNSEEN
+    return max((timezone.now() - begun).total_seconds(), 0.0) + LEEWAY
 
 
 def left_of_today(labeler: User) -> float:

@@ -100,11 +100,11 @@ def test_a_clock_that_is_wrong_loses_no_ranking(project, ann, sent, stored):
 
 
 def test_nobody_was_active_for_longer_than_they_had_it(project, ann):
-    """People are paid by it. A minute is given for a page that began before the server knew."""
+    """People are paid by it. Ten seconds are given for what began before the server knew."""
     assignment = make_assignment(project, ann)
     assignment.opened_at -= timedelta(minutes=5)
     ranking = submit(assignment, ann, 1, 2, 3, 4, seconds=9_000)
-    assert ranking.seconds == pytest.approx(360, abs=5)
+    assert ranking.seconds == pytest.approx(310, abs=3)
     Ranking.objects.update(created_at=timezone.now() - timedelta(minutes=2))
     ranking.refresh_from_db()
     fresh = correct_ranking(
@@ -113,15 +113,28 @@ def test_nobody_was_active_for_longer_than_they_had_it(project, ann):
         judgement=Judgement(ranks=dict.fromkeys(ids(assignment), 1)),
         seconds=ranking.seconds + 9_000,
     )
-    assert fresh.seconds == pytest.approx(360 + 180, abs=5)
-    assert WorkDay.objects.get().seconds == pytest.approx(540, abs=5)
+    assert fresh.seconds == pytest.approx(310 + 130, abs=3)
+    assert WorkDay.objects.get().seconds == pytest.approx(440, abs=3)
+
+
+def test_corrections_side_by_side_are_not_paid_for_the_same_minutes(project, ann):
+    rankings = [submit(make_assignment(project, ann), ann, 1, 2, 3, 4, seconds=1) for _ in "12"]
+    Ranking.objects.update(created_at=timezone.now() - timedelta(minutes=10))
+    for ranking, most in zip(rankings, (610, 10), strict=True):
+        fresh = correct_ranking(
+            ranking=Ranking.objects.get(pk=ranking.pk),
+            labeler=ann,
+            judgement=Judgement(ranks=dict.fromkeys(ranks_of(ranking), 1)),
+            seconds=9_000,
+        )
+        assert fresh.seconds - ranking.seconds == pytest.approx(most, abs=3)
 
 
 def test_who_skips_and_submits_after_all_has_not_been_at_it_for_hours(project, ann):
     assignment = make_assignment(project, ann)
     skip(assignment=assignment, labeler=ann)
     given = Assignment.objects.select_related("slate__prompt", "project").get(pk=assignment.pk)
-    assert submit(given, ann, 1, 2, 3, 4, seconds=9_000).seconds == pytest.approx(60, abs=5)
+    assert submit(given, ann, 1, 2, 3, 4, seconds=9_000).seconds == 30
 
 
 def test_submitting_twice_changes_nothing(project, ann):

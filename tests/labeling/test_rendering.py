@@ -146,6 +146,29 @@ def test_no_word_is_missing_from_the_rendered_form(text):
     assert all(word in html for word in words), html
 
 
+@pytest.mark.parametrize(
+    "space",
+    [r"\hspace{40em}", r"\hspace{-40em}", r"\kern-90em", r"\mspace{9999mu}", r"\rule{9cm}{9em}"],
+)
+def test_a_formula_draws_nothing_over_what_others_wrote(space):
+    made = shown(rf"$a{space}\text{{worse}}$").rendered
+    assert "<mspace></mspace>" in made
+    assert "worse" in made
+
+
+def test_the_spaces_of_usual_formulas_stay():
+    made = shown(r"$a\quad b\qquad c\!d \Big( x \hspace{3em} y$").rendered
+    for length in ("1em", "2em", "negativethinmathspace", "1.623em", "3em"):
+        assert f'"{length}"' in made
+
+
+@pytest.mark.parametrize("letter", ["\U000e0101", "\u3164", "\u180e", "\u034f", "\uffa0"])
+def test_letters_that_are_drawn_as_nothing_are_named(letter):
+    made = shown(f"good{letter}answer").rendered
+    assert f"U+{ord(letter):04X}" in made
+    assert 'class="hidden-character"' in made
+
+
 def test_a_formula_may_compare(text=r"so $a < b$ and $c>d$ hold"):
     assert shown(text).rendered.count("<math") == 2
 

@@ -33,7 +33,7 @@ from labeling.writing import (
     send,
     unsent_tasks,
 )
-from tests.factories import make_manager, make_prompt
+from tests.factories import make_labeler, make_manager, make_prompt
 
 State = WritingTask.State
 
@@ -192,13 +192,25 @@ def test_more_than_anybody_types_is_refused(project, ann):
         save_draft(task=given(project, ann), text="x" * 200_001, sequence=1)
 
 
+def test_what_was_refused_waits_again_where_somebody_else_says_the_same(project, ann):
+    make_prompt(project)
+    first = send(task=given(project, ann), text="Four.", seconds=1)
+    refuse_demonstration(demonstration=first, by=make_manager(project))
+    same = send(task=WritingTask.objects.get(labeler=ann), text="Four.", seconds=1)
+    assert (same.pk, same.state) == (first.pk, Demonstration.State.REFUSED)
+    ben = make_labeler(project)
+    second = send(task=given(project, ben), text="Four.", seconds=1)
+    assert (second.pk, second.state) == (first.pk, Demonstration.State.WAITING)
+    assert (second.reviewed_by, second.labeler) == (None, ann)
+
+
 def test_an_answer_waits_for_a_reviewer_and_counts_as_work(project, ann):
     prompt = make_prompt(project, category="chat")
-    made = send(task=given(project, ann), text="Rain\r\nfalls.", seconds=42.5)
+    made = send(task=given(project, ann), text="Rain\r\nfalls.", seconds=8.5)
     assert (made.prompt, made.text, made.labeler) == (prompt, "Rain\nfalls.", ann)
     assert made.state == Demonstration.State.WAITING
     day = WorkDay.objects.get()
-    assert (day.labeler, day.category, day.demonstrations, day.seconds) == (ann, "chat", 1, 42.5)
+    assert (day.labeler, day.category, day.demonstrations, day.seconds) == (ann, "chat", 1, 8.5)
 
 
 def test_sent_twice_it_is_one_row_and_counts_once(project, ann):

@@ -66,7 +66,7 @@ def sent(assignment, ranks=(1, 2, 3, 4), **fields):
     completions = shown(assignment)
     return {
         "lease": str(assignment.lease_token),
-        "seconds": "12.5",
+        "seconds": "7.5",
         **{f"rank-{numbered(c.pk)}": r for c, r in zip(completions, ranks, strict=True)},
         **fields,
     }
@@ -77,7 +77,7 @@ def test_a_submission_is_stored_with_its_seconds(client, assignment):
     assert response.status_code == 302
     stored = ranks_of(Ranking.objects.get())
     assert [stored[c.pk] for c in shown(assignment)] == [2, 1, 2, 3]
-    assert Ranking.objects.get().seconds == 12.5
+    assert Ranking.objects.get().seconds == 7.5
 
 
 @pytest.mark.parametrize("seconds", ["", "NaN", "-4", "soon", "inf"])
