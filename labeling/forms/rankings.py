@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.completions import storable
 from labeling.hidden_numbers import Of, revealed
 from labeling.judgements import BEST_LIKERT, Judgement
-from labeling.models import CompletionFlag, PromptFlag
+from labeling.models import SKIP_REASONS, CompletionFlag, PromptFlag
 from labeling.whole_numbers import small_int
 
 MOST_RANKS = 9
@@ -122,11 +122,5 @@ class SkipForm(forms.Form):
     reason = forms.ChoiceField(
         label=_("Why"),
         required=False,
-        choices=[
-            ("", _("No reason given")),
-            *PromptFlag.choices,
-            ("cannot judge", _("I can't judge this")),
-            ("harmful", _("It is harmful or upsetting")),
-            ("broken", _("The completions are broken")),
-        ],
+        choices=[("", _("No reason given")), *SKIP_REASONS],
     )

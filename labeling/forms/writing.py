@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.completions import storable
 from labeling.forms.rankings import seconds_in
 from labeling.languages import choices as languages
-from labeling.models import Prompt
+from labeling.models import PASS_REASONS, Prompt
 from labeling.prompt_writing import LEAST_EXAMPLES, MOST_EXAMPLES, Example, few_shot_text
 from labeling.whole_numbers import small_int
 
@@ -23,11 +23,7 @@ FIELDS = ("kind", "category", "language", "system", "text", "instruction", "quer
 MOST_FIELDS = len(FIELDS) + 1 + 2 * (MOST_EXAMPLES + 1)
 REASONS = [
     ("", _("No reason given")),
-    ("unknown", _("I don't know the answer")),
-    ("unclear", _("It is not clear what is asked")),
-    ("harmful", _("It is harmful or upsetting")),
-    ("language", _("I don't write this language")),
-    ("long", _("It would take too long")),
+    *PASS_REASONS,
 ]
 
 

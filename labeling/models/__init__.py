@@ -5,7 +5,7 @@ from labeling.models.completions import Completion, SampleRequest, Source
 from labeling.models.conversations import Conversation, Turn
 from labeling.models.decisions import DecidedRank, Decision
 from labeling.models.demonstrations import Demonstration, PromptDraft, WritingTask
-from labeling.models.flags import CompletionFlag, PromptFlag
+from labeling.models.flags import PASS_REASONS, SKIP_REASONS, CompletionFlag, PromptFlag
 from labeling.models.guidelines import Guidelines, GuidelinesRead
 from labeling.models.people import (
     RANKERS,
@@ -42,10 +42,12 @@ from labeling.models.work import Notice, NoticeSeen, Quota, WorkDay
 __all__ = [
     "KNOWN_ANSWERS",
     "LIKE_TRAINING",
+    "PASS_REASONS",
     "RANKERS",
     "READERS",
     "SCREENING",
     "SHARED",
+    "SKIP_REASONS",
     "Assignment",
     "Completion",
     "CompletionFlag",

@@ -29,3 +29,21 @@ class PromptFlag(models.TextChoices):
     UNCLEAR = "unclear", _("Unclear")
     OTHER_LANGUAGE = "other-language", _("Not in my language")
     NOTHING_TO_RANK = "nothing-to-rank", _("Nothing to rank")
+
+
+PASS_REASONS = [
+    ("unknown", _("I don't know the answer")),
+    ("unclear", _("It is not clear what is asked")),
+    ("harmful", _("It is harmful or upsetting")),
+    ("language", _("I don't write this language")),
+    ("long", _("It would take too long")),
+]
+"""Why a labeler writes no answer to a prompt."""
+
+SKIP_REASONS = [
+    *PromptFlag.choices,
+    ("cannot judge", _("I can't judge this")),
+    ("harmful", _("It is harmful or upsetting")),
+    ("broken", _("The completions are broken")),
+]
+"""Why a labeler passes on a prompt; programs may say it in words of their own."""

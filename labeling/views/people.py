@@ -23,6 +23,7 @@ from labeling.models import (
     SignInLink,
     WorkDay,
 )
+from labeling.noted import skips_by_labeler
 from labeling.refusals import Refusal
 from labeling.sign_in_links import SENT_LINK_MINUTES, issue_sign_in_link
 from labeling.standings import standings_in
@@ -54,9 +55,12 @@ def people_page(
     )
     rows = list(members)
     standings = standings_in(project, rows)
+    skips = skips_by_labeler(project)
     page = {
         "project": project,
-        "members": [(member, standings.get(member.pk)) for member in rows],
+        "members": [
+            (member, standings.get(member.pk), skips.get(member.user_id, 0)) for member in rows
+        ],
         "unaccepted": sum(standing.waits for standing in standings.values()),
         "roles": Role.choices,
         "invitations": project.invitations.filter(accepted_at=None, revoked_at=None).order_by(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import reduce
 from operator import or_
 from typing import BinaryIO, cast
@@ -19,10 +20,30 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import imports, prompts, uploads
 from labeling.forms.prompts import ImportForm
-from labeling.models import READERS, Import, Prompt, Ranking, Role, Split
+from labeling.models import (
+    READERS,
+    CompletionFlag,
+    Import,
+    Prompt,
+    PromptFlag,
+    Ranking,
+    Role,
+    Split,
+)
 from labeling.near_keys import root_of
+from labeling.noted import (
+    COMMENTED,
+    FLAGGED,
+    SKIPPED,
+    SKIPPED_OFTEN,
+    noted_prompts,
+    notes_of,
+    passed_on,
+    rankings_with_notes,
+)
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
+from labeling.views.quality import naming
 
 PAGE = 50
 LISTS = {
@@ -54,14 +75,26 @@ def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
         found = found.exclude(kind="")
     elif kind in Prompt.Kind.values:
         found = found.filter(kind=kind)
+    noted = request.GET.get("noted", "")
+    found = noted_prompts(found, noted)
     rankings = Ranking.objects.current().filter(slate__prompt=OuterRef("pk")).order_by()
     counted = rankings.values("slate__prompt").annotate(number=Count("pk")).values("number")
     found = found.annotate(ranking_count=Coalesce(Subquery(counted), 0))  # of the page's rows only
+    shown = Paginator(found.order_by("-pk"), PAGE).get_page(request.GET.get("page"))
+    notes = notes_of(shown.object_list)
     page = {
         "project": project,
-        "page": Paginator(found.order_by("-pk"), PAGE).get_page(request.GET.get("page")),
-        "filters": {"q": text, "split": split, "category": category, "kind": kind},
-        "filtered": bool(text or split or category or kind),
+        "page": shown,
+        "rows": [(prompt, notes.get(prompt.pk)) for prompt in shown],
+        "filters": {
+            "q": text,
+            "split": split,
+            "category": category,
+            "kind": kind,
+            "noted": noted,
+        },
+        "filtered": bool(text or split or category or kind or noted),
+        "noted": _noted_choices(),
         "kinds": [(WRITTEN_HERE, _("written here, all kinds")), *Prompt.Kind.choices],
         "splits": Split.choices,
         "categories": live.exclude(category="")
@@ -72,6 +105,23 @@ def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
         "may_edit": role_in(project, request.user) == Role.MANAGER,
     }
     return render(request, "labeling/prompt_list.html", page)
+
+
+def _noted_choices() -> list[tuple[str, list[tuple[str, object]]]]:
+    """What the list can be filtered by that labelers noted, in groups."""
+    return [
+        (
+            _("Labelers"),
+            [
+                (SKIPPED, _("skipped it")),
+                (SKIPPED_OFTEN, _("skipped it, two or more of them")),
+                (FLAGGED, _("flagged it")),
+                (COMMENTED, _("wrote a comment")),
+            ],
+        ),
+        (_("Flags on the prompt"), list(PromptFlag.choices)),
+        (_("Flags on a completion"), list(CompletionFlag.choices)),
+    ]
 
 
 def _says(text: str) -> Q:
@@ -88,10 +138,31 @@ def prompt(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     rows = Prompt.objects.filter(project=project).select_related("created_by")
     found = get_object_or_404(rows, pk=pk)
     role = role_in(project, request.user)
+    named = naming(project, request.user)
+    rankings = rankings_with_notes(found)
+    flags = Counter(
+        (given.completion_id, CompletionFlag(given.flag).label)
+        for ranking in rankings
+        for given in ranking.completion_flags.all()
+    )
+    completions = list(found.completions.select_related("source").order_by("pk"))
     page = {
         "project": project,
         "prompt": found,
-        "completions": found.completions.select_related("source").order_by("pk"),
+        "completions": [
+            (one, [(label, n) for (pk, label), n in flags.most_common() if pk == one.pk])
+            for one in completions
+        ],
+        "noted": [
+            (
+                named(ranking.labeler),
+                ranking,
+                [PromptFlag(given.flag).label for given in ranking.prompt_flags.all()],
+            )
+            for ranking in rankings
+            if ranking.comment or ranking.prompt_flags.all()
+        ],
+        "passed_on": [(named(one.labeler), one) for one in passed_on(found)],
         "slates": found.slates.annotate(
             ranking_count=Count("rankings", filter=Q(rankings__is_current=True))
         ).order_by("pk"),
