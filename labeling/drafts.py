@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.judgements import Judgement
@@ -81,16 +83,25 @@ def drafted(draft: Draft) -> Judgement:
 
 
 def too_late(*, project: Project, labeler: User) -> QuerySet[Draft]:
-    """What the labeler had said of slates that somebody else has by now: kept, to be read."""
+    """What the labeler had said of slates that somebody else has by now: kept, to be read.
+
+    And changes to an own ranking that stands: its time for corrections was over before they came.
+    """
     own = Ranking.objects.current().filter(slate=OuterRef("slate"), labeler=labeler)
+    since = timezone.now() - timedelta(hours=project.correction_hours)
+    correctable = own.filter(
+        Q(assignment__completed_at__gt=since)
+        | Q(assignment__completed_at=None, created_at__gt=since)
+    )
     to_be_had = Assignment.objects.filter(
         Q(labeler=None) | Q(labeler=labeler), slate=OuterRef("slate"), state=Assignment.State.OPEN
     )
     return (
         Draft.objects.filter(labeler=labeler, slate__project=project)
-        .exclude(Exists(own))
+        .exclude(Exists(correctable))
         .exclude(Exists(to_be_had))
         .select_related("slate__prompt")
+        .annotate(ranked=Exists(own))
         .prefetch_related("slate__items__completion")
         .order_by("-updated_at")
     )

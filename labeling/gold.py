@@ -5,12 +5,14 @@ Nothing that a labeler sees tells one from any other prompt. Each labeler meets 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from statistics import fmean
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -31,6 +33,9 @@ from labeling.models.rankings import RankingQuerySet
 from labeling.pauses import pause
 from labeling.screening import at_least
 
+FEW_LEFT = 5
+"""Gold items before a labeler: fewer than these, and it is time to make some more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -44,21 +49,44 @@ class Window:
 def next_gold(*, project: Project, labeler: User) -> Slate | None:
     """An item that this labeler never had, nor the slate that it was made of; None: had all."""
     met = Assignment.objects.filter(labeler=labeler)
-    decided = Decision.objects.filter(is_current=True)
     fresh = (
-        Slate.objects.items()
-        .live()
-        .filter(
-            Exists(decided.filter(Q(slate=OuterRef("pk")) | Q(slate=OuterRef("repeats")))),
-            project=project,
-            purpose=Purpose.GOLD,
-        )
+        _usable(project)
         .exclude(Exists(met.filter(slate=OuterRef("pk"))))
         .exclude(Exists(met.filter(slate=OuterRef("repeats"))))
         .exclude(Exists(Skip.objects.filter(labeler=labeler, slate=OuterRef("pk"))))
     )
     chosen = first_drawn(fresh.values_list("pk", flat=True), f"gold:{labeler.pk}")
     return None if chosen is None else Slate.objects.select_related("prompt").get(pk=chosen)
+
+
+def _usable(project: Project) -> QuerySet[Slate]:
+    """The project's gold items whose answer is known."""
+    decided = Decision.objects.filter(is_current=True)
+    known = decided.filter(Q(slate=OuterRef("pk")) | Q(slate=OuterRef("repeats")))
+    items = Slate.objects.items().live()
+    return items.filter(Exists(known), project=project, purpose=Purpose.GOLD)
+
+
+def running_out(project: Project) -> list[tuple[User, int]]:
+    """Labelers with fewer than FEW_LEFT gold items before them, and how many; the fewest first.
+
+    Who has met them all is checked by nothing any more. Nobody where none are mixed in.
+    """
+    if not project.gold_percent:
+        return []
+    items = dict(_usable(project).values_list("pk", "repeats"))
+    slates = {pk for pair in items.items() for pk in pair if pk is not None}
+    met: defaultdict[int, set[int]] = defaultdict(set)
+    for model in (Assignment, Skip):
+        rows = model.objects.filter(slate__in=slates, labeler__isnull=False)
+        for labeler, slate in rows.values_list("labeler", "slate"):
+            met[labeler].add(slate)
+    members = Membership.objects.filter(project=project, role=Role.LABELER, user__is_active=True)
+    found = [
+        (member.user, sum(met[member.user_id].isdisjoint(pair) for pair in items.items()))
+        for member in members.select_related("user")
+    ]
+    return sorted((one for one in found if one[1] < FEW_LEFT), key=itemgetter(1))
 
 
 def window_of(membership: Membership) -> Window:

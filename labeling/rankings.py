@@ -96,7 +96,7 @@ class CorrectionTooLate(Refusal):
     code = "correction_too_late"
     sentence = _(
         "A ranking can be corrected for %(hours)s hours in this project, and they are over. "
-        "What you changed is kept as a draft; tell a manager if it matters."
+        "What you changed is kept, to be read below your rankings; tell a manager if it matters."
     )
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling import known_answers
+from labeling import gold, known_answers
 from labeling.decisions import decided, decision_of
 from labeling.formats import jsonl
 from labeling.formats.lines import Problem
@@ -61,6 +61,7 @@ def known_answer_list(request: SignedIn, slug: str) -> HttpResponse:
         "purpose": purpose,
         "purposes": [(use.value, use.label) for use in KNOWN_ANSWERS],
         "any": found.exists() or bool(purpose),
+        "running_out": gold.running_out(project),
         "manages": role_in(project, request.user) == Role.MANAGER,
     }
     return render(request, "labeling/known_answer_list.html", shown)

@@ -76,11 +76,11 @@ def prompt_list(request: SignedIn, slug: str) -> HttpResponse:
     elif kind in Prompt.Kind.values:
         found = found.filter(kind=kind)
     noted = request.GET.get("noted", "")
-    found = noted_prompts(found, noted)
     rankings = Ranking.objects.current().filter(slate__prompt=OuterRef("pk")).order_by()
     counted = rankings.values("slate__prompt").annotate(number=Count("pk")).values("number")
     found = found.annotate(ranking_count=Coalesce(Subquery(counted), 0))  # of the page's rows only
-    shown = Paginator(found.order_by("-pk"), PAGE).get_page(request.GET.get("page"))
+    sought = noted_prompts(found.order_by("-pk"), noted)
+    shown = Paginator(sought, PAGE).get_page(request.GET.get("page"))
     notes = notes_of(shown.object_list)
     page = {
         "project": project,

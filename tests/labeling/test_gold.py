@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 
 from labeling.assignments import skip
-from labeling.gold import window_of
+from labeling.gold import running_out, window_of
 from labeling.judgements import Judgement
 from labeling.known_answers import make_item as make_item_of
 from labeling.leasing import lease_ahead, lease_next, open_next
@@ -33,6 +34,7 @@ from tests.factories import (
     make_ranking,
     make_slate,
 )
+from tests.labeling.views.clients import as_user
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +135,26 @@ def test_one_whose_prompt_comes_back_is_given_anew_and_leaves_no_open_slot(
     restore_prompt(prompt=item.prompt)
     assert tallies_of(project).total(Tally.Measure.OPEN) == 1
     assert next_for(project, ann) == item
+
+
+def test_whose_items_run_out_is_told_before_nothing_checks_them(
+    project: Project, ann: User, ben: User
+) -> None:
+    for _ in range(5):
+        make_item(project)
+        make_slate(project, overlap=2)
+    assert running_out(project) == []
+    make_ranking(project, ann)  # her first item
+    assert running_out(project) == [(ann, 4)]
+    page = as_user(make_manager(project)).get(reverse("known-answer-list", args=[project.slug]))
+    assert f"{ann}: 4 left" in page.content.decode()
+    skip(
+        assignment=Assignment.objects.get(pk=lease_next(project=project, labeler=ben).pk),
+        labeler=ben,
+    )
+    assert sorted(running_out(project), key=str) == sorted([(ann, 4), (ben, 4)], key=str)
+    project.gold_percent = 0
+    assert running_out(project) == []
 
 
 def test_who_is_paused_does_not_go_on_with_one_held_ahead(project: Project, ann: User) -> None:

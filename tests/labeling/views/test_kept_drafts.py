@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from labeling.drafts import keep_draft
 from labeling.judgements import Judgement
-from labeling.models import Draft, Project, User
+from labeling.models import Assignment, Draft, Project, Ranking, User
+from labeling.rankings import CorrectionTooLate, correct_ranking
 from tests.factories import make_labeler, make_ranking, make_slate
 from tests.labeling.views.clients import as_user
 
@@ -64,3 +68,23 @@ def test_a_draft_under_way_is_not_there(project: Project) -> None:
     keep_draft(slate=slate.pk, labeler=labeler, judgement=Judgement(comment="Hm."))
     address = reverse("kept-draft", args=[project.slug, Draft.objects.get().pk])
     assert as_user(labeler).get(address).status_code == 404
+
+
+def test_a_correction_that_came_too_late_is_kept_to_be_read(project: Project) -> None:
+    labeler = make_labeler(project)
+    ranking = make_ranking(project, labeler)
+    ids = list(ranking.slate.items.values_list("completion_id", flat=True))
+    said = Judgement(ranks=dict.fromkeys(ids, 1), comment="On second thoughts.")
+    client = as_user(labeler)
+    listed = reverse("my-rankings", args=[project.slug])
+    keep_draft(slate=ranking.slate_id, labeler=labeler, judgement=said)
+    assert "/rankings/kept/" not in client.get(listed).content.decode()  # it can still be sent
+    Assignment.objects.update(completed_at=timezone.now() - timedelta(days=400))
+    ranking = Ranking.objects.get(pk=ranking.pk)
+    with pytest.raises(CorrectionTooLate):
+        correct_ranking(ranking=ranking, labeler=labeler, judgement=said, seconds=1)
+    address = reverse("kept-draft", args=[project.slug, Draft.objects.get().pk])
+    assert address in client.get(listed).content.decode()
+    page = client.get(address).content.decode()
+    assert "On second thoughts." in page
+    assert "The time for corrections was over" in page
