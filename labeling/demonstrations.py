@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from labeling.models import Demonstration, Import, Project, Prompt, User
+from labeling.models import Demonstration, Import, Project, Prompt, RankedCompletion, User
 from labeling.prompts import (
     NewPrompt,
     PromptRefused,
@@ -111,6 +111,19 @@ def propose_demonstration(
         if refused and demonstration.labeler_id != labeler.pk:
             review_again(demonstration=demonstration)
     return demonstration
+
+
+def was_taken_back(demonstration: Demonstration) -> bool:
+    """Whether its writer left this better version out when correcting the ranking that it is of."""
+    if demonstration.edited_from_id is None:
+        return False
+    standing = RankedCompletion.objects.filter(
+        ranking__is_current=True,
+        ranking__labeler=demonstration.labeler,
+        completion__edited_from=demonstration.edited_from,
+    )
+    texts = standing.values_list("completion__text", flat=True)
+    return demonstration.text.strip() not in {text.strip() for text in texts}
 
 
 def _adopt(demonstration: Demonstration, **said: object) -> None:

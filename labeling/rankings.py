@@ -22,6 +22,7 @@ from labeling.completions import NewCompletion, add_completions, source_for
 from labeling.decisions import decided, decision_of, right_share
 from labeling.demonstrations import propose_demonstration
 from labeling.drafts import keep_draft
+from labeling.guidelines import last_read
 from labeling.judgements import Judgement, checked, judgement_of
 from labeling.models import (
     KNOWN_ANSWERS,
@@ -245,12 +246,12 @@ def _store(
     guidelines: Guidelines | None = None,
 ) -> Ranking:
     """The rows of a judgement; its draft has served."""
-    by = guidelines or assignment.project.guidelines
-    before = 0.0 if replaces is None else replaces.seconds
     if replaces is None:
-        most = gone_since(assignment.opened_at)
-    else:
-        most = _seconds_of_a_correction(labeler)
+        by = guidelines or assignment.project.guidelines
+        before, most = 0.0, gone_since(assignment.opened_at)
+    else:  # nobody is sent to the guidelines in between: what counts is what they have read
+        by = last_read(project=assignment.project, user=labeler) or replaces.guidelines
+        before, most = replaces.seconds, _seconds_of_a_correction(labeler)
     active = before + active_seconds(seconds - before, most=most)
     ranking = Ranking.objects.create(
         assignment=assignment,

@@ -66,6 +66,7 @@ def _shown(
         "project": project,
         "demonstration": found,
         "sides": side_by_side(before.text, found.text) if before else None,
+        "taken_back": demonstrations.was_taken_back(found),
         "may_review": reviews and found.state == Demonstration.State.WAITING,
         "may_reopen": reviews and found.state in REVERSIBLE,
         "text": found.text if text is None else text,

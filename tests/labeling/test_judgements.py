@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from labeling.demonstrations import live_demonstrations
+from labeling.demonstrations import live_demonstrations, was_taken_back
 from labeling.drafts import draft_of, drafted, save_draft
+from labeling.guidelines import mark_read, publish
 from labeling.judgements import BadJudgement, Judgement, judgement_of
 from labeling.models import (
     Assignment,
@@ -73,6 +74,30 @@ def test_sent_again_it_is_the_same_and_said_otherwise_it_is_refused(assignment, 
     with pytest.raises(AlreadyRanked):
         say(assignment, ann, comment="Two.")
     assert drafted(draft_of(slate=assignment.slate, labeler=ann)).comment == "Two."
+
+
+def test_a_better_version_that_its_writer_took_back_is_known_as_such(assignment, ann):
+    b = ids(assignment)[1]
+    ranking = say(assignment, ann, edits={b: " Better.\n"})
+    proposed = Demonstration.objects.get()
+    assert not was_taken_back(proposed)
+    ranks = dict(zip(ids(assignment), (1, 2, 3, 4), strict=True))
+    correct_ranking(ranking=ranking, labeler=ann, judgement=Judgement(ranks=ranks), seconds=1)
+    assert was_taken_back(proposed)
+
+
+def test_a_correction_goes_by_the_guidelines_that_its_labeler_has_read(project, ann):
+    publish(project=project, text="One.")
+    assignment = make_assignment(project, ann)
+    first = say(assignment, ann)
+    publish(project=project, text="Two.")
+    for comment, version in (("Before.", 1), ("After.", 2)):
+        said = Judgement(ranks=ranks_of(first), comment=comment)
+        first = correct_ranking(
+            ranking=Ranking.objects.get(pk=first.pk), labeler=ann, judgement=said, seconds=1
+        )
+        assert first.guidelines.version == version
+        mark_read(guidelines=Project.objects.get().guidelines, user=ann)
 
 
 @pytest.mark.parametrize(
