@@ -126,6 +126,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     look = picking.best_look
     return {
         "rankings": len(data.rankings),
+        **data.oddities(),
         "picked_prompt": None if look is None else look.seen,
         "held_out_accuracy": accuracy(policy, held_out, config, control),
         **result,

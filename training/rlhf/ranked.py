@@ -25,6 +25,23 @@ class RankedRows:
     rankings: Rankings
     ids: list[str]
     """Of each ranking, as the dataset names it."""
+    of_one: int = 0
+    """Rankings of a single completion, passed over: they compare nothing."""
+
+    def oddities(self) -> dict[str, int]:
+        """What there is of rankings that teach nothing or oppose each other, by a name, if any.
+
+        rankings_of_one: passed over. rankings_all_tied: no pair of theirs says anything.
+        equal_texts_apart: pairs of one text with itself that were ranked apart, left out.
+        pairs_contradicted: pairs of completions that were ordered one way and the other.
+        """
+        found = {
+            "rankings_of_one": self.of_one,
+            "rankings_all_tied": sum(len(set(ranks)) == 1 for ranks in self.rankings.ranks),
+            "equal_texts_apart": self.rankings.equal_rows_apart,
+            "pairs_contradicted": self.rankings.contradicted_pairs,
+        }
+        return {name: count for name, count in found.items() if count}
 
     def prompt_of_row(self) -> list[str]:
         """The prompt (as in `rankings.prompts`) of every row."""
@@ -38,7 +55,7 @@ class RankedRows:
 def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
     """The rankings of one split. Rows of one prompt stand together, in the order of the file.
 
-    Those of weight 0 are passed over.
+    Those of weight 0 and those of one completion are passed over.
     Raises RunError("data_missing"), or RunError("data_invalid") with the line and the problem.
     """
     read = [
@@ -48,10 +65,14 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
     ]
     for number, row in read:
         _check(number, row)
+    of_one = 0
     order: dict[str, list[dict[str, Any]]] = {}
     for _, row in read:
         if row.get("weight", 1.0) == 0:
             continue  # as an export has those whose work counts nothing
+        if len(row["completions"]) == 1:
+            of_one += 1
+            continue
         order.setdefault(_key(row["prompt"]), []).append(row)
 
     rows: list[FeatureRow] = []
@@ -83,7 +104,7 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
         labelers=[str(row.get("labeler") or "") for row in used],
         categories=[str(row.get("category") or "") for row in used],
     )
-    return RankedRows(rows, sources, rankings, ids)
+    return RankedRows(rows, sources, rankings, ids, of_one)
 
 
 @dataclass(frozen=True)
@@ -156,7 +177,7 @@ def _check(number: int, row: dict[str, Any]) -> None:
 
     completions, ranks = row.get("completions"), row.get("ranks")
     unless(is_conversation(row.get("prompt")), "prompt: must be messages with role and content")
-    unless(isinstance(completions, list) and len(completions) >= 2, "completions: 2 or more")
+    unless(isinstance(completions, list) and bool(completions), "completions: at least one")
     unless(
         all(
             isinstance(item, dict)

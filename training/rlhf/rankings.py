@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -53,16 +54,26 @@ class Rankings:
 
     @cached_property
     def untied(self) -> tuple[Tensor, Tensor, Tensor]:
-        """For every untied pair the higher ranked row, the lower one, and the ranking's number."""
+        """For every untied pair the higher ranked row, the lower one, and the ranking's number.
+
+        A row that stands in a ranking twice is in no pair with itself.
+        """
         found = [
-            (rows[i], rows[j], number)
-            for number, (rows, ranks) in enumerate(zip(self.rows, self.ranks, strict=True))
-            for i in range(len(rows))
-            for j in range(len(rows))
-            if ranks[i] < ranks[j]
+            (self.rows[number][i], self.rows[number][j], number) for number, i, j in self._ordered()
         ]
         table = torch.tensor(found, dtype=torch.int64).reshape(-1, 3)
         return table[:, 0], table[:, 1], table[:, 2]
+
+    def _ordered(self) -> Iterator[tuple[int, int, int]]:
+        """The ranking's number and the places of two of its rows, the higher ranked one first."""
+        for number, (rows, ranks) in enumerate(zip(self.rows, self.ranks, strict=True)):
+            for i, j in product(range(len(rows)), repeat=2):
+                if ranks[i] < ranks[j] and rows[i] != rows[j]:
+                    yield number, i, j
+
+    def gaps(self) -> list[int]:
+        """By how many ranks the rows of each untied pair are apart, in the order of `untied`."""
+        return [self.ranks[number][j] - self.ranks[number][i] for number, i, j in self._ordered()]
 
     @property
     def pairs(self) -> int:
@@ -72,7 +83,25 @@ class Rankings:
     @property
     def tied_pairs(self) -> int:
         """Pairs of equal rank in all rankings together."""
-        return sum(len(ranks) * (len(ranks) - 1) // 2 for ranks in self.ranks) - self.pairs
+        pairs = sum(len(ranks) * (len(ranks) - 1) // 2 for ranks in self.ranks)
+        return pairs - self.pairs - self.equal_rows_apart
+
+    @property
+    def equal_rows_apart(self) -> int:
+        """Pairs of one row with itself that were ranked apart: they can't be learned."""
+        return sum(
+            ranks[i] != ranks[j] and rows[i] == rows[j]
+            for rows, ranks in zip(self.rows, self.ranks, strict=True)
+            for i in range(len(rows))
+            for j in range(i)
+        )
+
+    @property
+    def contradicted_pairs(self) -> int:
+        """Pairs of rows that one ranking orders one way and another the other way."""
+        high, low, _ = self.untied
+        ordered = set(zip(high.tolist(), low.tolist(), strict=True))
+        return sum((worse, better) in ordered for better, worse in ordered) // 2
 
     def differences(self, scores: Tensor) -> Tensor:
         """r_i − r_j over all untied pairs, i ranked above j. scores: (rows,). (pairs,)."""

@@ -74,6 +74,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     test = read_rankings(directory, "rm_test")
     demonstrations = [item.row for item in read_demonstrations(directory)]
     check_enough(fit.rankings, config.folds)
+    oddities = fit.oddities()
+    logger.info("rankings that teach nothing or oppose each other: %s", oddities or "none")
     rows = [*fit.rows, *test.rows, *demonstrations]
 
     # 2. The frozen base, and where an interrupted run stood.
@@ -156,6 +158,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     metrics |= quality(config, held_out, fit.rankings)
     metrics |= test_quality(config, raw[len(fit.rows) : len(fit.rows) + len(test.rows)], test)
     return metrics | {
+        **oddities,
         "finetuned": int(tuned is not None),
         "score_mean": model.mean,
         "score_std": model.std,

@@ -61,7 +61,7 @@ def breakdown(held_out: HeldOut, config: RewardConfig) -> list[BreakdownRow]:
     parts: dict[Part, list[str]] = {
         "category": [rankings.categories[index] for index in number],
         "labeler": [rankings.labelers[index] for index in number],
-        "gap": [str(gap) for gap in _gaps(rankings)],
+        "gap": [str(gap) for gap in rankings.gaps()],
         "certainty": [_certainty(chance) for chance in sure.tolist()],
     }
     found = []
@@ -86,17 +86,6 @@ def breakdown(held_out: HeldOut, config: RewardConfig) -> list[BreakdownRow]:
                 )
             )
     return found
-
-
-def _gaps(rankings: Rankings) -> list[int]:
-    """Of every untied pair, in the order of `rankings.untied`, how many ranks lie between."""
-    return [
-        worse - better
-        for ranks in rankings.ranks
-        for better in ranks
-        for worse in ranks
-        if better < worse
-    ]
 
 
 def _certainty(chance: float) -> str:

@@ -46,3 +46,39 @@ def test_a_negative_weight_is_refused_with_its_line(tmp_path: Path) -> None:
         read(tmp_path / "run", [row(1, 1.0), row(2, -0.5)])
     assert refused.value.code == "data_invalid"
     assert refused.value.values["line"] == 2
+
+
+def ranking(number: int, texts: str, *ranks: int) -> dict[str, Any]:
+    completions = [{"text": text, "source": "base", "finished": True} for text in texts]
+    return {**row(1, 1.0), "id": str(number), "completions": completions, "ranks": [*ranks]}
+
+
+def test_what_teaches_nothing_is_counted_and_stops_nothing(tmp_path: Path) -> None:
+    """By hand: ab > , ba > is one contradiction; aab ranks one text twice, 1 and 3."""
+    found = read(
+        tmp_path / "run",
+        [
+            ranking(1, "ab", 1, 2),
+            ranking(2, "ba", 1, 2),
+            ranking(3, "a", 1),
+            ranking(4, "cde", 1, 1, 1),
+            ranking(5, "aab", 1, 3, 2),
+        ],
+    )
+    assert found.ids == ["1", "2", "4", "5"]
+    assert found.oddities() == {
+        "rankings_of_one": 1,
+        "rankings_all_tied": 1,
+        "equal_texts_apart": 1,
+        "pairs_contradicted": 1,
+    }
+    assert (found.rankings.pairs, found.rankings.tied_pairs) == (4, 3)
+
+
+def test_where_nothing_is_odd_nothing_is_said(tmp_path: Path) -> None:
+    assert read(tmp_path / "run", [row(1, 1.0)]).oddities() == {}
+
+
+def test_a_ranking_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="data_invalid"):
+        read(tmp_path / "run", [ranking(1, "")])

@@ -65,10 +65,10 @@ def test_it_is_parted_by_how_sure_it_is(held_out: HeldOut) -> None:
     assert rows["70"]["predicted"] == pytest.approx(0.7311, abs=1e-4)
 
 
-def test_two_equal_completions_of_one_ranking_have_a_gap_of_their_own() -> None:
+def test_two_equal_completions_of_one_ranking_are_no_pair() -> None:
     rankings = Rankings(rows=[[0, 0, 1]], ranks=[[1, 3, 2]], prompts=["p"], weights=[1.0])
     found = parts(HeldOut(torch.tensor([1.0, 0.0]), rankings), "gap")
-    assert found["2"] == (1, 0.5)
+    assert found == {"1": (2, 0.5)}
 
 
 class TestAcrossLabelers:
