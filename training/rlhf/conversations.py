@@ -33,6 +33,14 @@ def room_for_prompt(lm: LanguageModel, *, most: int, new_tokens: int) -> int:
     return room
 
 
+def room_for_each(lm: LanguageModel, most: int) -> int:
+    """Tokens that a prompt and its completion may each have, `most` at most: both fit the window.
+
+    Raises RunError("config_invalid") for a model that has no room for two tokens.
+    """
+    return room_for_prompt(lm, most=most, new_tokens=-(-lm.max_positions // 2))
+
+
 def fit(lm: LanguageModel, messages: Sequence[Message], max_tokens: int) -> Fitted:
     """The conversation up to where the assistant begins to answer, in at most `max_tokens`.
 

@@ -8,18 +8,20 @@ PPO, the judge picks the run's result, on samples along the way.
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from training.configs import DpoConfig
-from training.rlhf.conversations import room_for_prompt
+from training.rlhf.conversations import room_for_each, room_for_prompt
 from training.rlhf.development import Development
-from training.rlhf.encoding import encode_group
+from training.rlhf.encoding import cut_to_fit, encode_group
 from training.rlhf.layers import hidden_states
 from training.rlhf.losses import RankingStats, ipo_loss, plackett_luce_loss, ranking_loss
 from training.rlhf.models import load_language_model
@@ -43,6 +45,8 @@ from training.rlhf.rollouts import logprobs_from, micro_batches, narrow
 from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
 from training.rlhf.schedules import warmed_up
 
+logger = logging.getLogger(__name__)
+
 
 def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     """Train a policy on rankings; the result is what the judge liked best on the way."""
@@ -60,6 +64,9 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 2. Base, judge, policy: the reference is the base, with the policy's adapter switched off.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
+    config = replace(config, max_tokens=room_for_each(base, config.max_tokens))
+    oddities = data.oddities() | cut_to_fit(base, data.rows, config.max_tokens)
+    logger.info("noticed in the data: %s", oddities or "nothing odd")
     judge = None if config.judge is None else load_reward_model(config.judge, base)
     policy = start_policy(config, base)
     optimiser = Optimiser(
@@ -126,7 +133,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     look = picking.best_look
     return {
         "rankings": len(data.rankings),
-        **data.oddities(),
+        **oddities,
         "picked_prompt": None if look is None else look.seen,
         "held_out_accuracy": accuracy(policy, held_out, config, control),
         **result,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -23,6 +24,16 @@ def encode_completion(lm: LanguageModel, row: FeatureRow, max_tokens: int) -> li
     """A completion's tokens with its end if it is finished; never none at all."""
     ids = encode_text(lm, row.text, finished=row.finished)[:max_tokens]
     return ids or [lm.eos_ids[0]]
+
+
+def cut_to_fit(lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int) -> dict[str, int]:
+    """How many different prompts, and how many completions, lose something for want of room."""
+    prompts = {json.dumps(row.messages): row.messages for row in rows}
+    counts = {
+        "prompts_cut": sum(fit(lm, messages, max_tokens).cut for messages in prompts.values()),
+        "completions_cut": sum(len(encode_text(lm, row.text)) > max_tokens for row in rows),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def encode_group(lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int) -> Batch:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from training.configs import RewardConfig
+from training.rlhf.conversations import room_for_each
+from training.rlhf.encoding import cut_to_fit
 from training.rlhf.features import (
     VISIBLE_FEATURES,
     FeatureRow,
@@ -75,12 +77,15 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     demonstrations = [item.row for item in read_demonstrations(directory)]
     check_enough(fit.rankings, config.folds)
     oddities = fit.oddities()
-    logger.info("rankings that teach nothing or oppose each other: %s", oddities or "none")
     rows = [*fit.rows, *test.rows, *demonstrations]
 
     # 2. The frozen base, and where an interrupted run stood.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
+    config = replace(config, max_tokens=room_for_each(base, config.max_tokens))
+    oddities |= cut_to_fit(base, rows, config.max_tokens)
     run = RewardRun(directory, control, config, base, rows, rankings=fit.rankings)
+
+    logger.info("noticed in the data: %s", oddities or "nothing odd")
 
     # 3. Features of the frozen layers, and the ridge fit on them: scores are log-odds from here.
     seconds = time.monotonic()

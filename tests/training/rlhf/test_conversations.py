@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.rlhf.conversations import fit, room_for_prompt
+from training.rlhf.conversations import fit, room_for_each, room_for_prompt
+from training.rlhf.encoding import cut_to_fit
+from training.rlhf.features import FeatureRow
 from training.rlhf.models import encode_chat
 from training.rlhf.ranked import is_conversation
 from training.rlhf.rundir import RunError
@@ -101,3 +103,21 @@ def test_a_prompt_has_the_room_that_its_completion_leaves_it(tiny):
     assert room_for_prompt(tiny, most=7, new_tokens=window - 10) == 7
     with pytest.raises(RunError, match="positions in all"):
         room_for_prompt(tiny, most=7, new_tokens=window)
+
+
+def test_a_prompt_and_a_completion_share_the_window(tiny):
+    window = tiny.max_positions
+    assert room_for_each(tiny, 7) == 7
+    assert room_for_each(tiny, 10 * window) == window // 2
+
+
+def test_what_is_cut_is_counted_once_a_prompt(tiny):
+    short = [{"role": "user", "content": "hi"}]
+    room = size(tiny, short)
+    rows = [
+        FeatureRow(TALK, "a", finished=True),
+        FeatureRow(TALK, "b", finished=True),
+        FeatureRow(short, "long " * 50, finished=True),
+    ]
+    assert cut_to_fit(tiny, rows, room) == {"prompts_cut": 1, "completions_cut": 1}
+    assert cut_to_fit(tiny, rows, 10_000) == {}
