@@ -190,7 +190,7 @@ ERROR_CODES: tuple[str, ...] = (
     "data_invalid",  # file, line, problem
     "too_few_rankings",  # found, needed
     "disk_full",  # path
-    "out_of_memory",  # step, micro_batch
+    "out_of_memory",  # step
     "not_finite",  # step, quantity
     "internal",  # message
 )

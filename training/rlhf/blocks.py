@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.rlhf.packed import Packed
+from training.rlhf.products import Product
 
 PROJECTIONS: dict[str, tuple[str, ...]] = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -81,18 +81,18 @@ class Block:
     head_width: int
     epsilon: float
     activation: Callable[[Tensor], Tensor]
-    packed: dict[str, Packed] | None = None
-    """The matrices once more, as pack() lays them out for sampling."""
+    products: dict[str, Product] | None = None
+    """The matrices once more, as for_sampling() lays them out."""
 
-    def pack(self, rows: int) -> Block:
+    def for_sampling(self, rows: int) -> Block:
         """The same layer, faster for many passes of about `rows` tokens without gradients.
 
-        As long as its weights stay as they are: see Packed.
+        As long as its weights stay as they are: see Product.
         """
-        packed = {
-            name: Packed(weight, self.biases[name], rows) for name, weight in self.weights.items()
+        products = {
+            name: Product(weight, self.biases[name], rows) for name, weight in self.weights.items()
         }
-        return dataclasses.replace(self, packed=packed)
+        return dataclasses.replace(self, products=products)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Every weight of the layer by a name."""
@@ -165,10 +165,10 @@ def project(block: Block, name: str, x: Tensor, lora: LoraLayer | None) -> Tenso
     """x: [..., in] → [..., out]. In the matrix's dtype without LoRA, float32 with it."""
     weight = block.weights[name]
     rows = x.to(weight.dtype)
-    if block.packed is None:
+    if block.products is None:
         product = F.linear(rows, weight, block.biases[name])
     else:
-        product = block.packed[name](rows)
+        product = block.products[name](rows)
     return product if lora is None else product.float() + lora[name](x.float())
 
 

@@ -26,8 +26,9 @@ from training.rlhf.layers import (
     rotations,
 )
 from training.rlhf.models import LanguageModel
-from training.rlhf.packed import Packed
 from training.rlhf.process import Control
+from training.rlhf.products import Product
+from training.rlhf.room import at_once
 
 DRAW_ROWS = 8
 """Rows of logits drawn from at a time on a CPU: what stays in its cache."""
@@ -97,7 +98,7 @@ def parts_by_cache(
     for place, prompt in enumerate(prompts):
         longest = max(longest, len(prompt))
         tokens = (place + 1 - start) * samples * (longest + max_new_tokens)
-        if place > start and tokens * token_bytes > CACHE_BYTES:
+        if place > start and tokens * token_bytes > at_once(CACHE_BYTES):
             yield slice(start, place)
             start, longest = place, len(prompt)
     yield slice(start, len(prompts))
@@ -200,8 +201,8 @@ class _Loop:
     ) -> None:
         owner = [prompt for prompt in range(len(prompts)) for _ in range(samples)]
         self.lm, self.prompts = lm, make_batch(lm, prompts, [], owner)
-        self.blocks = [block.pack(len(owner)) for block in lm.blocks]
-        self.head = Packed(lm.head, None, len(owner))
+        self.blocks = [block.for_sampling(len(owner)) for block in lm.blocks]
+        self.head = Product(lm.head, None, len(owner))
         n, q = len(owner), self.prompts.prompt_ids.shape[1]
         self.kept = sorted(set(keep_layers))
         self.rows = torch.arange(n)

@@ -13,6 +13,7 @@ from training.rlhf.conversations import fit
 from training.rlhf.features import FeatureRow
 from training.rlhf.layers import Batch, make_batch
 from training.rlhf.models import LanguageModel, encode_text
+from training.rlhf.room import at_once
 
 
 def encode_prompt(lm: LanguageModel, messages: Sequence[Message], max_tokens: int) -> list[int]:
@@ -54,6 +55,7 @@ def encoded_batches(
     lm: LanguageModel, rows: Sequence[FeatureRow], *, max_tokens: int, size: int = 32
 ) -> Iterator[tuple[Tensor, Batch]]:
     """All rows in order, `size` at a time: their numbers ([m] int64) and their batch."""
+    size = at_once(size)
     for start in range(0, len(rows), size):
         chosen = list(range(start, min(start + size, len(rows))))
         yield torch.tensor(chosen), encode_group(lm, [rows[i] for i in chosen], max_tokens)

@@ -21,6 +21,7 @@ from training.rlhf.decoding import Rollout
 from training.rlhf.layers import Batch, Hidden, hidden_states, make_batch
 from training.rlhf.models import LanguageModel, encode_text
 from training.rlhf.process import Control
+from training.rlhf.room import at_once
 from training.rlhf.spelling import Spelling
 
 LENGTHS = (0, 4, 6, 9, 13, 20, 30, 45, 68, 100, 150, 225, 340, 500)
@@ -82,7 +83,7 @@ def pooled_features(
     base = lm.with_adapter(None)
     features = torch.zeros(len(rows), feature_count(lm, layers))
     done = 0
-    for groups in _batches(_group(lm, rows, max_tokens), batch_tokens):
+    for groups in _batches(_group(lm, rows, max_tokens), at_once(batch_tokens)):
         if control is not None:
             control.step_boundary()
         completions = [ids for group in groups for ids in group.completions]

@@ -20,6 +20,7 @@ from training.rlhf.blocks import finish_layer, read_heads
 from training.rlhf.layers import attend, rotations, token_logprobs
 from training.rlhf.masks import document_mask, document_positions
 from training.rlhf.models import LanguageModel
+from training.rlhf.room import at_once
 
 ROW_TOKENS = 256
 """A row is this long, or as long as the longest sequence. Attention costs the square of a row, the
@@ -125,9 +126,9 @@ def pack_all(lm: LanguageModel, sequences: Sequence[Sequenced]) -> Packed:
     return pack(lm, sequences, best_fit(lengths, max([ROW_TOKENS, *lengths])))
 
 
-def parts(packed: Packed, tokens: int = MICRO_BATCH_TOKENS) -> Iterator[Packed]:
+def parts(packed: Packed, tokens: int | None = None) -> Iterator[Packed]:
     """The rows, as many at a time as one forward and backward pass takes."""
-    count = max(1, tokens // max(1, packed.ids.shape[1]))
+    count = max(1, (tokens or at_once(MICRO_BATCH_TOKENS)) // max(1, packed.ids.shape[1]))
     for start in range(0, len(packed.ids), count):
         yield packed.rows(slice(start, start + count))
 

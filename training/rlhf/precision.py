@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import time
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import torch
 
+from training.rlhf import room
 from training.rlhf.rundir import RunDirectory, RunError, write_atomically
 
 Precision = Literal["float32", "bfloat16"]
+
+COMPUTE = "compute.json"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Compute:
     device: str
     precision: Precision
     threads: int
+    share: float = 1.0
+    """Of what usually goes through the model at once; less after the memory was not enough."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -38,7 +43,7 @@ def choose_compute(directory: RunDirectory) -> Compute:
 
     Sets torch's number of threads. Raises RunError("config_invalid") for a device that isn't there.
     """
-    path = directory.path / "compute.json"
+    path = directory.path / COMPUTE
     if path.is_file():
         compute = Compute(**json.loads(path.read_text(encoding="utf-8")))
     else:
@@ -50,7 +55,18 @@ def choose_compute(directory: RunDirectory) -> Compute:
         write_atomically(path, json.dumps(asdict(compute)))
     choose_device(compute.device)
     torch.set_num_threads(compute.threads)
+    room.take_only(compute.share)
     return compute
+
+
+def halve_what_goes_at_once(directory: RunDirectory) -> bool:
+    """For a run whose memory was not enough; False where that was done before, or too early."""
+    path = directory.path / COMPUTE
+    compute = Compute(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if compute is None or compute.share < 1:
+        return False
+    write_atomically(path, json.dumps(asdict(replace(compute, share=0.5))))
+    return True
 
 
 def choose_device(asked: str) -> str:

@@ -39,6 +39,7 @@ from training.rlhf.packing import (
 from training.rlhf.precision import Compute, choose_compute, mixed
 from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.randomness import shuffled, uniforms
+from training.rlhf.room import at_once
 from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import cosine
 from training.rlhf.scratch import scratch_model
@@ -182,7 +183,7 @@ def mean_loss(
     """The loss of texts in nats a token, without learning from them."""
     pieces = corpus.pieces(window)
     rows = best_fit(pieces.lengths, window)
-    together = max(1, MICRO_BATCH_TOKENS // window)
+    together = max(1, at_once(MICRO_BATCH_TOKENS) // window)
     total, count = 0.0, 0
     for start in range(0, len(rows), together):
         control.step_boundary()

@@ -8,6 +8,7 @@ full that not even result.json could be written.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ import torch
 from torch.utils import deterministic
 
 from training.configs import ConfigError
+from training.rlhf.precision import halve_what_goes_at_once
 from training.rlhf.rundir import (
     ResultMetrics,
     RunDirectory,
@@ -44,8 +46,6 @@ class Control:
     """What the outside wants of this process: to go on, to pause, or to stop."""
 
     def __init__(self, paused_file: Path | None = None) -> None:
-        self.micro_batch = 0
-        """The recipe's micro-batch, named in an out-of-memory error."""
         self._paused_file = paused_file
         self._condition = threading.Condition(threading.RLock())
         self._paused = False
@@ -120,7 +120,7 @@ def run_in(path: Path, main: Callable[[RunDirectory, Control], ResultMetrics], r
         return EXIT_STOPPED
     except (ConfigError, RunError) as error:
         logger.error("%s", error)  # noqa: TRY400 - a sentence, not a traceback
-        return _fail(path, as_run_error(error, step=0, micro_batch=0))
+        return _fail(path, as_run_error(error, step=0))
     with contextlib.closing(directory):
         return _run_locked(directory, main, recipe)
 
@@ -141,18 +141,48 @@ def _run_locked(
                 problem = f"recipe: is {directory.config.recipe}, this is {recipe}"
                 raise RunError("config_invalid", problems=problem)  # noqa: TRY301 - one way to fail
             _be_reproducible()
-            metrics = main(directory, control)
+            metrics = _with_room(main, directory, control)
             directory.finish("succeeded", metrics, directory.checkpoint_sha256)
         except Stopped:
             logger.info("stopped at step %d; start it again to go on", directory.step)
             return EXIT_STOPPED
         except Exception as error:
             logger.exception("the run failed")
-            return _fail(directory.path, as_run_error(error, directory.step, control.micro_batch))
+            return _fail(directory.path, as_run_error(error, directory.step))
     return 0
 
 
-def as_run_error(error: Exception, step: int, micro_batch: int) -> RunError:
+def _with_room(
+    main: Callable[[RunDirectory, Control], ResultMetrics],
+    directory: RunDirectory,
+    control: Control,
+) -> ResultMetrics:
+    """Run `main`; where the memory was not enough, once more from the last state with half of what
+    goes through the model at once."""
+    try:
+        return main(directory, control)
+    except Exception as error:
+        if not _is_want_of_memory(error) or not halve_what_goes_at_once(directory):
+            raise
+    # Only here: the error's frames held all that had been allocated.
+    logger.warning(
+        "the memory was not enough at step %d: going on from the last state with micro-batches "
+        "of half the size",
+        directory.step,
+    )
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return main(directory, control)
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def as_run_error(error: Exception, step: int) -> RunError:
     """What happened, as a code and values that the web can translate."""
     if isinstance(error, RunError):
         return error
@@ -160,11 +190,8 @@ def as_run_error(error: Exception, step: int, micro_batch: int) -> RunError:
         return RunError("config_invalid", problems="; ".join(error.problems))
     if isinstance(error, FloatingPointError):
         return RunError("not_finite", step=step, quantity=str(error))
-    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
-    if out_of_memory:
-        return RunError("out_of_memory", step=step, micro_batch=micro_batch)
+    if _is_want_of_memory(error):
+        return RunError("out_of_memory", step=step)
     return RunError("internal", message=f"{type(error).__name__}: {error}"[:2000])
 
 

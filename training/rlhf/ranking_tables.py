@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from training.rlhf.rankings import Rankings
+from training.rlhf.room import at_once
 
 COMPLETIONS = 32
 """Of a forward and backward pass, at most, but always whole prompts; fixed, so that a resumed run
@@ -67,10 +68,10 @@ def by_prompt(rankings: Rankings, chosen: Sequence[int] | None = None) -> list[l
 def put_together(rankings: Rankings, groups: Sequence[Sequence[int]]) -> list[list[int]]:
     """Groups of rankings put together as long as they name no more than COMPLETIONS."""
     parts: list[list[int]] = []
-    size = COMPLETIONS
+    size = most = at_once(COMPLETIONS)
     for group in groups:
         rows = len(rows_of(rankings.subset(group)))
-        if not parts or size + rows > COMPLETIONS:
+        if not parts or size + rows > most:
             parts.append([])
             size = 0
         parts[-1].extend(group)

@@ -24,6 +24,7 @@ from training.rlhf.models import LanguageModel, decode
 from training.rlhf.policies import shared_layers
 from training.rlhf.process import Control
 from training.rlhf.reward_model import RewardModel, Scored, kept_layers
+from training.rlhf.room import at_once
 
 MICRO_BATCH_TOKENS = 4096
 """Tokens of a forward and backward pass, prompts included, at most."""
@@ -193,4 +194,4 @@ def narrow(batch: Batch, hidden: Hidden | None, rows: Tensor) -> tuple[Batch, Hi
 def micro_batches(batch: Batch, rows: Tensor) -> Iterator[Tensor]:
     """`rows` in parts small enough for one forward and backward pass; the order stays."""
     tokens = batch.prompt_ids.shape[1] + batch.ids.shape[1]
-    yield from torch.split(rows, max(1, MICRO_BATCH_TOKENS // tokens))
+    yield from torch.split(rows, max(1, at_once(MICRO_BATCH_TOKENS) // tokens))

@@ -327,7 +327,7 @@ def _answer_line(server: Server, line: str) -> dict[str, Any]:
         failure = error
     except Exception as error:
         logger.exception("request %s failed", identity)
-        failure = as_run_error(error, 0, SERVED_ROWS)
+        failure = as_run_error(error, 0)
     record: ErrorRecord = {"code": failure.code, "values": failure.values}
     return {"id": identity, "error": record}
 

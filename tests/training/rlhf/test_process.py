@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.configs import ConfigError, PpoConfig, SampleConfig
-from training.rlhf.process import Control, Stopped, as_run_error
+from tests.training.rlhf.rehearsal import write_run
+from training.configs import ConfigError, DpoConfig, PpoConfig, SampleConfig
+from training.rlhf import room
+from training.rlhf.precision import choose_compute
+from training.rlhf.process import Control, Stopped, as_run_error, run_in
 from training.rlhf.rundir import RunDirectory, RunError
 
 RECIPE = """
@@ -192,8 +195,8 @@ def test_wrong_arguments_are_exit_code_2():
 
 def test_out_of_memory_names_the_step():
     for error in (MemoryError(), torch.OutOfMemoryError("CUDA"), _real_allocation_failure()):
-        named = as_run_error(error, 7, 4)
-        assert (named.code, named.values) == ("out_of_memory", {"step": 7, "micro_batch": 4})
+        named = as_run_error(error, 7)
+        assert (named.code, named.values) == ("out_of_memory", {"step": 7})
 
 
 def _real_allocation_failure():
@@ -204,7 +207,7 @@ def _real_allocation_failure():
 
 def test_known_errors_keep_their_codes():
     error = RunError("too_few_rankings", found=1, needed=2)
-    assert as_run_error(error, 0, 0) is error
+    assert as_run_error(error, 0) is error
     assert as_run_error(ConfigError(["a", "b"]), 0, 0).values == {"problems": "a; b"}
 
 
@@ -219,3 +222,55 @@ def test_a_stop_ends_a_pause(tmp_path):
 def test_a_lock_is_released_when_a_run_ends(short):
     assert start(short).wait(60) == 0
     RunDirectory.open(short).close()
+
+
+@pytest.fixture
+def whole_room():
+    yield
+    room.take_only(1.0)
+
+
+@pytest.mark.usefixtures("whole_room")
+class TestWantOfMemory:
+    """The first time it goes on with half as much at once, and it stays so for the run's life."""
+
+    def run(self, folder, *, fails):
+        seen = []
+
+        def main(directory, _control):
+            share = choose_compute(directory).share
+            state = directory.load_state()
+            seen.append((share, room.at_once(4096), None if state is None else state.step))
+            if len(seen) <= fails:
+                directory.save_state(3, {"w": torch.zeros(1)}, {})
+                directory.log_metrics(4, 5, loss=1.0)
+                raise torch.OutOfMemoryError("no more")
+            directory.log_metrics(4, 5, loss=2.0)
+            return {"rows": 1}
+
+        return run_in(folder, main, "dpo"), seen
+
+    def test_it_goes_on_from_the_last_state(self, tmp_path):
+        write_run(tmp_path / "run", DpoConfig(base="nowhere", precision="float32"))
+        folder = tmp_path / "run"
+        assert self.run(folder, fails=1) == (0, [(1.0, 4096, None), (0.5, 2048, 3)])
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+        assert [(row["step"], row["loss"]) for row in rows] == [(4, 2.0)]
+
+    def test_once(self, tmp_path):
+        write_run(tmp_path / "run", DpoConfig(base="nowhere", precision="float32"))
+        folder = tmp_path / "run"
+        code, seen = self.run(folder, fails=9)
+        assert (code, len(seen)) == (1, 2)
+        error = json.loads((folder / "result.json").read_text())["error"]
+        assert (error["code"], error["values"]) == ("out_of_memory", {"step": 4})
+        code, seen = self.run(folder, fails=9)  # somebody starts it again
+        assert (code, seen) == (1, [(0.5, 2048, 3)])
+
+    def test_not_before_it_is_known_how_the_run_computes(self, tmp_path):
+        write_run(tmp_path / "run", DpoConfig(base="nowhere"))
+
+        def main(_directory, _control):
+            raise MemoryError
+
+        assert run_in(tmp_path / "run", main, "dpo") == 1

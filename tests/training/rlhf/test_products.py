@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.rlhf.packed import Packed
+from training.rlhf.products import Product
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -13,7 +13,7 @@ def test_its_products_are_those_of_the_matrix(precision, biased, rows):
     torch.manual_seed(0)
     weight, bias = torch.randn(50, 24), torch.randn(50) if biased else None
     low = None if bias is None else bias.to(precision)
-    product = Packed(torch.nn.Parameter(weight.to(precision)), low, rows=96)
+    product = Product(torch.nn.Parameter(weight.to(precision)), low, rows=96)
     for shape in ((rows, 24), (rows, 3, 24)):
         x = torch.randn(shape)
         exact = x.double() @ weight.double().T + (0 if bias is None else bias.double())
@@ -26,4 +26,4 @@ def test_its_products_are_those_of_the_matrix(precision, biased, rows):
 def test_where_there_are_no_such_kernels_it_is_the_plain_product(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     weight, x = torch.randn(5, 3), torch.randn(4, 3)
-    assert torch.equal(Packed(weight, None, rows=4)(x), torch.nn.functional.linear(x, weight))
+    assert torch.equal(Product(weight, None, rows=4)(x), torch.nn.functional.linear(x, weight))

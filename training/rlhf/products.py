@@ -17,7 +17,7 @@ _ops: Any = torch.ops.mkldnn
 """What torch's own compiler computes with, for want of a public way; torch is pinned exactly."""
 
 
-class Packed:
+class Product:
     """x → x · weightᵀ + bias for one matrix [out, in], laid out anew where that is faster.
 
     A CPU with oneDNN gets a copy of the matrix, which a later change of `weight` does not reach:
