@@ -208,7 +208,7 @@ def _real_allocation_failure():
 def test_known_errors_keep_their_codes():
     error = RunError("too_few_rankings", found=1, needed=2)
     assert as_run_error(error, 0) is error
-    assert as_run_error(ConfigError(["a", "b"]), 0, 0).values == {"problems": "a; b"}
+    assert as_run_error(ConfigError(["a", "b"]), 0).values == {"problems": "a; b"}
 
 
 def test_a_stop_ends_a_pause(tmp_path):
