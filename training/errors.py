@@ -64,6 +64,11 @@ def explain(code: str, values: Mapping[str, Any]) -> str:
             "%(quantity)s became infinite or undefined at step %(step)s. A lower learning rate "
             "usually helps."
         ),
+        "kl_ran_away": _(
+            "At step %(step)s the policy was %(kl)s nats a completion from the base, and beyond "
+            "%(most)s nothing brings it back. A lower learning rate, a higher kl_coefficient or a "
+            "kl_target keeps it near; then repeat the run with changes."
+        ),
         "process_died": _(
             "The process of the run ended without a result %(attempts)s times (the last time with "
             "%(exit)s). The log's last lines say more; often the machine had too little memory."

@@ -192,5 +192,6 @@ ERROR_CODES: tuple[str, ...] = (
     "disk_full",  # path
     "out_of_memory",  # step
     "not_finite",  # step, quantity
+    "kl_ran_away",  # step, kl, most
     "internal",  # message
 )

@@ -71,7 +71,7 @@ LIMITS: dict[str, Limits] = {
     "adam_beta2": Limits(0, BELOW_ONE),
     "adam_epsilon": above_zero(0.1),
     "ema": Limits(0, BELOW_ONE, above=True),
-    "gradient_clip": above_zero(1_000_000),
+    "gradient_clip": above_zero(1_000_000_000),
     "learning_rate": above_zero(1),
     "lora_rank": Limits(0, 4096),
     "lora_scale": above_zero(1000),
@@ -94,6 +94,7 @@ LIMITS: dict[str, Limits] = {
     "missing_eos_penalty": Limits(0, 1000),
     "ptx_coefficient": Limits(0, 10_000),
     "ptx_texts_per_episode": above_zero(1000),
+    "update_kl_limit": above_zero(1000),
     "value_clip": above_zero(1_000_000),
     "value_coefficient": Limits(0, 1000),
     # Statistics.

@@ -6,10 +6,12 @@ Beside them each has its own numbers: see `ppo`, `grpo` and `rejection`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from training.configs.base import Problems
 from training.configs.policy import PolicyConfig
+
+ClipOver = Literal["tokens", "completions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,12 @@ class OnlineConfig(RewardedConfig):
     warmup_steps: int = 0
     """Steps over which the learning rate rises from a tenth of its peak."""
     clip: float = 0.2
+    clip_over: ClipOver = "tokens"
+    """What is clipped: each token's ratio to the policy that sampled, as in the paper, or a whole
+    completion's, the geometric mean of its tokens' (completions, arXiv 2507.18071)."""
+    update_kl_limit: float | None = None
+    """An update ends before the step at which the policy is more than this many nats a token from
+    the one that sampled, by the k3 estimate: .02 is usual. None: all epochs are taken."""
     kl_coefficient: float = 0.1
     """β at the start, on the normalised reward's scale, per nat."""
     kl_target: float | None = 8.0
@@ -63,6 +71,7 @@ class OnlineConfig(RewardedConfig):
 
     def check(self, problems: Problems) -> None:
         super().check(problems)
+        problems.one_of(self, "clip_over", get_args(ClipOver))
         problems.unless(
             self.minibatches > 0 and self.episodes_per_batch() % self.minibatches == 0,
             "minibatches: must divide prompts_per_batch × samples_per_prompt",

@@ -136,6 +136,7 @@ def ppo_policy_loss(
     clip: float,
     weights: Tensor | None = None,
     denominator: float | None = None,
+    whole: bool = False,
 ) -> tuple[Tensor, PolicyStats]:
     """PPO's clipped surrogate, −min(ρA, clip(ρ, 1 ± ε)A) (arXiv 1707.06347, eq. 7).
 
@@ -143,9 +144,14 @@ def ppo_policy_loss(
     rollout, both from the training pass. advantages: (rows, T). mask: (rows, T) bool. weights:
     (rows, T), π_train/π_sampler truncated (see `sampler_weights`); None: 1. The sum is divided by
     `denominator`, the valid tokens of the whole minibatch where this is one micro-batch of it;
-    None: the valid tokens here. A scalar.
+    None: the valid tokens here. A scalar. whole: ρ is the completion's, the geometric mean of its
+    tokens', and clipped as such (GSPO, arXiv 2507.18071, eq. 7).
     """
     log_ratio = torch.where(mask, logprobs - old_logprobs, torch.zeros_like(logprobs))
+    each = log_ratio
+    if whole:
+        mean = log_ratio.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+        log_ratio = mean * mask
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - clip, 1 + clip)
     surrogate = torch.minimum(ratio * advantages, clipped * advantages)
@@ -158,7 +164,7 @@ def ppo_policy_loss(
         stats = PolicyStats(
             clip_share=float(masked_mean(outside, mask)),
             ratio=float(masked_mean(ratio, mask)),
-            kl=float(masked_mean(ratio - 1 - log_ratio, mask)),
+            kl=float(masked_mean(each.exp() - 1 - each, mask)),
         )
     return loss, stats
 

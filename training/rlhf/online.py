@@ -17,8 +17,11 @@ from training.rlhf.process import Control
 from training.rlhf.rewarded import Parts
 from training.rlhf.ridge_critic import RidgeCritic
 from training.rlhf.rollouts import Episodes
-from training.rlhf.rundir import ResultMetrics, RunDirectory
+from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
 from training.rlhf.schedules import KlController, kl_target_from
+
+RUNAWAY, LEAST_RUNAWAY = 10.0, 100.0
+"""Times the limit of what may become a result, and nats: who is further gone has fallen apart."""
 
 
 class OnlineRun:
@@ -68,12 +71,17 @@ class OnlineRun:
         """Set β by the KL of the batch at hand, before it is learned from.
 
         A batch later the policy may have gone twice as far: that delay alone makes KL swing.
+        Raises RunError("kl_ran_away") where it is so far that nothing brings it back.
         """
         kl = float(episodes.kl.sum(1).mean())
+        most = max(RUNAWAY * self.config.kl_limit, LEAST_RUNAWAY)
+        if kl > most:
+            raise RunError("kl_ran_away", step=self.done + 1, kl=round(kl, 2), most=most)
         self.controller = self.controller.measured(kl, episodes=self.episodes_per_batch)
 
     def finish_batch(self, done: int, numbers: Mapping[str, float | None]) -> None:
         """Take note of a batch, the `done`-th; look and save where it is time; stop if asked to."""
+        self.done = done
         self.picking.average()
         last = done == self.batches
         looked = {}

@@ -75,6 +75,11 @@ class Optimiser:
                 parameter.copy_(self.exact[name])
         return norm
 
+    def forget(self) -> None:
+        """Drop the gradients that were added up: no step is taken by them."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
     def tensors(self, prefix: str = "") -> dict[str, Tensor]:
         """Copies of the parameters and of Adam's moments, by name."""
         found = {f"{prefix}weights.{n}": p.detach().clone() for n, p in self.exact.items()}

@@ -6,7 +6,7 @@ scored, of how advantages come about, or of how often this is called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,6 +71,9 @@ class UpdateStats(NamedTuple):
     value_loss: float | None
     ptx_loss: float | None
     clip_share: float
+    update_kl: float
+    """To the policy that sampled, of the minibatch that had gone furthest: nats a token, by k3."""
+    minibatches_taken: int
     ratio_first: float
     gradient_norm: float
     explained_variance: float | None
@@ -151,23 +154,26 @@ class Update:
         batch for each minibatch of each epoch; empty without. number: the batch's, for its order.
         """
         sums: dict[str, float] = {}
-        steps = 0
-        for epoch in range(self.config.epochs):
-            for rows in self._minibatches(episodes.batch, number, epoch):
-                stats = self._minibatch(episodes, targets, rows, control)
-                if texts:
-                    stats["ptx_loss"] = add_gradients(
-                        self.policy.lm,
-                        texts[steps % len(texts)],
-                        control,
-                        coefficient=ptx_coefficient,
-                    )
-                stats["gradient_norm"] = self.optimiser.step(share, number=number + 1)
-                if not steps:
-                    first = stats["ratio"]
-                steps += 1
-                for name, value in stats.items():
-                    sums[name] = sums.get(name, 0.0) + value
+        steps, furthest, limit = 0, 0.0, self.config.update_kl_limit
+        for rows in self._minibatches(episodes.batch, number):
+            stats = self._minibatch(episodes, targets, rows, control)
+            furthest = max(furthest, stats["kl"])
+            if steps and limit is not None and stats["kl"] > limit:
+                self.optimiser.forget()
+                break  # what was sampled no longer tells of the policy that has become of it
+            if texts:
+                stats["ptx_loss"] = add_gradients(
+                    self.policy.lm,
+                    texts[steps % len(texts)],
+                    control,
+                    coefficient=ptx_coefficient,
+                )
+            stats["gradient_norm"] = self.optimiser.step(share, number=number + 1)
+            if not steps:
+                first = stats["ratio"]
+            steps += 1
+            for name, value in stats.items():
+                sums[name] = sums.get(name, 0.0) + value
         means = {name: value / steps for name, value in sums.items()}
         explained = None
         if targets.returns is not None and targets.values is not None:
@@ -177,19 +183,23 @@ class Update:
             value_loss=means.get("value_loss"),
             ptx_loss=means.get("ptx_loss"),
             clip_share=means["clip_share"],
+            update_kl=furthest,
+            minibatches_taken=steps,
             ratio_first=first,
             gradient_norm=means["gradient_norm"],
             explained_variance=explained,
         )
 
-    def _minibatches(self, batch: Batch, number: int, epoch: int) -> Sequence[Tensor]:
-        """Rows in minibatches; a prompt's samples stay together, so that it is computed once."""
+    def _minibatches(self, batch: Batch, number: int) -> Iterator[Tensor]:
+        """Rows of each minibatch of each epoch over batch `number`; a prompt's samples stay
+        together, so that it is computed once."""
         prompts = len(batch.prompt_ids)
-        order = torch.tensor(shuffled(prompts, self.config.seed, "minibatches", number, epoch))
-        place = torch.empty_like(order)
-        place[order] = torch.arange(prompts)
-        rows = place[batch.owner.cpu()].argsort(stable=True).to(batch.ids.device)
-        return torch.split(rows, len(rows) // self.config.minibatches)
+        for epoch in range(self.config.epochs):
+            order = torch.tensor(shuffled(prompts, self.config.seed, "minibatches", number, epoch))
+            place = torch.empty_like(order)
+            place[order] = torch.arange(prompts)
+            rows = place[batch.owner.cpu()].argsort(stable=True).to(batch.ids.device)
+            yield from torch.split(rows, len(rows) // self.config.minibatches)
 
     def _minibatch(
         self, episodes: Episodes, targets: Targets, rows: Tensor, control: Control
@@ -197,7 +207,7 @@ class Update:
         """Add up the gradients of one minibatch."""
         count = float(episodes.batch.mask[rows].sum())
         divisor = count if targets.token_weights is None else float(len(rows))
-        sums: dict[str, float] = {"policy_loss": 0.0, "clip_share": 0.0, "ratio": 0.0}
+        sums = dict.fromkeys(("policy_loss", "clip_share", "ratio", "kl"), 0.0)
         for part_rows in micro_batches(episodes.batch, rows):
             control.step_boundary()
             part, hidden = narrow(episodes.batch, episodes.start, part_rows)
@@ -211,6 +221,7 @@ class Update:
             sums["policy_loss"] += float(loss.detach())
             sums["clip_share"] += stats.clip_share * share
             sums["ratio"] += stats.ratio * share
+            sums["kl"] += stats.kl * share
             if self.critic is not None and targets.returns is not None:
                 worth = self._value_loss(self.critic, part, targets, part_rows, count)
                 sums["value_loss"] = sums.get("value_loss", 0.0) + float(worth.detach())
@@ -241,6 +252,7 @@ class Update:
             clip=self.config.clip,
             weights=weights if own is None else weights * own,
             denominator=divisor,
+            whole=self.config.clip_over == "completions",
         )
         if targets.kl:
             reference = episodes.reference[rows, :size]

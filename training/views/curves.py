@@ -37,6 +37,7 @@ PPO = (
     Curve(name="length", title=_("Length"), unit=_("tokens")),
     Curve(name="finished_share", title=_("Ends by itself"), unit=_("share of completions")),
     Curve(name="clip_share", title=_("Clip share"), unit=_("share of tokens"), low=0, high=0.3),
+    Curve(name="update_kl", title=_("Way of an update"), unit=_("nats per token, k3"), low=0),
     Curve(name="uncertainty", title=_("Unlike what was ranked"), unit=_("score, 1 sd")),
     Curve(name="explained_variance", title=_("Explained variance"), unit=_("1 is best")),
     Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),

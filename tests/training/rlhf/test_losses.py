@@ -115,6 +115,21 @@ class TestPolicyLoss:
         assert float(loss) == pytest.approx(-(1.2 - 1.5 + 0.5 - 0.8) / 4, abs=1e-6)
         assert stats.clip_share == 1.0
 
+    def test_a_whole_completion_is_clipped_by_the_geometric_mean_of_its_ratios(self):
+        # Row 1: √(2 · ½) = 1. Row 2: 1.5, which its token has, clipped to 1.2.
+        new = torch.log(torch.tensor([[2.0, 0.5], [1.5, 7.0]])).requires_grad_()
+        mask = torch.tensor([[True, True], [True, False]])
+        loss, stats = ppo_policy_loss(
+            new, torch.zeros(2, 2), torch.ones(2, 2), mask, clip=0.2, whole=True
+        )
+        assert float(loss.detach()) == pytest.approx(-(1 + 1 + 1.2) / 3, abs=1e-6)
+        assert stats.clip_share == pytest.approx(1 / 3)
+        # k3 stays that of the tokens: (2 − 1 − ln 2 + ½ − 1 − ln ½ + 1.5 − 1 − ln 1.5) / 3.
+        assert stats.kl == pytest.approx((1.0 - 0.5 + 0.5 - np.log(1.5)) / 3, abs=1e-6)
+        loss.backward()
+        assert new.grad[0].tolist() == pytest.approx([-1 / 3, -1 / 3], abs=1e-6)
+        assert new.grad[1].tolist() == [0.0, 0.0]
+
     def test_no_gradient_flows_where_it_clips(self):
         new = torch.log(torch.tensor([[1.5, 1.1]])).requires_grad_()
         loss, _ = ppo_policy_loss(new, torch.zeros(1, 2), torch.ones(1, 2), full(1, 2), clip=0.2)

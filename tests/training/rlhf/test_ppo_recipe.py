@@ -7,7 +7,7 @@ import torch
 
 from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, vowels, write_run
 from training.configs import PpoConfig
-from training.rlhf import ppo, ppo_update
+from training.rlhf import online, ppo, ppo_update
 from training.rlhf.decoding import Rollout, sample
 from training.rlhf.models import decode, encode_chat
 from training.rlhf.policies import load_policy
@@ -177,6 +177,13 @@ class TestChoice:
         metrics, _ = train(kl_limit=0.01)
         assert metrics["picked_episode"] == 0
         assert metrics["kl"] <= 0.01
+
+    def test_a_policy_that_ran_away_ends_the_run_with_its_step(self, train, monkeypatch):
+        monkeypatch.setattr(online, "LEAST_RUNAWAY", 0.01)
+        with pytest.raises(RunError, match="kl_ran_away") as refused:
+            train(kl_limit=0.0005)
+        assert refused.value.values["step"] > 1
+        assert refused.value.values["kl"] >= 0.01
 
     def test_the_judge_picks_and_not_the_last_step(self, train):
         metrics, folder = train(evaluate_every=64)

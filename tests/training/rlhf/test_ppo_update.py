@@ -248,6 +248,28 @@ class TestUpdate:
         assert stats.value_loss == pytest.approx(2.0)  # ½ (0 − 2)²
         assert stats.gradient_norm == pytest.approx(0.1 * 2.0, rel=1e-4)
 
+    def test_it_ends_before_the_step_that_would_leave_what_was_sampled(self, policy, episodes):
+        """Four minibatches at a rate that is far too high; how far each had gone is k3."""
+        before = policy.snapshot()
+        targets = Targets(episodes.batch.mask * torch.randn(episodes.old.shape))
+        taken = {}
+        for limit in (None, 0.05):
+            config = PpoConfig(
+                **PATHS,
+                **SIZES | {"epochs": 4},
+                precision="float32",
+                learning_rate=0.02,
+                update_kl_limit=limit,
+            )
+            update = Update(config, policy)
+            stats = update.run(episodes, targets, number=0, share=1.0, control=Control())
+            taken[limit] = stats.minibatches_taken
+            assert stats.update_kl > 0.05
+            assert all(p.grad is None for p in policy.lm.trainable().values())
+            policy.load(before)
+        assert taken[None] == 4
+        assert 1 <= taken[0.05] < 4
+
     def test_a_temperature_divides_the_logits_in_sampling_and_in_learning_alike(self, tiny):
         config = PpoConfig(
             **PATHS, **SIZES, temperature=0.6, lora_rank=4, precision="float32", learning_rate=1e-9
