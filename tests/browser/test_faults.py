@@ -230,6 +230,30 @@ def test_a_completion_of_two_hundred_thousand_letters_is_read_to_its_end_and_ran
     assert Ranking.objects.count() == 1
 
 
+@pytest.mark.parametrize("width", [360, 1440])
+def test_wide_formulas_and_tables_stay_within_their_own_completion(
+    project: Project, labeler: User, new_page: NewPage, width: int
+) -> None:
+    cells = "| " + "a longer cell | " * 12
+    table = f"{cells}\n{'|---' * 12}|\n{cells}"
+    formula = "+".join(f"x_{{{place}}}" for place in range(80))
+    over = r"$a\hspace{40em}\text{worse: wrong facts}$"
+    make_slate(project, ["Plain.", table, f"$${formula}$$", f"So ${formula}$ and {over}"])
+    page = new_page(labeler)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(address(project))
+    expect(page.locator("[data-completion]")).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    wider = """cards => cards.flatMap(card => {
+      const {left, right} = card.getBoundingClientRect();
+      return [...card.querySelectorAll(".text.rendered")].map(text => {
+        const box = text.getBoundingClientRect();
+        return box.left < left || box.right > right || getComputedStyle(text).overflowX;
+      });
+    })"""
+    assert page.locator("[data-completion]").evaluate_all(wider) == ["auto"] * 3  # the plain one is as it was written
+
+
 def test_a_prompt_that_is_withdrawn_while_it_is_ranked_can_still_be_submitted(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
