@@ -251,7 +251,8 @@ def test_wide_formulas_and_tables_stay_within_their_own_completion(
         return box.left < left || box.right > right || getComputedStyle(text).overflowX;
       });
     })"""
-    assert page.locator("[data-completion]").evaluate_all(wider) == ["auto"] * 3  # the plain one is as it was written
+    # The plain one is shown as it was written.
+    assert page.locator("[data-completion]").evaluate_all(wider) == ["auto"] * 3
 
 
 def test_a_prompt_that_is_withdrawn_while_it_is_ranked_can_still_be_submitted(
