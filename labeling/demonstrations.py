@@ -92,8 +92,7 @@ def propose_demonstration(
 ) -> Demonstration:
     """What a labeler wrote: it waits for a reviewer's yes. The same text again is the same row.
 
-    What was refused waits once more where somebody else would say the same. edited_from: the id of
-    the completion that it was made of. Raises PromptRefused.
+    edited_from: the id of the completion that it was made of. Raises PromptRefused.
     """
     checked = checked_text("completion", text)
     said = {
@@ -107,10 +106,13 @@ def propose_demonstration(
         )
         if not created and demonstration.imported is not None:
             _adopt(demonstration, **said)
-        refused = demonstration.state == Demonstration.State.REFUSED
-        if refused and demonstration.labeler_id != labeler.pk:
-            review_again(demonstration=demonstration)
     return demonstration
+
+
+def was_refused(*, prompt: Prompt, text: str) -> bool:
+    """Whether a reviewer said no to this very text, whoever wrote it."""
+    same = Demonstration.objects.filter(prompt=prompt, text_hash=text_hash(text))
+    return same.filter(state=Demonstration.State.REFUSED).exists()
 
 
 def was_taken_back(demonstration: Demonstration) -> bool:

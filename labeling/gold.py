@@ -77,9 +77,10 @@ def running_out(project: Project) -> list[tuple[User, int]]:
     items = dict(_usable(project).values_list("pk", "repeats"))
     slates = {pk for pair in items.items() for pk in pair if pk is not None}
     met: defaultdict[int, set[int]] = defaultdict(set)
-    for model in (Assignment, Skip):
-        rows = model.objects.filter(slate__in=slates, labeler__isnull=False)
-        for labeler, slate in rows.values_list("labeler", "slate"):
+    given = Assignment.objects.filter(slate__in=slates, labeler__isnull=False)
+    skipped = Skip.objects.filter(slate__in=items)
+    for rows in (given.values_list("labeler", "slate"), skipped.values_list("labeler", "slate")):
+        for labeler, slate in rows:
             met[labeler].add(slate)
     members = Membership.objects.filter(project=project, role=Role.LABELER, user__is_active=True)
     found = [

@@ -9,6 +9,7 @@ import hashlib
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Max, Q, UUIDField
@@ -250,7 +251,9 @@ def _store(
         by = guidelines or assignment.project.guidelines
         before, most = 0.0, gone_since(assignment.opened_at)
     else:  # nobody is sent to the guidelines in between: what counts is what they have read
-        by = last_read(project=assignment.project, user=labeler) or replaces.guidelines
+        read = last_read(project=assignment.project, user=labeler)
+        versions = [one for one in (read, replaces.guidelines) if one is not None]
+        by = max(versions, key=attrgetter("version"), default=None)
         before, most = replaces.seconds, _seconds_of_a_correction(labeler)
     active = before + active_seconds(seconds - before, most=most)
     ranking = Ranking.objects.create(

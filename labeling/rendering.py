@@ -54,8 +54,10 @@ HIDDEN = re.compile(
     "\u2028\u2029\ufff9-\ufffb"
     "\ud800-\udfff"  # halves of characters
     "\u034f\u115f\u1160\u180e\u3164\uffa0"  # fillers that are drawn as nothing
-    "\U000e0000-\U000e0fff"  # tags and more selectors of variants: hidden alphabets
+    "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"  # tags: a hidden alphabet
     "]"
+    # Another one: selectors of variants, where they stand behind no ideograph, as in a name.
+    "|(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e01ef]"
 )
 NO_FORMULA = re.compile(
     HIDDEN.pattern + r"|\\(?:re|provide)?newcommand|\\[egx]?def\b|\\let\b|environment"

@@ -15,7 +15,7 @@ from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext_lazy as _
 
 from labeling.clock import from_now
-from labeling.demonstrations import propose_demonstration
+from labeling.demonstrations import propose_demonstration, was_refused
 from labeling.drafts import DraftRefused
 from labeling.languages import readable_by
 from labeling.models import Demonstration, Project, Prompt, Split, User, WritingTask
@@ -30,6 +30,16 @@ TRIES = 10
 """Somebody else can be a moment faster; the next try finds the next prompt."""
 LIVE = (Demonstration.State.WAITING, Demonstration.State.ACCEPTED, Demonstration.State.EDITED)
 """A prompt with one of these needs no other."""
+
+
+class RefusedBefore(Refusal):
+    """A reviewer said no to the same answer of somebody else: it would wait for nobody."""
+
+    code = "refused_before"
+    sentence = _(
+        "Somebody wrote this very answer before, and a reviewer refused it. Write it in another "
+        "way, or skip the prompt."
+    )
 
 
 class PromptWithdrawn(Refusal):
@@ -198,8 +208,8 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
 
     It is taken in as well where somebody else has written for the prompt meanwhile, and where the
     labeler had passed it on. Another text of a task that was sent is another row, and counts as no
-    more work. seconds: active ones. Raises PromptRefused; ProjectArchived and PromptWithdrawn, with
-    which the text is kept as a draft.
+    more work. seconds: active ones. Raises PromptRefused; ProjectArchived, PromptWithdrawn and
+    RefusedBefore, with which the text is kept as a draft.
     """
     text = text.replace("\r\n", "\n")
     active = active_seconds(seconds, most=gone_since(task.created_at))
@@ -207,6 +217,8 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
         refuse_archived(task.project)
         if task.state != WritingTask.State.SENT:
             _refuse_withdrawn(task)
+            if was_refused(prompt=task.prompt, text=text):
+                raise RefusedBefore
     except Refusal:
         _keep(task, text, seconds)
         raise

@@ -57,8 +57,8 @@ def explain(code: str, values: Mapping[str, Any]) -> str:
         ),
         "disk_full": _("The disk is full at “%(path)s”. Make room, then resume the run."),
         "out_of_memory": _(
-            "The memory was not enough at step %(step)s, even with micro-batches of half the "
-            "size. Use shorter texts or a smaller model, then repeat the run with changes."
+            "The memory was not enough at step %(step)s. Half as much at once was tried where it "
+            "could help. Use shorter texts or a smaller model, then repeat the run with changes."
         ),
         "not_finite": _(
             "%(quantity)s became infinite or undefined at step %(step)s. A lower learning rate "

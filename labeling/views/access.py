@@ -7,7 +7,8 @@ from functools import lru_cache, update_wrapper
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Membership, Project, Role, User
 from labeling.prepared import Given, Prepared
@@ -27,6 +28,19 @@ class SignedIn(HttpRequest):
 
 
 View = Callable[Concatenate[SignedIn, P], HttpResponseBase]
+
+
+OTHER_ACCOUNT = _(
+    "Somebody else is signed in in this browser. What you entered waits here until you sign in "
+    "again."
+)
+
+
+def of_another(request: SignedIn) -> JsonResponse | None:
+    """The answer to a script whose page belongs to somebody else than who is signed in by now."""
+    if request.POST.get("labeler", str(request.user.pk)) == str(request.user.pk):
+        return None
+    return JsonResponse({"code": "other_account", "message": OTHER_ACCOUNT}, status=401)
 
 
 def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:

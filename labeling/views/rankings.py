@@ -11,7 +11,6 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -34,7 +33,7 @@ from labeling.models import (
 )
 from labeling.refusals import Refusal
 from labeling.views import practice
-from labeling.views.access import SignedIn, project_for, signed_in
+from labeling.views.access import SignedIn, of_another, project_for, signed_in
 from labeling.views.assignments import (
     HELD_BACK,
     assignment_for,
@@ -50,10 +49,6 @@ from labeling.whole_numbers import small_int
 PAGE = 25
 EDITED = "✎"
 """In the place of a letter: what the labeler wrote."""
-OTHER_ACCOUNT = _lazy(
-    "Somebody else is signed in in this browser. What you submitted waits here until you sign in "
-    "again."
-)
 MOST_SECONDS_UNSEEN = 600.0
 """Without scripts nobody counts activity: the time since the prompt was opened, but no more."""
 
@@ -67,8 +62,8 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """
     assignment = assignment_for(request, slug, pk)
     by_script = request.headers.get("Accept") == "application/json"
-    if by_script and request.POST.get("labeler", str(request.user.pk)) != str(request.user.pk):
-        return JsonResponse({"code": "other_account", "message": OTHER_ACCOUNT}, status=401)
+    if by_script and (refused := of_another(request)):
+        return refused
     said = judgement_in(request.POST)
     seconds = seconds_in(request.POST, _seconds_since_opened(assignment))
     conversation = of_ranking(request, assignment)
@@ -181,9 +176,11 @@ def correction_draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
 
 def _kept(request: SignedIn, slate: Slate, correcting: Ranking | None = None) -> JsonResponse:
     """Store the draft that the form holds."""
+    if refused := of_another(request):
+        return refused
     form = DraftForm(request.POST)
     if not form.is_valid():
-        message = _("A draft needs a whole number `sequence` and `content` with its fields.")
+        message = _("It is too large, or not written as a draft is.")
         return JsonResponse({"code": "bad_draft", "message": message}, status=400)
     judgement, seconds = form.cleaned_data["content"]
     try:

@@ -160,12 +160,14 @@ def test_of_two_drafts_written_side_by_side_the_labeler_chooses(
     press(older, "t")  # goes on writing all the same
     older.keyboard.type("A long thought.")
     older.reload()
-    expect(older.locator("#saved")).to_contain_text("another draft of yours was put aside")
+    aside = older.locator(".saved.aside")
+    expect(aside).to_contain_text("another draft of yours was put aside")
     assert older.locator(".place").all_inner_texts()[0].startswith("1")
     older.get_by_role("button", name="Show that one").click()
     expect(older.locator("#comment textarea")).to_have_value("A long thought.")
     expect(older.locator("#saved")).to_contain_text("saved")
     assert Draft.objects.get().content["comment"] == "A long thought."
+    expect(aside).to_contain_text("put aside")  # they changed places: nothing is gone
     press(newer, "b")
     expect(newer.locator("#saved")).to_contain_text("a newer draft is open elsewhere")
     newer.get_by_role("button", name="Keep this one").click()

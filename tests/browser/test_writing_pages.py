@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from labeling.models import Demonstration, Project, Prompt, User, WritingTask
+from labeling.guidelines import mark_read
+from labeling.models import Demonstration, Project, Prompt, PromptDraft, User, WritingTask
 from labeling.prompts import split_for
 from labeling.scripts import measures_of
-from tests.factories import make_project, make_prompt
+from tests.factories import make_labeler, make_project, make_prompt
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -200,6 +201,30 @@ def test_a_session_that_ends_while_writing_loses_nothing(
     page.locator("#answer").press("Control+Enter")
     expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_visible()
     assert Demonstration.objects.get().text == ANSWER
+
+
+def test_what_one_person_writes_becomes_nobody_elses_draft(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    other = make_labeler(project)
+    mark_read(guidelines=project.guidelines, user=other)
+    hers = new_page(other)
+    hers.goto(prompts(project))
+    hers.get_by_label("The prompt", exact=True).fill("Hers.")
+    expect(hers.locator("#saved")).to_contain_text("saved")
+    page = new_page(labeler, allow=("401", "Unauthorized"))
+    page.goto(prompts(project))
+    new_page(other, context=page.context).close()  # on the same computer
+    page.get_by_label("The prompt", exact=True).fill("His.")
+    expect(page.locator("#saved")).to_contain_text("Somebody else is signed in")
+    page.get_by_role("button", name="Send", exact=False).first.click()
+    expect(page.locator("#request-problem")).to_contain_text("You are signed out")
+    draft = PromptDraft.objects.get()
+    assert (draft.labeler, dict(draft.content)["text"]) == (other, "Hers.")
+    assert not Prompt.objects.exists()
+    new_page(labeler, context=page.context).close()
+    expect(page.locator("#saved")).to_contain_text("saved", timeout=10_000)
+    assert dict(PromptDraft.objects.get(labeler=labeler).content)["text"] == "His."
 
 
 def test_an_older_tab_is_told_and_never_overwrites(

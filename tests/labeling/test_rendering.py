@@ -169,6 +169,12 @@ def test_letters_that_are_drawn_as_nothing_are_named(letter):
     assert 'class="hidden-character"' in made
 
 
+def test_a_variant_of_an_ideograph_is_no_hidden_letter():
+    assert "hidden-character" not in shown("\u845b\U000e0100\u98fe\u533a").rendered
+    twice = shown("\u845b\U000e0100\U000e0101").rendered
+    assert twice.count("hidden-character") == 1
+
+
 def test_a_formula_may_compare(text=r"so $a < b$ and $c>d$ hold"):
     assert shown(text).rendered.count("<math") == 2
 

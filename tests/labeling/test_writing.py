@@ -25,6 +25,7 @@ from labeling.prompts import PromptRefused, withdraw_prompt
 from labeling.writing import (
     AlreadySent,
     PromptWithdrawn,
+    RefusedBefore,
     demonstrations_of,
     is_written_by_another,
     next_task,
@@ -192,16 +193,20 @@ def test_more_than_anybody_types_is_refused(project, ann):
         save_draft(task=given(project, ann), text="x" * 200_001, sequence=1)
 
 
-def test_what_was_refused_waits_again_where_somebody_else_says_the_same(project, ann):
+def test_what_a_reviewer_refused_stays_refused_and_the_next_who_writes_it_is_told(project, ann):
     make_prompt(project)
     first = send(task=given(project, ann), text="Four.", seconds=1)
     refuse_demonstration(demonstration=first, by=make_manager(project))
     same = send(task=WritingTask.objects.get(labeler=ann), text="Four.", seconds=1)
     assert (same.pk, same.state) == (first.pk, Demonstration.State.REFUSED)
     ben = make_labeler(project)
-    second = send(task=given(project, ben), text="Four.", seconds=1)
-    assert (second.pk, second.state) == (first.pk, Demonstration.State.WAITING)
-    assert (second.reviewed_by, second.labeler) == (None, ann)
+    with pytest.raises(RefusedBefore):
+        send(task=given(project, ben), text="Four.", seconds=1)
+    task = given(project, ben)
+    assert (task.text, task.state) == ("Four.", State.OPEN)
+    assert Demonstration.objects.get().state == Demonstration.State.REFUSED
+    assert not WorkDay.objects.filter(labeler=ben).exists()
+    assert send(task=task, text="It is four.", seconds=1).state == Demonstration.State.WAITING
 
 
 def test_an_answer_waits_for_a_reviewer_and_counts_as_work(project, ann):

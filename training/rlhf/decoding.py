@@ -28,7 +28,7 @@ from training.rlhf.layers import (
 from training.rlhf.models import LanguageModel
 from training.rlhf.process import Control
 from training.rlhf.products import Product
-from training.rlhf.room import at_once
+from training.rlhf.room import at_once, is_short
 
 DRAW_ROWS = 8
 """Rows of logits drawn from at a time on a CPU: what stays in its cache."""
@@ -201,8 +201,9 @@ class _Loop:
     ) -> None:
         owner = [prompt for prompt in range(len(prompts)) for _ in range(samples)]
         self.lm, self.prompts = lm, make_batch(lm, prompts, [], owner)
-        self.blocks = [block.for_sampling(len(owner)) for block in lm.blocks]
-        self.head = Product(lm.head, None, len(owner))
+        # Laid out anew the weights are there twice: not where the memory was not enough.
+        self.blocks = lm.blocks if is_short() else [b.for_sampling(len(owner)) for b in lm.blocks]
+        self.head = Product(lm.head, None, len(owner), as_it_is=is_short())
         n, q = len(owner), self.prompts.prompt_ids.shape[1]
         self.kept = sorted(set(keep_layers))
         self.rows = torch.arange(n)

@@ -65,7 +65,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     # 2. Base, judge, policy: the reference is the base, with the policy's adapter switched off.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
     config = replace(config, max_tokens=room_for_each(base, config.max_tokens))
-    oddities = data.oddities() | cut_to_fit(base, data.rows, config.max_tokens)
+    oddities = data.oddities() | cut_to_fit(base, data.rows, config.max_tokens, control)
     logger.info("noticed in the data: %s", oddities or "nothing odd")
     judge = None if config.judge is None else load_reward_model(config.judge, base)
     policy = start_policy(config, base)
@@ -190,9 +190,11 @@ def _loss(
     table = ranking_table(rankings, rows, policy.lm.device)
     own = ratios[table.places]
     if config.loss == "ipo":
-        return ipo_loss(own, table.ranks, table.mask, table.weights, tau=config.beta)
+        return ipo_loss(
+            own, table.ranks, table.mask, table.weights, tau=config.beta, places=table.places
+        )
     loss = plackett_luce_loss if config.loss == "plackett_luce" else ranking_loss
-    return loss(config.beta * own, table.ranks, table.mask, table.weights)
+    return loss(config.beta * own, table.ranks, table.mask, table.weights, places=table.places)
 
 
 def log_ratios(policy: Policy, data: RankedRows, rows: Sequence[int], config: DpoConfig) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,6 +14,7 @@ from training.rlhf.conversations import fit
 from training.rlhf.features import FeatureRow
 from training.rlhf.layers import Batch, make_batch
 from training.rlhf.models import LanguageModel, encode_text
+from training.rlhf.process import Control
 from training.rlhf.room import at_once
 
 
@@ -27,13 +29,19 @@ def encode_completion(lm: LanguageModel, row: FeatureRow, max_tokens: int) -> li
     return ids or [lm.eos_ids[0]]
 
 
-def cut_to_fit(lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int) -> dict[str, int]:
+def cut_to_fit(
+    lm: LanguageModel, rows: Sequence[FeatureRow], max_tokens: int, control: Control
+) -> dict[str, int]:
     """How many different prompts, and how many completions, lose something for want of room."""
-    prompts = {json.dumps(row.messages): row.messages for row in rows}
-    counts = {
-        "prompts_cut": sum(fit(lm, messages, max_tokens).cut for messages in prompts.values()),
-        "completions_cut": sum(len(encode_text(lm, row.text)) > max_tokens for row in rows),
-    }
+    counts = Counter[str]()
+    prompts = set[str]()
+    for row in rows:
+        control.step_boundary()
+        counts["completions_cut"] += len(encode_text(lm, row.text)) > max_tokens
+        prompt = json.dumps(row.messages)
+        if prompt not in prompts:
+            prompts.add(prompt)
+            counts["prompts_cut"] += fit(lm, row.messages, max_tokens).cut
     return {name: count for name, count in counts.items() if count}
 
 

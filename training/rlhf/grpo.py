@@ -50,6 +50,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         episodes = episodes_of(config, parts, number, control)
         # 4. What each is worth beside the others of its prompt; β by the KL seen.
         run.measure(episodes)
+        if run.ran_away:
+            break
         scores = final_scores(config, parts, episodes.scored, episodes.finished, control)
         targets = make_targets(config, episodes, scores, run.beta)
         sampled = time.monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -60,5 +60,9 @@ def scores_across_labelers(
                 fit = solve([part for place, part in enumerate(parts) if place != fold], ridge)
                 for n in judged:
                     scores[starts[n] : starts[n + 1]] = basis.rows[list(rankings.rows[n])] @ fit
-    apart = [list(range(start, end)) for start, end in pairwise(starts)]
+    # A text that a ranking names twice stays one row: it is in no pair with itself.
+    apart = [
+        [start + list(own).index(row) for row in own]
+        for start, own in zip(starts, rankings.rows, strict=False)
+    ]
     return scores, replace(rankings, rows=apart)

@@ -24,18 +24,26 @@ class RankingStats(NamedTuple):
     tied_pairs: int
 
 
-def preferred_pairs(ranks: Tensor, mask: Tensor) -> Tensor:
+def preferred_pairs(ranks: Tensor, mask: Tensor, places: Tensor | None = None) -> Tensor:
     """True at [p, i, j] where prompt p's completion i is ranked above its completion j.
 
     ranks: (prompts, K) int, 1 is best, ties equal. mask: (prompts, K) bool, False for padding.
-    (prompts, K, K) bool.
+    places: (prompts, K) int, equal for one and the same text, which is in no pair with itself;
+    None: all differ. (prompts, K, K) bool.
     """
     both = mask.unsqueeze(2) & mask.unsqueeze(1)
+    if places is not None:
+        both = both & (places.unsqueeze(2) != places.unsqueeze(1))
     return both & (ranks.unsqueeze(2) < ranks.unsqueeze(1))
 
 
 def ranking_loss(
-    scores: Tensor, ranks: Tensor, mask: Tensor, weights: Tensor | None = None
+    scores: Tensor,
+    ranks: Tensor,
+    mask: Tensor,
+    weights: Tensor | None = None,
+    *,
+    places: Tensor | None = None,
 ) -> tuple[Tensor, RankingStats]:
     """Mean of -log σ(r_i − r_j) over all pairs where i is ranked above j ([I] eq. 1).
 
@@ -43,9 +51,10 @@ def ranking_loss(
     mask: (prompts, K) bool, False for padding. weights: (prompts,) float, the labels' weights;
     None: all alike. Tied pairs are dropped; the mean is taken over each prompt's untied pairs
     first, so that each prompt weighs the same, whatever its K. A prompt that is one tie has no
-    loss and no weight. The loss is a scalar in nats (log 2 where the scores say nothing).
+    loss and no weight. places: as in `preferred_pairs`. The loss is a scalar in nats (log 2 where
+    the scores say nothing).
     """
-    pairs = preferred_pairs(ranks, mask)
+    pairs = preferred_pairs(ranks, mask, places)
     differences = scores.unsqueeze(2) - scores.unsqueeze(1)
     per_prompt = _over_pairs(-logsigmoid(differences), pairs)
     loss = _over_prompts(per_prompt, pairs.any(dim=2).any(dim=1), weights)
@@ -59,13 +68,14 @@ def ipo_loss(
     weights: Tensor | None = None,
     *,
     tau: float,
+    places: Tensor | None = None,
 ) -> tuple[Tensor, RankingStats]:
     """Mean of (h_i − h_j − 1/(2τ))² over all pairs where i is ranked above j (arXiv 2310.12036).
 
     Equation 17, h = log π/π_ref of a whole completion. log_ratios: (prompts, K) float, nats. The
     rest as in `ranking_loss`. A scalar in nats squared: 1/(4τ²) where the policy is its reference.
     """
-    pairs = preferred_pairs(ranks, mask)
+    pairs = preferred_pairs(ranks, mask, places)
     differences = log_ratios.unsqueeze(2) - log_ratios.unsqueeze(1)
     per_prompt = _over_pairs((differences - 1 / (2 * tau)) ** 2, pairs)
     loss = _over_prompts(per_prompt, pairs.any(dim=2).any(dim=1), weights)
@@ -73,7 +83,12 @@ def ipo_loss(
 
 
 def plackett_luce_loss(
-    scores: Tensor, ranks: Tensor, mask: Tensor, weights: Tensor | None = None
+    scores: Tensor,
+    ranks: Tensor,
+    mask: Tensor,
+    weights: Tensor | None = None,
+    *,
+    places: Tensor | None = None,
 ) -> tuple[Tensor, RankingStats]:
     """−log of the chance that each completion comes before all that are ranked below it.
 
@@ -83,7 +98,7 @@ def plackett_luce_loss(
     prompt's completions that have one below them. A scalar in nats; for K = 2 that of
     `ranking_loss`.
     """
-    pairs = preferred_pairs(ranks, mask)
+    pairs = preferred_pairs(ranks, mask, places)
     own = torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)
     rivals = scores.unsqueeze(1).masked_fill(~(pairs | own), -torch.inf)
     beats = pairs.any(dim=2)

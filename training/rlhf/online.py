@@ -5,6 +5,7 @@ Knows nothing of advantages: the recipe turns scores into targets, and learns fr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -22,6 +23,8 @@ from training.rlhf.schedules import KlController, kl_target_from
 
 RUNAWAY, LEAST_RUNAWAY = 10.0, 100.0
 """Times the limit of what may become a result, and nats: who is further gone has fallen apart."""
+
+logger = logging.getLogger(__name__)
 
 
 class OnlineRun:
@@ -45,6 +48,7 @@ class OnlineRun:
         self.episodes_per_batch = config.episodes_per_batch()
         self.batches = config.batches()
         self.done = 0
+        self.ran_away = False
         self.controller = self._controller(started_at=0.0)
 
     @property
@@ -71,12 +75,16 @@ class OnlineRun:
         """Set β by the KL of the batch at hand, before it is learned from.
 
         A batch later the policy may have gone twice as far: that delay alone makes KL swing.
-        Raises RunError("kl_ran_away") where it is so far that nothing brings it back.
+        Where it is so far that nothing brings it back, the run ends (`ran_away`) with what it had
+        before; raises RunError("kl_ran_away") if that was nothing.
         """
         kl = float(episodes.kl.sum(1).mean())
         most = max(RUNAWAY * self.config.kl_limit, LEAST_RUNAWAY)
         if kl > most:
-            raise RunError("kl_ran_away", step=self.done + 1, kl=round(kl, 2), most=most)
+            if self.picking.best_look is None or not self.picking.best_look.seen:
+                raise RunError("kl_ran_away", step=self.done + 1, kl=round(kl, 2), most=most)
+            logger.warning("KL ran away: %.4g nats, beyond %.4g; the run ends here", kl, most)
+            self.ran_away = True
         self.controller = self.controller.measured(kl, episodes=self.episodes_per_batch)
 
     def finish_batch(self, done: int, numbers: Mapping[str, float | None]) -> None:
@@ -100,7 +108,8 @@ class OnlineRun:
         found = self.picking.publish()
         look = self.picking.best_look
         return {
-            "episodes": self.batches * self.episodes_per_batch,
+            "episodes": self.done * self.episodes_per_batch,
+            **({"ran_away_at_step": self.done + 1} if self.ran_away else {}),
             "picked_episode": None if look is None else look.seen,
             "reward": None if look is None else look.score,
             **found,

@@ -53,6 +53,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         episodes = episodes_of(config, parts, number, control, so_far=ridge is not None)
         # 5. Rewards and advantages: the score, less for a missing end, less β·KL; β by the KL seen.
         run.measure(episodes)
+        if run.ran_away:
+            break
         scores = final_scores(config, parts, episodes.scored, episodes.finished, control)
         targets = make_targets(config, episodes, scores, run.beta, critic)
         sampled = time.monotonic()

@@ -183,7 +183,7 @@ class Update:
             value_loss=means.get("value_loss"),
             ptx_loss=means.get("ptx_loss"),
             clip_share=means["clip_share"],
-            update_kl=furthest,
+            update_kl=min(furthest, 1e6),  # e^88 would be infinite, which no metric may be
             minibatches_taken=steps,
             ratio_first=first,
             gradient_norm=means["gradient_norm"],

@@ -24,11 +24,17 @@ class Product:
     keep it no longer than the weights stay as they are. Elsewhere it is `F.linear`. No gradients.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int) -> None:
-        """rows: how many a product has; others may come, but the layout is chosen for these."""
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, rows: int, *, as_it_is: bool = False
+    ) -> None:
+        """rows: how many a product has; others may come, but the layout is chosen for these.
+
+        as_it_is: without a copy.
+        """
         self.dtype = weight.dtype
         self._weight, self._bias = weight.detach(), bias
-        self._laid_out = weight.device.type == "cpu" and _has_kernels(weight.dtype)
+        on_cpu = weight.device.type == "cpu" and not as_it_is
+        self._laid_out = on_cpu and _has_kernels(weight.dtype)
         if self._laid_out:
             self._weight = _ops._reorder_linear_weight(self._weight, rows)  # noqa: SLF001
 

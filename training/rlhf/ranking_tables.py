@@ -50,11 +50,7 @@ def rows_of(rankings: Rankings) -> list[int]:
 
 def weight_of(rankings: Rankings) -> float:
     """Label weight of the rankings that have an untied pair: the others have no loss."""
-    return sum(
-        weight
-        for ranks, weight in zip(rankings.ranks, rankings.weights, strict=True)
-        if len(set(ranks)) > 1
-    )
+    return sum(rankings.weights[number] for number in rankings.with_a_pair)
 
 
 def by_prompt(rankings: Rankings, chosen: Sequence[int] | None = None) -> list[list[int]]:

@@ -75,6 +75,11 @@ class Rankings:
         """By how many ranks the rows of each untied pair are apart, in the order of `untied`."""
         return [self.ranks[number][j] - self.ranks[number][i] for number, i, j in self._ordered()]
 
+    @cached_property
+    def with_a_pair(self) -> list[int]:
+        """The numbers of the rankings that teach something, ascending."""
+        return sorted(set(self.untied[2].tolist()))
+
     @property
     def pairs(self) -> int:
         """Untied pairs in all rankings together."""

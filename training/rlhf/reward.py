@@ -82,7 +82,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     # 2. The frozen base, and where an interrupted run stood.
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
     config = replace(config, max_tokens=room_for_each(base, config.max_tokens))
-    oddities |= cut_to_fit(base, rows, config.max_tokens)
+    oddities |= cut_to_fit(base, rows, config.max_tokens, control)
     run = RewardRun(directory, control, config, base, rows, rankings=fit.rankings)
 
     logger.info("noticed in the data: %s", oddities or "nothing odd")
@@ -279,13 +279,7 @@ class RewardRun:
 
 def check_enough(rankings: Rankings, folds: int) -> None:
     """Raises RunError("too_few_rankings"): each fold needs a group where someone preferred one."""
-    found = len(
-        {
-            group
-            for group, ranks in zip(rankings.groups, rankings.ranks, strict=True)
-            if len(set(ranks)) > 1
-        }
-    )
+    found = len({rankings.groups[number] for number in rankings.with_a_pair})
     if found < folds:
         raise RunError("too_few_rankings", found=found, needed=folds)
 

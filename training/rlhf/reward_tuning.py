@@ -102,7 +102,11 @@ class RewardTuning:
             scores, rows = self._scores(own)
             table = ranking_table(own, rows, self.lm.device)
             value, stats = ranking_loss(
-                scores[table.places], table.ranks, table.mask, table.weights
+                scores[table.places],
+                table.ranks,
+                table.mask,
+                table.weights,
+                places=table.places,
             )
             share = weight_of(own) / max(total, 1e-12)
             (value * share).backward()  # type: ignore[no-untyped-call]  # torch types it so

@@ -1,4 +1,4 @@
-"""How much goes through a model at once: as much as memory allows; no result depends on it.
+"""How much goes through a model at once: as much as memory allows; results differ by rounding.
 
 Gradients are added up over micro-batches and texts are scored each for itself, so that less at once
 takes longer and changes numbers only by rounding. Knows nothing of what is computed.
@@ -12,6 +12,11 @@ _share = 1.0
 def at_once(usual: int) -> int:
     """Of a number that is usual (rows, tokens, bytes), what this process takes; at least 1."""
     return max(1, int(usual * _share))
+
+
+def is_short() -> bool:
+    """Whether this process takes less than usual: copies that only save time are not made then."""
+    return _share < 1
 
 
 def take_only(share: float) -> None:

@@ -135,6 +135,7 @@ METRIC_NAMES = {
     "rankings_all_tied": gettext_lazy("rankings with everything tied"),
     "equal_texts_apart": gettext_lazy("pairs of equal texts ranked apart, left out"),
     "pairs_contradicted": gettext_lazy("pairs ordered one way and the other"),
+    "ran_away_at_step": gettext_lazy("the policy ran away at step; what was best before counts"),
     "finetuned": gettext_lazy("fine-tuned (1) or probe (0)"),
     "score_mean": gettext_lazy("mean score"),
     "score_std": gettext_lazy("spread of scores"),

@@ -38,7 +38,7 @@ export class Desk {
     this.tieNext = false;
     this.last = null; // the completion that was placed, or moved, last
     const saved = new Saved(root.querySelector("#saved"), this.words);
-    this.draft = new Draft(root, this.form, (...state) => saved.show(...state));
+    this.draft = new Draft(root, this.form, () => this.said(), (...state) => saved.show(...state));
     const shown = Number(root.dataset.sequence);
     const kept = this.draft.load(shown);
     if (kept) fields.write(this.form, kept.content);
@@ -119,7 +119,12 @@ export class Desk {
   /** Keep what the form holds now. */
   keep() {
     this.besides.show();
-    this.draft.keep([...fields.read(this.form), ["seconds", String(this.activity.seconds)]]);
+    this.draft.keep(this.said());
+  }
+
+  /** What the form holds now, as a draft keeps it. */
+  said() {
+    return [...fields.read(this.form), ["seconds", String(this.activity.seconds)]];
   }
 
   /** Say a sentence, and show it under the list of places where it asks for something. */
@@ -264,7 +269,7 @@ export class Desk {
         body,
         headers: { Accept: "application/json", "HX-Request": "true" },
       });
-      heedSession(response);
+      heedSession(response.status === 401);
       if (response.status === 409) {
         const { message } = await response.json();
         this.showLost(message);

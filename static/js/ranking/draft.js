@@ -15,16 +15,18 @@ const DECLINED = new Set([400, 404, 409, 410, 413, 422]);
 export class Draft {
   /**
    * root carries data-draft-url and data-draft-key, or data-slate, data-ranking and data-labeler;
-   * form the CSRF token and maybe a lease. onState(draft, state, moment, reason) is called with
+   * form the CSRF token and maybe a lease. said(): what the page holds now. onState(draft, state, moment, reason) is called with
    * "saved", "local", "unkept", "older", "aside" or "declined", the time in milliseconds, and for
    * the last what the server said.
    */
-  constructor(root, form, onState) {
+  constructor(root, form, said, onState) {
     const { draftUrl, draftKey, labeler, slate, ranking } = root.dataset;
     this.url = draftUrl;
     this.key = draftKey ?? `rankloop:draft:${labeler}:${slate}:${ranking ?? ""}`;
     this.asideKey = `${this.key}:aside`; // written in a tab that was not the newest
+    this.labeler = labeler;
     this.form = form;
+    this.said = said;
     this.onState = (...state) => onState(this, ...state);
     this.sequence = 0;
     this.basedOn = 0; // the newest draft that this page has seen, or may have stored
@@ -33,6 +35,7 @@ export class Draft {
     this.sending = false;
     this.closed = false;
     this.superseded = false;
+    this.tookOver = false;
     this.online = () => this.send();
     addEventListener("online", this.online);
   }
@@ -87,9 +90,9 @@ export class Draft {
   keep(content) {
     if (this.closed) return;
     this.sequence = Math.max(Date.now(), this.sequence + 1);
-    this.content = content;
     if (this.superseded) {
-      this.store(this.asideKey, { sequence: this.sequence, content });
+      const kept = this.store(this.asideKey, { sequence: this.sequence, content });
+      this.onState(kept ? "older" : "unkept", this.sequence);
       return;
     }
     this.unsent = { sequence: this.sequence, content };
@@ -105,6 +108,7 @@ export class Draft {
   body({ sequence, content }) {
     const body = new FormData();
     body.set("csrfmiddlewaretoken", csrfToken(this.form));
+    if (this.labeler) body.set("labeler", this.labeler);
     if (this.form.elements.lease) body.set("lease", this.form.elements.lease.value);
     body.set("sequence", sequence);
     body.set("based_on", this.basedOn);
@@ -124,16 +128,14 @@ export class Draft {
         headers: { Accept: "application/json", "HX-Request": "true" },
         redirect: "error",
       });
-      heedSession(response);
+      const answer = await response.json().catch(() => null);
+      const anothers = response.status === 401 && answer?.code === "other_account";
+      heedSession(response.status === 401 && !anothers);
       if (response.ok) {
-        const { saved } = await response.json();
-        if (this.unsent === draft) this.unsent = null;
-        if (saved) this.basedOn = draft.sequence;
-        else this.supersede(this.unsent ?? draft);
-        this.onState(saved ? "saved" : "older", Date.now());
-      } else if (DECLINED.has(response.status)) {
-        const answer = await response.json().catch(() => null);
-        this.onState("declined", Date.now(), answer?.message);
+        this.answered(draft, answer.saved);
+      } else if (anothers || DECLINED.has(response.status)) {
+        this.onState(this.local === false ? "unkept" : "declined", Date.now(), answer?.message);
+        if (anothers) this.later(RETRY); // until this page's own person has signed in again
       } else {
         this.failed();
       }
@@ -146,37 +148,55 @@ export class Draft {
     if (this.unsent && this.unsent !== draft) this.send();
   }
 
+  /** What became of `draft`; saved: a newer one is there, or it was submitted, where it is false. */
+  answered(draft, saved) {
+    if (this.unsent === draft) this.unsent = null;
+    if (saved) {
+      this.basedOn = draft.sequence;
+      this.tookOver = false;
+      this.onState("saved", Date.now());
+      return;
+    }
+    const kept = this.supersede(this.unsent ?? draft);
+    // Who said that this one counts, and it does not: there is nothing left that it could be.
+    this.onState(!kept ? "unkept" : this.tookOver ? "declined" : "older", Date.now());
+  }
+
   failed() {
     this.onState(this.local === false ? "unkept" : "local", Date.now());
     this.later(RETRY);
   }
 
-  /** Another tab has a newer draft, which stays: what is written here is put aside. */
+  /** Another tab has a newer draft, which stays: what is written here is put aside, if it can be. */
   supersede(draft) {
     this.superseded = true;
     this.unsent = null;
-    this.content = draft.content;
-    this.remove(this.key);
-    this.store(this.asideKey, draft);
+    if (this.stored(this.key)?.sequence === draft.sequence) this.remove(this.key);
+    return this.store(this.asideKey, draft);
   }
 
   /** What this tab shows is to count, not what is newer elsewhere. */
   takeOver() {
     this.superseded = false;
-    this.basedOn = Date.now();
+    this.tookOver = true;
+    this.basedOn = Number.MAX_SAFE_INTEGER;
     this.remove(this.asideKey);
-    this.keep(this.content);
+    this.keep(this.said());
     this.send();
   }
 
-  /** Show what was put aside, as the newest; what the page shows now was kept before. */
+  /** Show what was put aside, as the newest, and put aside what is shown: they change places. */
   showAside() {
     const aside = this.stored(this.asideKey);
     if (!aside) return;
+    const shown = { sequence: this.sequence, content: this.said() };
     const sequence = Math.max(Date.now(), this.sequence + 1);
     if (!this.store(this.key, { sequence, content: aside.content })) return;
-    this.remove(this.asideKey);
+    const empty = shown.content.every(([name, value]) => name === "seconds" || value === "");
+    if (empty) this.remove(this.asideKey);
+    else this.store(this.asideKey, shown);
     this.unsent = null;
+    this.closed = true;
     location.reload();
   }
 
@@ -198,6 +218,6 @@ export class Draft {
     clearTimeout(this.waiting);
     this.closed = true;
     removeEventListener("online", this.online);
-    this.remove(this.key, this.asideKey);
+    this.remove(this.key);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { csrfToken } from "./csrf.js";
+import { heedSession } from "./session.js";
 
 const RETRY = 5_000;
 
@@ -102,20 +103,22 @@ export class Outbox {
       return false; // no network: the others would not get through either
     }
     const answer = await response.json().catch(() => null);
+    const anothers = response.status === 401 && answer?.code === "other_account";
     if (response.status === 401) {
-      this.on.signedOut(answer?.message);
+      this.on.signedOut(anothers ? answer.message : "");
       return false;
     }
     if (response.ok) {
       // A network that wants a sign-in of its own says yes to everything, and knows of nothing.
       if (answer?.open === undefined) return false;
+      heedSession(false);
       this.remove(entry.id);
       this.on.taken(entry, answer);
     } else if (response.status === 409 || (response.status === 400 && answer?.code)) {
       if (answer?.kept) this.remove(entry.id);
       else this.keepStuck(entry, answer?.message);
       this.on.refused(entry, answer);
-    } else if (response.status < 500 && response.status !== 403 && response.status !== 429) {
+    } else if (response.status === 404 || response.status === 410) {
       this.keepStuck(entry, answer?.message);
     }
     return true;

@@ -27,7 +27,10 @@ let shown = null;
 let ahead = null; // the next slate, as the element that will stand in the place of this one
 const outbox = new Outbox(words.labeler, () => document.querySelector("form"), words.gone, {
   changed: (entries) => showOutbox(entries),
-  taken: (entry, answer) => agree(entry, answer),
+  taken(entry, answer) {
+    document.getElementById("refused").hidden = true;
+    agree(entry, answer);
+  },
   refused(entry, answer) {
     if (answer?.message) tellRefused(answer.message);
     agree(entry, answer);
@@ -71,6 +74,7 @@ function stuckItem(entry) {
 /** Say why a submission was refused, where the next slate does not take it away. */
 function tellRefused(message) {
   const place = document.getElementById("refused");
+  if (!place.hidden && place.textContent === message) return; // it is tried again and again
   place.textContent = message;
   place.hidden = false;
   announce(message);

@@ -10,15 +10,18 @@ export class Saved {
   constructor(place, words) {
     this.place = place;
     this.words = words;
+    this.offer = Object.assign(document.createElement("span"), { className: "saved aside" });
+    place.after(this.offer); // what was put aside is offered for as long as it is there
   }
 
   /** Say how a draft stands. moment: in milliseconds; reason: the server's, where it said no. */
   show(draft, state, moment, reason = "") {
     const values = { time: clock(moment), reason: reason || this.words.gone };
     const sentence = fill(this.words[state], values);
-    const told = this.place.dataset.state === state;
-    this.place.replaceChildren(sentence, ...this.buttons(draft, state));
-    this.place.dataset.state = state;
+    const place = state === "aside" ? this.offer : this.place;
+    const told = place.dataset.state === state;
+    place.replaceChildren(sentence, ...this.buttons(draft, state));
+    place.dataset.state = state;
     if (TROUBLES.has(state) && !told) announce(sentence);
   }
 

@@ -3,8 +3,8 @@
 let out = false;
 
 /** Say once that the session is over, and take it back once it is there again. */
-export function heedSession(response) {
-  if ((response.status === 401) === out) return;
+export function heedSession(isOver) {
+  if (isOver === out) return;
   out = !out;
   document.dispatchEvent(new CustomEvent(out ? "rankloop:signed-out" : "rankloop:signed-in"));
 }

@@ -20,7 +20,7 @@ class Answer {
     this.form = root.querySelector("#answer-form");
     this.area = this.form.elements.text;
     const saved = new Saved(root.querySelector("#saved"), words);
-    this.draft = new Draft(root, this.form, (...state) => saved.show(...state));
+    this.draft = new Draft(root, this.form, () => this.said(), (...state) => saved.show(...state));
     const shown = Number(root.dataset.sequence);
     const kept = this.draft.load(shown);
     const before = Object.fromEntries(kept?.content ?? []);
@@ -44,10 +44,14 @@ class Answer {
   }
 
   keep() {
-    this.draft.keep([
+    this.draft.keep(this.said());
+  }
+
+  said() {
+    return [
       ["text", this.area.value],
       ["seconds", String(this.activity.seconds)],
-    ]);
+    ];
   }
 
   submitted() {

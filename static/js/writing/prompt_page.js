@@ -9,7 +9,7 @@ import { Saved } from "../ranking/saved.js";
 import { announce } from "../ranking/say.js";
 import { onKeys } from "./typing.js";
 
-const LEFT_OUT = new Set(["csrfmiddlewaretoken", "seconds", "seen"]);
+const LEFT_OUT = new Set(["csrfmiddlewaretoken", "labeler", "seconds", "seen"]);
 const words = document.getElementById("writing-words").dataset;
 
 /** What a person entered, as a list of [name, value]. */
@@ -20,7 +20,7 @@ class PromptForm {
     this.root = root;
     this.form = root.querySelector("#prompt-form");
     const saved = new Saved(root.querySelector("#saved"), words);
-    this.draft = new Draft(root, this.form, (...state) => saved.show(...state));
+    this.draft = new Draft(root, this.form, () => this.said(), (...state) => saved.show(...state));
     const kept = this.draft.load(Number(root.dataset.sequence));
     const returned = "returned" in root.dataset; // what was sent is newer than what was kept
     if (kept && !returned) this.restore(kept.content);
@@ -45,7 +45,11 @@ class PromptForm {
   }
 
   keep() {
-    this.draft.keep([...read(this.form), ["seconds", String(this.activity.seconds)]]);
+    this.draft.keep(this.said());
+  }
+
+  said() {
+    return [...read(this.form), ["seconds", String(this.activity.seconds)]];
   }
 
   /** Fill the form with what this browser kept. */

@@ -185,7 +185,7 @@ class TestUndo:
         ranks = {f"rank-{numbered(pk)}": 1 for pk in judgement_of(ranking).ranks}
         response = client.post(where, ranks)
         assert response.status_code == 409
-        assert "kept as a draft" in response.content.decode()
+        assert "What you changed is kept" in response.content.decode()
         assert Ranking.objects.count() == 1
 
     def test_a_correction_under_way_is_kept(self, client, project, labeler):

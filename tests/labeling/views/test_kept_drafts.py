@@ -87,4 +87,4 @@ def test_a_correction_that_came_too_late_is_kept_to_be_read(project: Project) ->
     assert address in client.get(listed).content.decode()
     page = client.get(address).content.decode()
     assert "On second thoughts." in page
-    assert "The time for corrections was over" in page
+    assert "before the time for corrections was over" in page

@@ -8,6 +8,7 @@ from training.rlhf.conversations import fit, room_for_each, room_for_prompt
 from training.rlhf.encoding import cut_to_fit
 from training.rlhf.features import FeatureRow
 from training.rlhf.models import encode_chat
+from training.rlhf.process import Control
 from training.rlhf.ranked import is_conversation
 from training.rlhf.rundir import RunError
 
@@ -119,5 +120,5 @@ def test_what_is_cut_is_counted_once_a_prompt(tiny):
         FeatureRow(TALK, "b", finished=True),
         FeatureRow(short, "long " * 50, finished=True),
     ]
-    assert cut_to_fit(tiny, rows, room) == {"prompts_cut": 1, "completions_cut": 1}
-    assert cut_to_fit(tiny, rows, 10_000) == {}
+    assert cut_to_fit(tiny, rows, room, Control()) == {"prompts_cut": 1, "completions_cut": 1}
+    assert cut_to_fit(tiny, rows, 10_000, Control()) == {}

@@ -39,6 +39,20 @@ class TestRankingLoss:
         assert float(loss) == pytest.approx(expected, abs=1e-7)
         assert stats.accuracy == 1.0
 
+    def test_a_text_that_stands_in_a_ranking_twice_is_in_no_pair_with_itself(self):
+        # a, a, b ranked 1, 3, 2: a > b and b > a count, a > a does not.
+        scores = torch.tensor([[2.0, 2.0, 1.0]])
+        ranks, places = torch.tensor([[1, 3, 2]]), torch.tensor([[0, 0, 1]])
+        loss, stats = ranking_loss(scores, ranks, full(1, 3), places=places)
+        assert (stats.pairs, stats.accuracy) == (2, 0.5)
+        assert float(loss) == pytest.approx(
+            (math.log1p(math.exp(-1)) + math.log1p(math.exp(1))) / 2, rel=1e-6
+        )
+        alone = ranking_loss(
+            torch.tensor([[2.0, 2.0]]), torch.tensor([[1, 2]]), full(1, 2), places=places[:, :2]
+        )
+        assert (float(alone[0]), alone[1].pairs) == (0.0, 0)
+
     def test_tied_pairs_are_dropped(self):
         tied = torch.tensor([[1, 1, 2]])
         loss, stats = ranking_loss(torch.tensor([[5.0, -5.0, 0.0]]), tied, full(1, 3))

@@ -185,6 +185,18 @@ class TestChoice:
         assert refused.value.values["step"] > 1
         assert refused.value.values["kl"] >= 0.01
 
+    def test_one_that_ran_away_late_leaves_what_was_best_before(self, train, monkeypatch):
+        _, whole = train(evaluate_every=32)
+        furthest = max(log(whole), key=lambda row: row["kl"])
+        assert furthest["step"] > 2
+        monkeypatch.setattr(online, "RUNAWAY", 0.0)
+        monkeypatch.setattr(online, "LEAST_RUNAWAY", furthest["kl"] * 0.9999)
+        metrics, folder = train(evaluate_every=32)
+        assert metrics["ran_away_at_step"] == furthest["step"]
+        assert log(folder)[-1]["step"] == furthest["step"] - 1
+        assert metrics["episodes"] == (furthest["step"] - 1) * 32
+        assert (folder / "checkpoint").is_dir()
+
     def test_the_judge_picks_and_not_the_last_step(self, train):
         metrics, folder = train(evaluate_every=64)
         looks = [row for row in log(folder) if "judge_preference" in row]
