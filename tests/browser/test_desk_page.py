@@ -359,10 +359,12 @@ def test_another_person_who_signs_in_does_not_send_it_as_theirs(
     mark_read(guidelines=project.guidelines, user=other)
     new_page(other, context=page.context).close()
     page.unroute("**/submission/")
-    expect(page.locator("#request-problem")).to_contain_text("You are signed out", timeout=15_000)
+    refused = page.locator("#refused")
+    expect(refused).to_contain_text("Somebody else is signed in", timeout=15_000)
     assert not Ranking.objects.exists()
     new_page(labeler, context=page.context).close()
     sent(page)
+    expect(refused).to_be_hidden()
     assert Ranking.objects.get().labeler == labeler
 
 
