@@ -65,7 +65,7 @@ LIMITS: dict[str, Limits] = {
     "max_new_tokens": Limits(1, MOST_TOKENS),
     "max_prompt_tokens": Limits(1, MOST_TOKENS),
     "max_tokens": Limits(1, MOST_TOKENS),
-    "mixture_temperature": above_zero(1000),
+    "mixture_temperature": above_zero(1_000_000_000),
     "temperature": above_zero(100),
     # What learns, and how fast.
     "adam_beta2": Limits(0, BELOW_ONE),

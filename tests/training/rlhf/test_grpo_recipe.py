@@ -165,8 +165,8 @@ def test_a_config_says_all_that_is_wrong_with_it():
             kl_target=-1.0,
         )
     assert [problem.split(":")[0] for problem in refused.value.problems] == [
-        "reward",
         "kl_target",
+        "reward",
         "minibatches",
         "baseline",
         "scale",

@@ -181,6 +181,7 @@ def test_the_precision_is_measured_once_and_kept(tiny_folder, make_run):
         "device": "cpu",
         "precision": compute.precision,
         "threads": compute.threads,
+        "share": 1.0,
     }
 
 
