@@ -15,9 +15,9 @@ const DECLINED = new Set([400, 404, 409, 410, 413, 422]);
 export class Draft {
   /**
    * root carries data-draft-url and data-draft-key, or data-slate, data-ranking and data-labeler;
-   * form the CSRF token and maybe a lease. said(): what the page holds now. onState(draft, state, moment, reason) is called with
-   * "saved", "local", "unkept", "older", "aside" or "declined", the time in milliseconds, and for
-   * the last what the server said.
+   * form the CSRF token and maybe a lease. said(): what the page holds now.
+   * onState(draft, state, moment, reason) is called with "saved", "local", "unkept", "older",
+   * "aside" or "declined", the time in milliseconds, and for the last what the server said.
    */
   constructor(root, form, said, onState) {
     const { draftUrl, draftKey, labeler, slate, ranking } = root.dataset;
