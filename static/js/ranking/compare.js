@@ -1,5 +1,6 @@
 /** Two completions beside each other in a dialog; letters choose which, arrows place one of them. */
 
+import { shutsAtOnce } from "./dialogs.js";
 import { keyOf } from "./keys.js";
 
 export class Compare {
@@ -15,6 +16,7 @@ export class Compare {
     this.letters = [];
     this.place = () => {};
     dialog.addEventListener("keydown", (event) => this.pressed(event));
+    shutsAtOnce(dialog);
   }
 
   /**
@@ -60,7 +62,6 @@ export class Compare {
       this.load();
     } else if (event.key === "ArrowLeft") this.say(this.place(this.pair[0]));
     else if (event.key === "ArrowRight") this.say(this.place(this.pair[1]));
-    else if (event.key === "Escape") this.dialog.close(); // at once: the next key is for the page
     else return;
     event.preventDefault();
     event.stopPropagation();

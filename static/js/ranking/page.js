@@ -7,6 +7,7 @@
 
 import { Compare } from "./compare.js";
 import { Desk } from "./desk.js";
+import { shutsAtOnce } from "./dialogs.js";
 import * as fields from "./fields.js";
 import { Keys, keyOf, openable } from "./keys.js";
 import { Outbox } from "./outbox.js";
@@ -210,6 +211,7 @@ function unfold(selector) {
 
 const dialog = document.getElementById("keys");
 openable(dialog, keys, words);
+shutsAtOnce(dialog);
 
 /** Ctrl and Enter submit from within a text of the form, where Enter begins a new line. */
 function submitsText(event) {
