@@ -9,9 +9,9 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -78,31 +78,33 @@ def _new_parts(block: Block, rank: int, scale: float) -> nn.ModuleDict:
 
 def write_adapter(adapter: Adapter, folder: Path, base: str) -> None:
     """Write adapter_config.json and adapter_model.safetensors. `base`: where the base came from."""
-    layers = list(range(adapter.first, adapter.first + len(adapter.layers)))
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=adapter.rank,
-        lora_alpha=adapter.scale * adapter.rank,  # type: ignore[arg-type]  # PEFT divides; floats are fine
-        lora_dropout=0.0,
-        target_modules=[path.rsplit(".", 1)[1] for paths in PROJECTIONS.values() for path in paths],
-        layers_to_transform=layers,
-        layers_pattern="layers",
-        base_model_name_or_path=base,
-        inference_mode=True,
-    )
+    text = json.dumps(_peft_settings(adapter, base), indent=2, sort_keys=True)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        config.save_pretrained(str(folder))
-        # PEFT keeps the targets as a set, whose order differs from process to process.
-        saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        saved["target_modules"].sort()
-        text = json.dumps(saved, indent=2, sort_keys=True)
         (folder / SETTINGS).write_text(text, encoding="utf-8")
         tensors = {
             name: tensor.detach().cpu().contiguous().clone()
             for name, tensor in adapter.peft_tensors().items()
         }
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def _peft_settings(adapter: Adapter, base: str) -> dict[str, Any]:
+    """What PEFT's LoraConfig is made from; whatever is not named has PEFT's default."""
+    modules = [path.rsplit(".", 1)[1] for paths in PROJECTIONS.values() for path in paths]
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "inference_mode": True,
+        "r": adapter.rank,
+        "lora_alpha": adapter.scale * adapter.rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(modules),
+        "layers_to_transform": list(range(adapter.first, adapter.first + len(adapter.layers))),
+        "layers_pattern": "layers",
+    }
 
 
 def _check_numbers(tensors: Mapping[str, Tensor], rank: int, scale: float) -> None:
