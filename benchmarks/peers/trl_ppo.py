@@ -1,6 +1,6 @@
 """TRL's PPO on a given work: `python -m benchmarks.peers.trl_ppo WORK.json` prints seconds a batch.
 
-The value model's trunk is frozen where the policy's is (LoRA), so that both sides train alike.
+The value model's trunk is frozen, as ours is, so that both sides train alike.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def main(work: dict[str, Any]) -> list[float]:
         AutoModelForSequenceClassification.from_pretrained(work["model"], **scoring)
         for _ in range(2)
     )
+    value.model.requires_grad_(False)
     lora = None
     if work["lora_rank"]:
-        value.model.requires_grad_(False)
         lora = LoraConfig(
             r=work["lora_rank"],
             lora_alpha=2 * work["lora_rank"],

@@ -38,7 +38,7 @@ from training.rlhf.process import Control
 from training.rlhf.randomness import shuffled
 from training.rlhf.ridge_critic import RidgeCritic
 from training.rlhf.rollouts import Episodes, logprobs_from, micro_batches, narrow
-from training.rlhf.values import ValueFunction
+from training.rlhf.values import Frozen, ValueFunction
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,8 @@ class Targets:
     advantages: Tensor
     returns: Tensor | None = None
     values: Tensor | None = None
+    frozen: Frozen | None = None
+    """What a critic that is a network read of the batch once and for all."""
     token_weights: Tensor | None = None
     """(n, t) what each token counts within its completion; the loss is then a mean over
     completions. None: a mean over all tokens."""
@@ -103,22 +105,28 @@ def make_targets(
         if episodes.so_far is None:
             raise ValueError("a ridge critic needs the scores so far")
         values = critic.values(episodes.batch, episodes.so_far, still_to_come(rewards))
+        frozen = None
     else:
-        values = _read(critic, episodes.batch)
+        values, frozen = _read(critic, episodes.batch)
     advantages, returns = generalised_advantages(
         rewards, values, mask, gamma=config.gamma, lam=config.gae_lambda
     )
-    return Targets(whiten(advantages, mask), returns, values)
+    return Targets(whiten(advantages, mask), returns, values, frozen)
 
 
-def _read(critic: ValueFunction, batch: Batch) -> Tensor:
-    """The network's values of a whole batch, (n, t)."""
-    values = torch.zeros(batch.ids.shape, device=batch.ids.device)
-    with torch.no_grad():
-        for rows in micro_batches(batch, torch.arange(len(batch.ids), device=batch.ids.device)):
-            part, _ = narrow(batch, None, rows)
-            values[rows, : part.ids.shape[1]] = critic(part)
-    return values
+@torch.no_grad()
+def _read(critic: ValueFunction, batch: Batch) -> tuple[Tensor, Frozen]:
+    """The network's values of a whole batch, (n, t), and what it need not read again."""
+    shape, device = batch.ids.shape, batch.ids.device
+    values, scores = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
+    states = torch.zeros(*shape, critic.width, device=device)
+    for rows in micro_batches(batch, torch.arange(len(batch.ids), device=device)):
+        part, _ = narrow(batch, None, rows)
+        size = part.ids.shape[1]
+        read = critic.frozen(part)
+        scores[rows, :size], states[rows, :size] = read
+        values[rows, :size] = critic(part, read)
+    return values, Frozen(scores, states)
 
 
 class Update:
@@ -264,11 +272,11 @@ class Update:
     def _value_loss(
         self, critic: ValueTerm, part: Batch, targets: Targets, rows: Tensor, count: float
     ) -> Tensor:
-        if targets.returns is None or targets.values is None:
+        if targets.returns is None or targets.values is None or targets.frozen is None:
             raise ValueError("a value loss needs its targets")
         size = part.ids.shape[1]
         loss, _ = value_loss(
-            critic.function(part),
+            critic.function(part, targets.frozen.of(rows, size)),
             targets.values[rows, :size],
             targets.returns[rows, :size],
             part.mask,

@@ -6,6 +6,8 @@ read on what there is so far; then it learns. Knows nothing of advantages.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +16,19 @@ from training.rlhf.layers import Batch, final_norm, hidden_states, predicting
 from training.rlhf.models import LanguageModel, load_adapter, load_language_model, unfreeze
 from training.rlhf.precision import Precision
 from training.rlhf.reward_model import RewardModel
+
+
+class Frozen(NamedTuple):
+    """What a critic reads of a batch and never changes: the same in every epoch over it."""
+
+    scores: Tensor
+    """(n, t) what the probe says of each prefix, in units of the score."""
+    states: Tensor
+    """(n, t, d) the normalised state that predicts each token."""
+
+    def of(self, rows: Tensor, size: int) -> Frozen:
+        """Of the completions `rows`, their first `size` tokens."""
+        return Frozen(self.scores[rows, :size], self.states[rows, :size])
 
 
 class ValueFunction(nn.Module):
@@ -29,8 +44,9 @@ class ValueFunction(nn.Module):
         super().__init__()
         self.reward = reward
         self.layers = reward.layers
+        self.width = reward.base.width
         device = reward.base.device
-        self.correction = nn.Parameter(torch.zeros(reward.base.width, device=device))
+        self.correction = nn.Parameter(torch.zeros(self.width, device=device))
         self.offset = nn.Parameter(torch.zeros((), device=device))
         self.lm: LanguageModel | None = None
         if reward.head is not None:
@@ -44,16 +60,24 @@ class ValueFunction(nn.Module):
             return own
         return own | {"head": self.head, **{f"lm.{n}": p for n, p in self.lm.trainable().items()}}
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Values before each token, (n, t) in units of the score, 0 where the mask is False."""
-        with torch.no_grad():
-            wanted = self.layers or (self.reward.base.layers,)
-            states = hidden_states(self.reward.base.with_adapter(None), batch, wanted)
-            raw = self.reward.probe_so_far(states, batch)
-            last = predicting(states[wanted[-1]], batch)
-            steady = F.layer_norm(last, last.shape[-1:])
-        values = (raw - self.reward.mean) / self.reward.std
-        values = values + steady @ self.correction / steady.shape[-1] ** 0.5 + self.offset
+    @torch.no_grad()
+    def frozen(self, batch: Batch) -> Frozen:
+        """Read a batch with the weights that never change."""
+        wanted = self.layers or (self.reward.base.layers,)
+        states = hidden_states(self.reward.base.with_adapter(None), batch, wanted)
+        raw = self.reward.probe_so_far(states, batch)
+        last = predicting(states[wanted[-1]], batch)
+        return Frozen(
+            (raw - self.reward.mean) / self.reward.std, F.layer_norm(last, last.shape[-1:])
+        )
+
+    def forward(self, batch: Batch, frozen: Frozen) -> Tensor:
+        """Values before each token, (n, t) in units of the score, 0 where the mask is False.
+
+        frozen: what `frozen` said of this batch, or of one that it is a part of.
+        """
+        scores, steady = frozen
+        values = scores + steady @ self.correction / steady.shape[-1] ** 0.5 + self.offset
         if self.lm is not None:
             after = hidden_states(self.lm, batch, [self.lm.layers])[self.lm.layers]
             states_ahead = final_norm(self.lm, predicting(after, batch)).float()

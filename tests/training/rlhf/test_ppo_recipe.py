@@ -155,7 +155,7 @@ class TestNumbers:
         critic = ValueFunction(reward, str(trained["reward"]))
         prompts = [encode_chat(tiny, row["prompt"]) for row in prompt_rows(3)]
         batch = make_batch(tiny, prompts, [[70] * 20, [72] * 20, [90] * 5], [0, 1, 2])
-        values = critic(batch).detach()
+        values = critic(batch, critic.frozen(batch)).detach()
         assert values.shape == (3, 20)
         assert (values[2, 5:] == 0).all()
         rollout = Rollout(batch, torch.zeros(3, dtype=torch.bool), torch.zeros(batch.ids.shape), {})

@@ -18,10 +18,30 @@ from training.rlhf.process import Control
 from training.rlhf.randomness import uniforms
 from training.rlhf.rollouts import collect
 from training.rlhf.schedules import warmed_up
+from training.rlhf.values import Frozen
 
 PATHS = {"base": "b", "reward": "r"}
 SIZES = {"prompts_per_batch": 3, "samples_per_prompt": 4, "minibatches": 1, "epochs": 1}
 BETA = 0.3
+
+
+class Level(torch.nn.Module):
+    """A critic that says the same everywhere."""
+
+    width = 1
+
+    def __init__(self, level):
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.tensor(level))
+
+    def trainable(self):
+        return {"level": self.level}
+
+    def frozen(self, part):
+        return Frozen(torch.zeros(part.ids.shape), torch.zeros(*part.ids.shape, self.width))
+
+    def forward(self, part, frozen):
+        return self.level * part.mask
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +116,7 @@ def test_gae_gets_the_penalty_at_each_token_and_the_score_at_the_last(episodes, 
     """γ = λ = 1: an advantage is the reward still to come less the value, whitened."""
     config = PpoConfig(**PATHS, **SIZES, gae_lambda=1.0, critic="network")
     constant = 0.7
-    found = make_targets(
-        config, episodes, scores, BETA, lambda part: torch.full(part.ids.shape, constant)
-    )
+    found = make_targets(config, episodes, scores, BETA, Level(constant))
     score, kl, mask = in_numpy(episodes, scores)
     advantages = np.zeros(mask.shape)
     for row, length in enumerate(mask.sum(1)):
@@ -225,24 +243,11 @@ class TestUpdate:
 
     def test_the_value_loss_counts_as_its_coefficient_says(self, policy, episodes):
         """With advantages of 0 the whole gradient is the value loss's."""
-
-        class Level(torch.nn.Module):
-            """A critic that says the same everywhere."""
-
-            def __init__(self):
-                super().__init__()
-                self.level = torch.nn.Parameter(torch.zeros(()))
-
-            def trainable(self):
-                return {"level": self.level}
-
-            def forward(self, part):
-                return self.level * part.mask
-
         zeros = torch.zeros_like(episodes.old)
-        targets = Targets(zeros, returns=zeros + 2.0, values=zeros)
+        nothing = Frozen(zeros, zeros[..., None])
+        targets = Targets(zeros, returns=zeros + 2.0, values=zeros, frozen=nothing)
         config = PpoConfig(**PATHS, **SIZES, learning_rate=1e-9, gradient_clip=1e9)
-        stats = Update(config, policy, ValueTerm(Level(), clip=0.2, coefficient=0.1)).run(
+        stats = Update(config, policy, ValueTerm(Level(0.0), clip=0.2, coefficient=0.1)).run(
             episodes, targets, number=0, share=1.0, control=Control()
         )
         assert stats.value_loss == pytest.approx(2.0)  # ½ (0 − 2)²
