@@ -14,7 +14,7 @@ import pytest
 import redis
 from django.utils import translation
 from hypothesis import HealthCheck, settings
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from benchmarks.browsers import chromium
 from tests import servers
@@ -44,6 +44,7 @@ def browser() -> Iterator[Browser]:
     """One Chromium for each process of pytest: Playwright can be started once in a thread."""
     # Playwright runs an event loop in this thread, and Django then thinks it is called from one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=15_000)  # this machine may be busy
     with chromium() as started:
         yield started
 

@@ -313,7 +313,7 @@ def test_without_a_network_two_are_kept_and_sent_when_it_is_back(
     expect(page.locator("#outbox")).to_contain_text("2 not sent yet")
     assert not Ranking.objects.exists()
     page.context.set_offline(False)
-    expect(page.get_by_text("2 today")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("2 today")).to_be_visible()
     sent(page)
     assert Ranking.objects.count() == 2
 
@@ -360,7 +360,7 @@ def test_another_person_who_signs_in_does_not_send_it_as_theirs(
     new_page(other, context=page.context).close()
     page.unroute("**/submission/")
     refused = page.locator("#refused")
-    expect(refused).to_contain_text("Somebody else is signed in", timeout=15_000)
+    expect(refused).to_contain_text("Somebody else is signed in")
     assert not Ranking.objects.exists()
     new_page(labeler, context=page.context).close()
     sent(page)
@@ -399,7 +399,7 @@ def test_a_page_loaded_again_while_a_submission_is_on_its_way_does_not_show_it_a
     page.reload()
     expect(page.get_by_role("heading", name="Sending what you submitted")).to_be_visible()
     page.unroute("**/submission/")
-    expect(page.get_by_text("1 today")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("1 today")).to_be_visible()
     expect(page.locator("#assignment")).not_to_have_attribute("data-slate", first)
 
 
@@ -428,7 +428,7 @@ def test_a_draft_is_sent_again_by_itself(
     press(page, "d b")
     expect(page.locator("#saved")).to_have_text("not sent, kept in this browser")
     page.unroute("**/draft/")
-    expect(page.locator("#saved")).to_contain_text("saved", timeout=15_000)
+    expect(page.locator("#saved")).to_contain_text("saved")
 
 
 def test_a_ranking_that_can_no_longer_be_corrected_shows_its_places(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, Request, Route, expect
 
 from labeling.judgements import judgement_of
-from labeling.models import Draft, Project, Ranking, User
+from labeling.models import Assignment, Draft, Project, Ranking, User
 from labeling.projects import update_project
 from labeling.prompts import withdraw_prompt
 from tests.browser.test_desk_page import opened, stored, with_one_ahead
@@ -55,6 +56,33 @@ def test_a_network_that_is_away_for_a_minute_in_mid_ranking_costs_nothing(
     assert said.comment == "In the dark."
 
 
+def test_whoever_is_at_it_keeps_the_lease_and_hears_of_a_lost_one(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    page = new_page(labeler, allow=("409",))
+    page.clock.install()
+    page.goto(address(project))
+    renewals: list[str] = []
+    page.on("request", lambda asked: renewals.append(asked.url) if "/renew/" in asked.url else None)
+    press(page, "b")
+    page.clock.run_for(61_000)
+    assert renewals == []  # nobody was there
+    held = Assignment.objects.get()
+    with page.expect_response("**/renew/") as answer:
+        press(page, "a")
+    assert answer.value.ok
+    assert Assignment.objects.get().lease_expires_at > held.lease_expires_at
+    page.clock.run_for(30_000)
+    press(page, "d")
+    assert len(renewals) == 1  # at most one a minute
+    Assignment.objects.update(lease_token=uuid.uuid4())
+    page.clock.run_for(61_000)
+    press(page, "c")
+    expect(page.locator("#assignment-notice")).to_contain_text("somebody else ranks this one now")
+    assert len(renewals) == 2
+
+
 def test_a_session_that_ends_in_mid_ranking_keeps_what_is_said_after(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
@@ -87,7 +115,7 @@ def test_who_is_signed_in_again_is_no_longer_told_so(
     press(page, "a")
     expect(page.locator("#request-problem")).to_contain_text("You are signed out")
     new_page(labeler, context=page.context).close()
-    expect(page.locator("#request-problem")).to_be_hidden(timeout=10_000)
+    expect(page.locator("#request-problem")).to_be_hidden()
     expect(page.locator("#saved")).to_contain_text("saved")
 
 

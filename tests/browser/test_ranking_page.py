@@ -368,7 +368,7 @@ def test_a_page_that_waits_shows_the_next_prompt_by_itself(
     page.wait_for_timeout(6_000)
     expect(page.get_by_role("link", name="My rankings").last).to_be_focused()
     make_slate(project)
-    expect(page.get_by_role("heading", name=HEADING)).to_be_focused(timeout=15_000)
+    expect(page.get_by_role("heading", name=HEADING)).to_be_focused()
     press(page, "a b c d Enter")
     expect(page.get_by_text("not written yet")).to_be_visible()
     assert Ranking.objects.count() == 1

@@ -112,9 +112,9 @@ def test_the_queue_follows_its_runs(seeded, new_page):
     page.goto(reverse("run-list", args=[seeded.project.slug]))
     expect(page.locator("#queue-live")).to_contain_text("38 %")
     Run.objects.filter(pk=seeded.ppo.pk).update(step=6)
-    expect(page.locator("#queue-live")).to_contain_text("75 %", timeout=15_000)
+    expect(page.locator("#queue-live")).to_contain_text("75 %")
     Run.objects.filter(pk=seeded.ppo.pk).update(state="succeeded", finished_at=timezone.now())
-    expect(page.locator("#queue-live")).to_be_hidden(timeout=15_000)
+    expect(page.locator("#queue-live")).to_be_hidden()
 
 
 def test_a_round_is_cancelled_only_after_a_question(seeded, new_page):

@@ -223,7 +223,7 @@ def test_what_one_person_writes_becomes_nobody_elses_draft(
     assert (draft.labeler, dict(draft.content)["text"]) == (other, "Hers.")
     assert not Prompt.objects.exists()
     new_page(labeler, context=page.context).close()
-    expect(page.locator("#saved")).to_contain_text("saved", timeout=10_000)
+    expect(page.locator("#saved")).to_contain_text("saved")
     assert dict(PromptDraft.objects.get(labeler=labeler).content)["text"] == "His."
 
 
