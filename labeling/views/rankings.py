@@ -299,7 +299,7 @@ def undo(request: SignedIn, slug: str) -> HttpResponse:
 
 @signed_in
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def ranking(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """One of the person's own rankings; a POST puts a corrected one in its place."""
     found = _own(request, slug, pk)

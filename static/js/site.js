@@ -7,6 +7,7 @@ const announcer = () => document.getElementById("announcer");
 
 document.addEventListener("rankloop:announce", (event) => announce(event.detail));
 document.addEventListener("rankloop:signed-out", () => tellProblem("signedOut"));
+document.addEventListener("rankloop:unreachable", () => tellProblem("offline"));
 document.addEventListener("rankloop:signed-in", () => hideProblem());
 
 /** Say something to a screen reader; seen by nobody. */

@@ -14,9 +14,10 @@ from labeling.judgements import judgement_of
 from labeling.models import Assignment, Draft, Project, Ranking, User
 from labeling.projects import update_project
 from labeling.prompts import withdraw_prompt
+from tests.browser.conftest import sign_in
 from tests.browser.test_desk_page import opened, stored, with_one_ahead
 from tests.browser.test_ranking_page import address, press, sent, shown_ids
-from tests.factories import make_labeler, make_prompt, make_slate
+from tests.factories import make_labeler, make_prompt, make_ranking, make_slate
 from tests.hostile import marked
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -203,6 +204,34 @@ def test_of_two_drafts_written_side_by_side_the_labeler_chooses(
     draft = Draft.objects.get()
     assert sorted(draft.content["ranks"].values()) == [1, 2]
     assert not draft.content.get("comment")
+
+
+def test_a_correction_that_cannot_be_sent_stays_on_its_page(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    ranking = make_ranking(project, labeler)
+    page = new_page(labeler, allow=("ERR_INTERNET", "Failed to load"))
+    page.goto(f"/projects/{project.slug}/rankings/{ranking.pk}/")
+    ids = shown_ids(page)
+    press(page, "a b c d d a b c")  # all out, and in again
+    page.context.set_offline(True)
+    press(page, "Enter")
+    problem = page.locator("#request-problem")
+    expect(problem).to_contain_text("What you entered is still here")
+    expect(page.locator(".place")).to_have_count(4)
+    page.context.set_offline(False)
+    page.context.clear_cookies()
+    press(page, "Enter")
+    expect(problem).to_contain_text("You are signed out")
+    sign_in(page.context, page.url.partition("/projects")[0], labeler)
+    page.context.new_page().goto("/")  # in another tab, which has a token of its own
+    with page.expect_navigation():
+        press(page, "Enter")
+    expect(page.get_by_text("stands now")).to_be_visible()
+    fresh = Ranking.objects.current().get()
+    assert fresh.replaces == ranking
+    assert judgement_of(fresh).ranks == {ids["D"]: 1, ids["A"]: 2, ids["B"]: 3, ids["C"]: 4}
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-3), timedelta(days=400)])

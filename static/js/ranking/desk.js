@@ -248,9 +248,27 @@ export class Desk {
       return;
     }
     this.form.elements.seconds.value = this.activity.seconds;
-    if (this.site.submitted(this)) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
+    const taken = this.site.submitted(this);
+    if (!taken && this.form.hasAttribute("hx-post")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (!taken) this.sendWithPage();
+  }
+
+  /** A form whose answer is another page: sent once the server is there, else a browser's error stands in this page's place. */
+  async sendWithPage() {
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      const response = await fetch(location.href, { method: "HEAD", headers: { "HX-Request": "true" } });
+      heedSession(response.status === 401);
+      if (response.status === 401) return;
+      this.form.elements.csrfmiddlewaretoken.value = csrfToken(this.form);
+      this.form.submit();
+    } catch {
+      document.dispatchEvent(new CustomEvent("rankloop:unreachable"));
+    } finally {
+      this.asking = false;
     }
   }
 
