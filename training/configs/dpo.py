@@ -34,6 +34,9 @@ class DpoConfig(PolicyConfig):
     ranking as a whole by the likelihood of its order (plackett_luce)."""
     beta: float = 0.1
     """Nats of implicit reward for a nat of log π/π_ref; of ipo: τ."""
+    label_smoothing: float = 0.0
+    """The chance that labelers ordered a pair the wrong way round, which the logistic loss reckons
+    with (dpo)."""
     epochs: int = 2
     batch: int = 8
     """Prompts a step; all rankings of one prompt are in one batch element."""
@@ -45,3 +48,7 @@ class DpoConfig(PolicyConfig):
     def check(self, problems: Problems) -> None:
         super().check(problems)
         problems.one_of(self, "loss", get_args(DirectLoss))
+        problems.unless(
+            not self.label_smoothing or self.loss == "dpo",
+            f"label_smoothing: only with loss = dpo, is {self.label_smoothing}",
+        )

@@ -35,11 +35,17 @@ class RewardConfig(RunConfig):
     """Depths (shares of all layers) whose mean over the completion's tokens the probe sees."""
     folds: int = 5
     """Out-of-fold accuracy; folds are over prompts."""
+    grade_margin: float = 0.0
+    """How much further a completion's score shall lie above a lower ranked one's for each step
+    (of 1 to 7) that it was graded above it; the order alone asks for 1. 0: grades don't matter."""
     finetune: Finetune = "if_better"
     """if_better: kept only where its held-out log loss is lower than the probe's."""
     epochs: int = 1
     batch: int = 8
     """Prompts per step; all pairs of one prompt are one batch element."""
+    label_smoothing: float = 0.0
+    """The chance that labelers ordered a pair the wrong way round, which fine-tuning reckons
+    with."""
     learning_rate: float = 3e-4
     lora_rank: int = 16
     lora_scale: float = 2.0

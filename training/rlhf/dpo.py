@@ -193,8 +193,19 @@ def _loss(
         return ipo_loss(
             own, table.ranks, table.mask, table.weights, tau=config.beta, places=table.places
         )
-    loss = plackett_luce_loss if config.loss == "plackett_luce" else ranking_loss
-    return loss(config.beta * own, table.ranks, table.mask, table.weights, places=table.places)
+    rewards = config.beta * own
+    if config.loss == "plackett_luce":
+        return plackett_luce_loss(
+            rewards, table.ranks, table.mask, table.weights, places=table.places
+        )
+    return ranking_loss(
+        rewards,
+        table.ranks,
+        table.mask,
+        table.weights,
+        places=table.places,
+        smoothing=config.label_smoothing,
+    )
 
 
 def log_ratios(policy: Policy, data: RankedRows, rows: Sequence[int], config: DpoConfig) -> Tensor:

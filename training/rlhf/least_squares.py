@@ -2,7 +2,8 @@
 
 Summed over all pairs of a ranking, (w·(x_i − x_j) − y)² with y = 1 where i is above j and 0 where
 they are tied is, but for a constant, least squares on rows centred within the ranking, with target
-(wins − losses)/K. Knows nothing of folds, or of how a fit is chosen.
+(wins − losses)/K; where a ranking says by how much more i is to lie above j, that is added to the y
+of the pair. Knows nothing of folds, or of how a fit is chosen.
 """
 
 from __future__ import annotations
@@ -74,15 +75,25 @@ def normal_rows(rows: Tensor, rankings: Rankings) -> tuple[Tensor, Tensor, Tenso
     means = means / sizes.unsqueeze(1)
     per_ranking = 2 * torch.tensor(rankings.weights, dtype=rows.dtype) / (sizes - 1).clamp(min=1)
     targets = [
-        sum((other > rank) - (other < rank) for other in ranks) / len(ranks)
-        for ranks in rankings.ranks
-        for rank in ranks
+        sum(_asked(rankings, number, i, j) for j in range(len(ranks))) / len(ranks)
+        for number, ranks in enumerate(rankings.ranks)
+        for i in range(len(ranks))
     ]
     return (
         chosen - means[owner],
         per_ranking[owner],
         torch.tensor(targets, dtype=rows.dtype),
     )
+
+
+def _asked(rankings: Rankings, number: int, i: int, j: int) -> float:
+    """By how much row i of a ranking is to lie above its row j; below 0: below it."""
+    own, other = rankings.ranks[number][i], rankings.ranks[number][j]
+    if own == other:
+        return 0.0
+    if own < other:
+        return 1 + rankings.lead(number, i, j)
+    return -1 - rankings.lead(number, j, i)
 
 
 def solve(parts: Sequence[Fold], ridge: float) -> Tensor:

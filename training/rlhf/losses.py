@@ -44,6 +44,8 @@ def ranking_loss(
     weights: Tensor | None = None,
     *,
     places: Tensor | None = None,
+    worth: Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> tuple[Tensor, RankingStats]:
     """Mean of -log σ(r_i − r_j) over all pairs where i is ranked above j ([I] eq. 1).
 
@@ -51,12 +53,18 @@ def ranking_loss(
     mask: (prompts, K) bool, False for padding. weights: (prompts,) float, the labels' weights;
     None: all alike. Tied pairs are dropped; the mean is taken over each prompt's untied pairs
     first, so that each prompt weighs the same, whatever its K. A prompt that is one tie has no
-    loss and no weight. places: as in `preferred_pairs`. The loss is a scalar in nats (log 2 where
-    the scores say nothing).
+    loss and no weight. places: as in `preferred_pairs`. worth: (prompts, K) float, in units of the
+    scores: i has to lie above j by worth_i − worth_j more, where that is above 0 (arXiv 2307.09288,
+    eq. 2). smoothing: ε, the chance that a label is the wrong way round: the loss is then
+    −(1 − ε) log σ(d) − ε log σ(−d), least at σ(d) = 1 − ε. A scalar in nats (log 2 where the scores
+    say nothing).
     """
     pairs = preferred_pairs(ranks, mask, places)
     differences = scores.unsqueeze(2) - scores.unsqueeze(1)
-    per_prompt = _over_pairs(-logsigmoid(differences), pairs)
+    leads = differences
+    if worth is not None:
+        leads = differences - (worth.unsqueeze(2) - worth.unsqueeze(1)).clamp(min=0)
+    per_prompt = _over_pairs(smoothing * leads - logsigmoid(leads), pairs)
     loss = _over_prompts(per_prompt, pairs.any(dim=2).any(dim=1), weights)
     return loss, _ranking_stats(differences, pairs, mask)
 

@@ -52,10 +52,13 @@ class RankedRows:
         return prompts
 
 
-def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
+def read_rankings(
+    directory: RunDirectory, split: Split, *, grade_margin: float = 0.0
+) -> RankedRows:
     """The rankings of one split. Rows of one prompt stand together, in the order of the file.
 
-    Those of weight 0 and those of one completion are passed over.
+    grade_margin: what a step of a grade (1 to 7) is worth, in units of score. Rankings of weight 0
+    and those of one completion are passed over.
     Raises RunError("data_missing"), or RunError("data_invalid") with the line and the problem.
     """
     read = [
@@ -103,6 +106,10 @@ def read_rankings(directory: RunDirectory, split: Split) -> RankedRows:
         groups=groups_of(used),
         labelers=[str(row.get("labeler") or "") for row in used],
         categories=[str(row.get("category") or "") for row in used],
+        worth=[
+            [grade_margin * grade for grade in row.get("likert") or () if grade_margin]
+            for row in used
+        ],
     )
     return RankedRows(rows, sources, rankings, ids, of_one)
 
@@ -193,6 +200,16 @@ def _check(number: int, row: dict[str, Any]) -> None:
         and len(ranks) == len(completions or [])
         and all(isinstance(rank, int) and rank >= 1 for rank in ranks),
         "ranks: one whole number from 1 for each completion",
+    )
+    grades = row.get("likert")
+    unless(
+        grades is None
+        or (
+            isinstance(grades, list)
+            and len(grades) == len(completions or [])
+            and all(isinstance(grade, int) and 1 <= grade <= 7 for grade in grades)
+        ),
+        "likert: one whole number from 1 to 7 for each completion, or nothing",
     )
     weight = row.get("weight", 1.0)
     unless(isinstance(weight, int | float) and weight >= 0, "weight: 0 (left out) or more")

@@ -27,6 +27,8 @@ class Table(NamedTuple):
     ranks: Tensor
     mask: Tensor
     weights: Tensor
+    worth: Tensor
+    """(rankings, K) float, all alike where nothing was said of it."""
 
 
 def ranking_table(rankings: Rankings, rows: Sequence[int], device: torch.device) -> Table:
@@ -34,13 +36,15 @@ def ranking_table(rankings: Rankings, rows: Sequence[int], device: torch.device)
     place = {row: index for index, row in enumerate(rows)}
     size = (len(rankings), max(map(len, rankings.rows)))
     places, ranks = torch.zeros(size, dtype=torch.int64), torch.ones(size, dtype=torch.int64)
-    mask = torch.zeros(size, dtype=torch.bool)
+    mask, worth = torch.zeros(size, dtype=torch.bool), torch.zeros(size)
     for number, (own, order) in enumerate(zip(rankings.rows, rankings.ranks, strict=True)):
         places[number, : len(own)] = torch.tensor([place[row] for row in own])
         ranks[number, : len(own)] = torch.tensor(list(order))
         mask[number, : len(own)] = True
+        if rankings.worth[number]:
+            worth[number, : len(own)] = torch.tensor(list(rankings.worth[number]))
     weights = torch.tensor(rankings.weights)
-    return Table(*(tensor.to(device) for tensor in (places, ranks, mask, weights)))
+    return Table(*(tensor.to(device) for tensor in (places, ranks, mask, weights, worth)))
 
 
 def rows_of(rankings: Rankings) -> list[int]:

@@ -29,13 +29,16 @@ class Rankings:
     """Who said it; empty: nobody knows."""
     categories: Sequence[str] = ()
     """Of the prompt; empty where it has none."""
+    worth: Sequence[Sequence[float]] = ()
+    """worth[r]: of each of its rows, in units of score; a row is to lie above a lower ranked
+    one by their difference more, where that is above 0. Empty where nobody said."""
 
     def __post_init__(self) -> None:
         if not self.groups:
             object.__setattr__(self, "groups", self.prompts)
-        for name in ("labelers", "categories"):
+        for name, nothing in (("labelers", ""), ("categories", ""), ("worth", ())):
             if not getattr(self, name):
-                object.__setattr__(self, name, [""] * len(self.rows))
+                object.__setattr__(self, name, [nothing] * len(self.rows))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -50,6 +53,7 @@ class Rankings:
             groups=[self.groups[index] for index in chosen],
             labelers=[self.labelers[index] for index in chosen],
             categories=[self.categories[index] for index in chosen],
+            worth=[self.worth[index] for index in chosen],
         )
 
     @cached_property
@@ -70,6 +74,11 @@ class Rankings:
             for i, j in product(range(len(rows)), repeat=2):
                 if ranks[i] < ranks[j] and rows[i] != rows[j]:
                     yield number, i, j
+
+    def lead(self, number: int, i: int, j: int) -> float:
+        """By how much more its row i is to lie above its lower ranked row j, in units of score."""
+        worth = self.worth[number]
+        return max(0.0, worth[i] - worth[j]) if worth else 0.0
 
     def gaps(self) -> list[int]:
         """By how many ranks the rows of each untied pair are apart, in the order of `untied`."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from training.configs import RewardConfig
+from training.records import Split
 from training.rlhf.conversations import room_for_each
 from training.rlhf.encoding import cut_to_fit
 from training.rlhf.features import (
@@ -72,7 +73,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     compute = choose_compute(directory)
 
     # 1. The rankings: those to learn from, those kept back for a test, what people would say.
-    fit = read_rankings(directory, "judge" if config.role == "judge" else "train")
+    split: Split = "judge" if config.role == "judge" else "train"
+    fit = read_rankings(directory, split, grade_margin=config.grade_margin)
     test = read_rankings(directory, "rm_test")
     demonstrations = [item.row for item in read_demonstrations(directory)]
     check_enough(fit.rankings, config.folds)

@@ -107,6 +107,8 @@ class RewardTuning:
                 table.mask,
                 table.weights,
                 places=table.places,
+                worth=table.worth,
+                smoothing=self.config.label_smoothing,
             )
             share = weight_of(own) / max(total, 1e-12)
             (value * share).backward()  # type: ignore[no-untyped-call]  # torch types it so

@@ -39,6 +39,27 @@ class TestRankingLoss:
         assert float(loss) == pytest.approx(expected, abs=1e-7)
         assert stats.accuracy == 1.0
 
+    def test_a_better_grade_asks_for_a_larger_difference(self):
+        # Worth 3, 1, 2: a lies 2 before b and 1 before c; b is ranked above c and graded below it.
+        scores, ranks = torch.tensor([[2.0, 1.0, -1.0]]), torch.tensor([[1, 2, 3]])
+        loss, stats = ranking_loss(scores, ranks, full(1, 3), worth=torch.tensor([[3.0, 1.0, 2.0]]))
+        asked = [1 - 2, 3 - 1, 2 - 0]
+        expected = sum(math.log1p(math.exp(-lead)) for lead in asked) / 3
+        assert float(loss) == pytest.approx(expected, abs=1e-6)
+        assert stats.accuracy == 1.0  # of the order, whatever the grades
+
+    def test_smoothed_labels_cost_least_at_their_own_odds(self):
+        """ε = 0.1: −0.9 log σ(2) − 0.1 log σ(−2), and a slope of 0 at σ(d) = 0.9."""
+        ranks = torch.tensor([[1, 2]])
+        loss, _ = ranking_loss(torch.tensor([[2.0, 0.0]]), ranks, full(1, 2), smoothing=0.1)
+        expected = 0.9 * math.log1p(math.exp(-2)) + 0.1 * math.log1p(math.exp(2))
+        assert float(loss) == pytest.approx(expected, abs=1e-6)
+        scores = torch.tensor([[math.log(9), 0.0]], requires_grad=True)
+        ranking_loss(scores, ranks, full(1, 2), smoothing=0.1)[0].backward()
+        assert scores.grad.abs().max() < 1e-6
+        level, _ = ranking_loss(torch.zeros(1, 2), ranks, full(1, 2), smoothing=0.1)
+        assert float(level) == pytest.approx(math.log(2), abs=1e-7)
+
     def test_a_text_that_stands_in_a_ranking_twice_is_in_no_pair_with_itself(self):
         # a, a, b ranked 1, 3, 2: a > b and b > a count, a > a does not.
         scores = torch.tensor([[2.0, 2.0, 1.0]])

@@ -35,19 +35,25 @@ def planted(*, prompts, features, noise, seed=0, K=4, informative=5):
     return torch.tensor(rows), rankings, torch.tensor(gold)
 
 
-def test_it_is_least_squares_on_the_differences_of_pairs():
-    features, rankings, _ = planted(prompts=30, features=6, noise=0.5)
+@pytest.mark.parametrize("graded", [False, True])
+def test_it_is_least_squares_on_the_differences_of_pairs(graded):
+    features, rankings, gold = planted(prompts=30, features=6, noise=0.5)
+    if graded:  # every other ranking, by a worth that does not always go with its ranks
+        worth = [gold[rows].tolist() if i % 2 else [] for i, rows in enumerate(rankings.rows)]
+        rankings = replace(rankings, worth=worth)
     probe = fit_probe(features, rankings, {"all": range(6)}, folds=3, seed=0, ridges=[0.7])
     # Independently: all pairs (tied ones too) as rows, in numpy.
     x = features.numpy()
     centred = np.concatenate([x[r] - x[r].mean(0) for r in rankings.rows])
     scale = np.sqrt((centred**2).mean(0))
     rows, targets = [], []
-    for group, ranks in zip(rankings.rows, rankings.ranks, strict=True):
+    for number, (group, ranks) in enumerate(zip(rankings.rows, rankings.ranks, strict=True)):
         for a in range(4):
             for b in range(a):
                 rows.append((x[group[a]] - x[group[b]]) / scale)
-                targets.append(np.sign(ranks[b] - ranks[a]))
+                sign = np.sign(ranks[b] - ranks[a])
+                lead = float(gold[group[a]] - gold[group[b]]) if graded and number % 2 else 0.0
+                targets.append(sign * (1 + max(0.0, sign * lead)))
     pairs, wanted = np.array(rows), np.array(targets)
     # Summed over a ranking's pairs, squares are K times what they are centred: 4 · 120 rows.
     gram = pairs.T @ pairs / 480 + 0.7 * np.eye(6)

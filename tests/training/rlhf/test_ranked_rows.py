@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.training.rlhf.rehearsal import write_run
 from training.configs import DpoConfig
 from training.rlhf.ranked import RankedRows, read_rankings
+from training.rlhf.ranking_tables import ranking_table
 from training.rlhf.rundir import RunDirectory, RunError
 
 
@@ -46,6 +48,31 @@ def test_a_negative_weight_is_refused_with_its_line(tmp_path: Path) -> None:
         read(tmp_path / "run", [row(1, 1.0), row(2, -0.5)])
     assert refused.value.code == "data_invalid"
     assert refused.value.values["line"] == 2
+
+
+def test_grades_count_where_a_margin_is_asked_for(tmp_path: Path) -> None:
+    graded = row(1, 1.0) | {"likert": [6, 3]}
+    write_run(tmp_path / "run", DpoConfig(base="nowhere"), rankings=[graded, row(2, 1.0)])
+    directory = RunDirectory.open(tmp_path / "run")
+    try:
+        without = read_rankings(directory, "train")
+        found = read_rankings(directory, "train", grade_margin=0.5).rankings
+    finally:
+        directory.close()
+    assert [list(own) for own in without.rankings.worth] == [[], []]
+    assert [list(own) for own in found.worth] == [[3.0, 1.5], []]
+    assert (found.lead(0, 0, 1), found.lead(0, 1, 0), found.lead(1, 0, 1)) == (1.5, 0, 0)
+    table = ranking_table(found.subset([1, 0]), [0, 1, 2, 3], torch.device("cpu"))
+    assert table.worth.tolist() == [[0, 0], [3.0, 1.5]]
+
+
+@pytest.mark.parametrize("grades", [[1], [0, 3], [8, 1], ["7", 1], 5])
+def test_grades_that_are_none_are_refused_with_their_line(tmp_path: Path, grades: object) -> None:
+    with pytest.raises(RunError) as refused:
+        read(tmp_path / "run", [row(1, 1.0), row(2, 1.0) | {"likert": grades}])
+    assert refused.value.code == "data_invalid"
+    assert refused.value.values["line"] == 2
+    assert "likert" in refused.value.values["problem"]
 
 
 def ranking(number: int, texts: str, *ranks: int) -> dict[str, Any]:

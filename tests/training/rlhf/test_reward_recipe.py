@@ -257,6 +257,23 @@ class TestFineTuning:
         rows = fresh_rows(tiny_folder)
         assert correlation(model.score(rows), rows) > 0.5
 
+    def test_grades_and_doubt_reach_its_loss(self, train, ranked):
+        """A head that says nothing is ½ a step short of a margin of ½: −log σ(−½) a pair."""
+        graded = [{**row, "likert": [7 - rank for rank in row["ranks"]]} for row in ranked]
+        values = RewardConfig.presets["paper"] | {"batch": 64, "learning_rate": 1e-9}
+        first = {}
+        for name, settings in {
+            "neither": {},
+            "grades": {"grade_margin": 0.5},
+            "doubt": {"label_smoothing": 0.1},
+        }.items():
+            _, folder = train(graded, **values, **settings)
+            first[name] = log(folder)[0]["loss"]
+        assert first["neither"] == pytest.approx(math.log(2), abs=0.1)
+        assert first["doubt"] == pytest.approx(first["neither"], abs=0.05)
+        assert first["doubt"] != first["neither"]
+        assert first["grades"] > math.log1p(math.exp(0.5)) - 0.1
+
     def test_the_paper_preset_tunes_all_weights_and_its_loss_falls(
         self, train, ranked, tiny, tiny_folder
     ):
