@@ -84,6 +84,7 @@ LIMITS: dict[str, Limits] = {
     "caution": Limits(0, 10),
     "clip": above_zero(1000),
     "distinct_share": SHARE,
+    "entropy_coefficient": Limits(0, 1000),
     "gae_lambda": SHARE,
     "gamma": SHARE,
     "grade_margin": Limits(0, 100),

@@ -61,6 +61,9 @@ class OnlineConfig(RewardedConfig):
     update_kl_limit: float | None = None
     """An update ends before the step at which the policy is more than this many nats a token from
     the one that sampled, by the k3 estimate: .02 is usual. None: all epochs are taken."""
+    entropy_coefficient: float = 0.0
+    """What a nat of each token's entropy is worth beside its advantage (arXiv 1707.06347, eq. 9).
+    0, as in InstructGPT: the KL to the base keeps the policy from narrowing."""
     kl_coefficient: float = 0.1
     """β at the start, on the normalised reward's scale, per nat."""
     kl_target: float | None = 8.0

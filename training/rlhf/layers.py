@@ -128,11 +128,20 @@ def predicting(hidden: Hidden, batch: Batch) -> Tensor:
 
 
 def completion_logprobs(
-    lm: LanguageModel, batch: Batch, hidden: Hidden, temperature: float = 1.0
+    lm: LanguageModel,
+    batch: Batch,
+    hidden: Hidden,
+    temperature: float = 1.0,
+    *,
+    learn_entropy: bool = False,
 ) -> Logprobs:
     """From the residual stream after the last layer to two of [n, t], 0 where the mask is False."""
     flat = token_logprobs(
-        lm, predicting(hidden, batch)[batch.mask], batch.ids[batch.mask], temperature
+        lm,
+        predicting(hidden, batch)[batch.mask],
+        batch.ids[batch.mask],
+        temperature,
+        learn_entropy=learn_entropy,
     )
     zeros = torch.zeros(batch.ids.shape, device=lm.device)
     return Logprobs(
@@ -142,19 +151,25 @@ def completion_logprobs(
 
 
 def token_logprobs(
-    lm: LanguageModel, states: Tensor, targets: Tensor, temperature: float = 1.0
+    lm: LanguageModel,
+    states: Tensor,
+    targets: Tensor,
+    temperature: float = 1.0,
+    *,
+    learn_entropy: bool = False,
 ) -> Logprobs:
     """states: [m, d], the residual stream after the last layer; targets: [m] int64 → two of [m].
 
-    The entropy carries no gradient.
+    The entropy carries a gradient only where it is asked for: it takes another matrix product.
     """
     x = final_norm(lm, states)
     if lm.head.requires_grad:
         logits = F.linear(x.to(lm.dtype), lm.head).float() / temperature
         logprobs = logits.log_softmax(-1)
-        entropy = -(logprobs.detach().exp() * logprobs.detach()).sum(-1)
+        all_of_it = logprobs if learn_entropy else logprobs.detach()
+        entropy = -(all_of_it.exp() * all_of_it).sum(-1)
         return Logprobs(logprobs.gather(1, targets[:, None]).squeeze(1), entropy)
-    return Logprobs(*cast(Any, _FrozenHead).apply(x, lm.head, targets, temperature))
+    return Logprobs(*cast(Any, _FrozenHead).apply(x, lm.head, targets, temperature, learn_entropy))
 
 
 def final_norm(lm: LanguageModel, states: Tensor) -> Tensor:
@@ -167,16 +182,23 @@ class _FrozenHead(torch.autograd.Function):
     """log softmax of a frozen output matrix's logits at the targets, without keeping the logits.
 
     d log p(target) / dx = (W[target] - Σ_v p(v) W[v]) / temperature is computed with the value, so
-    the memory is [m, d] instead of [m, vocabulary], and nothing is computed twice.
+    the memory is [m, d] instead of [m, vocabulary], and nothing is computed twice. So is, where it
+    is asked for, dH / dx = -Σ_v p(v) (log p(v) + H) W[v] / temperature.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, head: Tensor, targets: Tensor, temperature: float
+    def forward(  # noqa: PLR0917  autograd hands all of them over by place
+        ctx: Any,
+        x: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        temperature: float,
+        learn_entropy: bool,
     ) -> tuple[Tensor, Tensor]:
         logprobs = torch.empty(len(x), device=x.device)
         entropy = torch.empty_like(logprobs)
         slope = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        entropy_slope = torch.empty_like(x) if slope is not None and learn_entropy else None
         for start in range(0, len(x), CHUNK_ROWS):
             rows = slice(start, start + CHUNK_ROWS)
             logits = F.linear(x[rows].to(head.dtype), head).float().div_(temperature)
@@ -186,14 +208,21 @@ class _FrozenHead(torch.autograd.Function):
             entropy[rows] = -torch.linalg.vecdot(p, logits)
             if slope is not None:
                 slope[rows] = (head[targets[rows]].float() - p.to(head.dtype) @ head) / temperature
-        ctx.save_for_backward(slope)
-        ctx.mark_non_differentiable(entropy)
+            if entropy_slope is not None:
+                pull = p.mul_(logits.add_(entropy[rows, None]))
+                entropy_slope[rows] = -(pull.to(head.dtype) @ head) / temperature
+        ctx.save_for_backward(slope, entropy_slope)
+        if not learn_entropy:
+            ctx.mark_non_differentiable(entropy)
         return logprobs, entropy
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None]:
-        (slope,) = ctx.saved_tensors
-        return grads[0][:, None] * slope, None, None, None
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None, None]:
+        slope, entropy_slope = ctx.saved_tensors
+        found = grads[0][:, None] * slope
+        if entropy_slope is not None:
+            found = found + grads[1][:, None] * entropy_slope
+        return found, None, None, None, None
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from training.rlhf.advantages import (
     token_rewards,
     whiten,
 )
-from training.rlhf.layers import Batch
+from training.rlhf.layers import Batch, Logprobs
 from training.rlhf.likelihood import add_gradients
 from training.rlhf.losses import (
     PolicyStats,
@@ -220,10 +220,15 @@ class Update:
             control.step_boundary()
             part, hidden = narrow(episodes.batch, episodes.start, part_rows)
             found = logprobs_from(
-                self.policy.lm, part, hidden, episodes.first, self.config.temperature
+                self.policy.lm,
+                part,
+                hidden,
+                episodes.first,
+                self.config.temperature,
+                learn_entropy=self.config.entropy_coefficient > 0,
             )
             loss, stats = self._policy_loss(
-                episodes, targets, part_rows, part, logprobs=found.logprobs, divisor=divisor
+                episodes, targets, part_rows, part, found=found, divisor=divisor
             )
             share = float(part.mask.sum()) / count
             sums["policy_loss"] += float(loss.detach())
@@ -244,16 +249,17 @@ class Update:
         rows: Tensor,
         part: Batch,
         *,
-        logprobs: Tensor,
+        found: Logprobs,
         divisor: float,
     ) -> tuple[Tensor, PolicyStats]:
-        """The clipped surrogate of `part`, the completions `rows`, and the KL where it is here."""
+        """The clipped surrogate of `part`, the completions `rows`; the KL where it is here, and
+        less the entropy where that is asked for."""
         size = part.ids.shape[1]
         old = episodes.old[rows, :size]
         own = None if targets.token_weights is None else targets.token_weights[rows, :size]
         weights = sampler_weights(old, episodes.sampler[rows, :size], part.mask)
         loss, stats = ppo_policy_loss(
-            logprobs,
+            found.logprobs,
             old,
             targets.advantages[rows, :size],
             part.mask,
@@ -265,8 +271,11 @@ class Update:
         if targets.kl:
             reference = episodes.reference[rows, :size]
             loss = loss + targets.kl * kl_loss(
-                logprobs, reference, part.mask, weights=own, denominator=divisor
+                found.logprobs, reference, part.mask, weights=own, denominator=divisor
             )
+        if self.config.entropy_coefficient:
+            each = found.entropy if own is None else found.entropy * own
+            loss = loss - self.config.entropy_coefficient * each.sum() / divisor
         return loss, stats
 
     def _value_loss(

@@ -164,11 +164,17 @@ def _two_passes(
 
 
 def logprobs_from(
-    lm: LanguageModel, batch: Batch, hidden: Hidden | None, first: int, temperature: float
+    lm: LanguageModel,
+    batch: Batch,
+    hidden: Hidden | None,
+    first: int,
+    temperature: float,
+    *,
+    learn_entropy: bool = False,
 ) -> Logprobs:
     """Log-probabilities of a batch's tokens, going on from the states after `first` layers."""
     after = states_after(lm, batch, hidden, first)
-    return completion_logprobs(lm, batch, after, temperature)
+    return completion_logprobs(lm, batch, after, temperature, learn_entropy=learn_entropy)
 
 
 def narrow(batch: Batch, hidden: Hidden | None, rows: Tensor) -> tuple[Batch, Hidden | None]:

@@ -149,23 +149,27 @@ def test_the_state_that_predicts_a_token_is_the_one_before_it(tiny):
     assert torch.equal(before[2, 1:], states.completion[2, :-1])
 
 
+@pytest.mark.parametrize("learn_entropy", [False, True])
 @pytest.mark.parametrize("rows", [1, 5, 300])
-def test_the_frozen_heads_gradient_is_autograds(tiny, rows, monkeypatch):
+def test_the_frozen_heads_gradient_is_autograds(tiny, rows, learn_entropy, monkeypatch):
     monkeypatch.setattr(layers, "CHUNK_ROWS", 64)
     states = torch.randn(rows, tiny.width, generator=generator(1)).requires_grad_()
     targets = torch.randint(0, 259, (rows,), generator=generator(2))
     weights = torch.randn(rows, generator=generator(3))
 
-    ours = token_logprobs(tiny, states, targets, 0.8)
-    (ours.logprobs * weights).sum().backward()
+    bonus = torch.rand(rows, generator=generator(4)) if learn_entropy else torch.zeros(rows)
+    ours = token_logprobs(tiny, states, targets, 0.8, learn_entropy=learn_entropy)
+    (ours.logprobs * weights + ours.entropy * bonus).sum().backward()
     grad, states.grad = states.grad, None
     norm = tiny.model.model.norm(states)
     logp = (tiny.model.lm_head(norm) / 0.8).log_softmax(-1)
     expected = logp.gather(1, targets[:, None]).squeeze(1)
-    (expected * weights).sum().backward()
+    entropy = -(logp.exp() * logp).sum(-1)
+    (expected * weights + entropy * bonus).sum().backward()
     assert torch.allclose(ours.logprobs, expected, atol=1e-5)
+    assert torch.allclose(ours.entropy, entropy, atol=1e-5)
     assert torch.allclose(grad, states.grad, atol=1e-5)
-    assert not ours.entropy.requires_grad
+    assert ours.entropy.requires_grad == learn_entropy
 
 
 @pytest.mark.model
@@ -173,8 +177,13 @@ def test_a_trainable_head_gets_its_gradient(tiny_folder):
     lm = load_language_model(tiny_folder, device="cpu", precision="float32")
     unfreeze(lm)
     states = torch.randn(3, lm.width, generator=generator(1))
-    token_logprobs(lm, states, torch.tensor([1, 2, 3])).logprobs.sum().backward()
+    targets = torch.tensor([1, 2, 3])
+    token_logprobs(lm, states, targets).logprobs.sum().backward()
     assert lm.head.grad is not None
+    assert lm.head.grad.abs().sum() > 0
+    lm.head.grad = None
+    assert not token_logprobs(lm, states, targets).entropy.requires_grad
+    token_logprobs(lm, states, targets, learn_entropy=True).entropy.sum().backward()
     assert lm.head.grad.abs().sum() > 0
 
 

@@ -253,6 +253,30 @@ class TestUpdate:
         assert stats.value_loss == pytest.approx(2.0)  # ½ (0 − 2)²
         assert stats.gradient_norm == pytest.approx(0.1 * 2.0, rel=1e-4)
 
+    @pytest.mark.parametrize("average_over", ["tokens", "completions"])
+    def test_entropy_is_worth_its_coefficient_and_grows(self, policy, episodes, average_over):
+        """With advantages of 0 the loss is −c times the mean entropy, over what is averaged."""
+        before = policy.snapshot()
+        mask = episodes.batch.mask
+        weights = token_weights(mask, average_over=average_over, limit=12)
+        targets = Targets(torch.zeros_like(episodes.old), token_weights=weights)
+        means = []
+        for rate in (0.01, 1e-9):  # the second looks at what has become of it
+            config = GrpoConfig(**PATHS, **SIZES, learning_rate=rate, entropy_coefficient=0.3)
+            stats = Update(config, policy).run(
+                episodes, targets, number=0, share=1.0, control=Control()
+            )
+            means.append(stats.policy_loss / -0.3)
+        policy.load(before)
+        each = np.where(mask.numpy(), episodes.entropy.double().numpy(), 0.0)
+        lengths = mask.sum(1).numpy()
+        expected = {
+            "tokens": each.sum() / lengths.sum(),
+            "completions": (each.sum(1) / lengths).mean(),
+        }[average_over]
+        assert means[0] == pytest.approx(expected, abs=1e-4)
+        assert means[1] > means[0] + 0.01
+
     def test_it_ends_before_the_step_that_would_leave_what_was_sampled(self, policy, episodes):
         """Four minibatches at a rate that is far too high; how far each had gone is k3."""
         before = policy.snapshot()
