@@ -4,8 +4,9 @@
 
 Batches of 8 prompts, 32 new tokens each with EOS ignored, 4 epochs of one minibatch. TRL's last PPO
 trainer keeps four models: policy, reference (unless LoRA), reward and value; ours switches adapters
-on one. Each side runs in float32 and in bfloat16 (TRL: autocast), a process each, and its fastest
-counts. Seconds are the median batch's; memory is the whole process's, at its peak.
+on one. Each side runs in float32 and, where the machine is faster in it, in bfloat16 (TRL:
+autocast), a process each, and its fastest counts. Seconds are the median batch's; memory is the
+whole process's, at its peak.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import PPO, peer_environment
-from benchmarks.recipes import MIB, NEVER, metrics, run_recipe, write_run
+from benchmarks.recipes import MIB, NEVER, metrics, precisions, run_recipe, write_run
 from training.configs import PpoConfig, RewardConfig
 from training.rlhf.models import encode_chat, load_language_model
 from training.rlhf.prepare_default_model import prepare_default_model
@@ -176,34 +177,37 @@ def compare(folder: Path, model: Path, reward: Path, work: Work, batches: int) -
         ours(
             folder / f"ours-{precision}", model, reward, work, precision=precision, batches=batches
         )
-        for precision in ("float32", "bfloat16")
+        for precision in precisions()
     ]
     theirs = [
-        peers(folder / f"peer-{half}", model, work, bfloat16=half, batches=batches)
-        for half in (False, True)
+        peers(
+            folder / f"peer-{precision}",
+            model,
+            work,
+            bfloat16=precision == "bfloat16",
+            batches=batches,
+        )
+        for precision in precisions()
     ]
     for speed in [*found, *theirs]:
         sys.stderr.write(f"{work.name}: {speed.precision} {speed.seconds:.2f} s a batch\n")
     best, peer = (min(speeds, key=lambda speed: speed.seconds) for speeds in (found, theirs))
-    exact = found[0]
     name = f"PPO, {work.name}"
-    return [
+    rows = [
         report.row(
             f"{name} ({best.precision}; peer {peer.precision})",
             "episodes/s",
             BATCH / best.seconds,
             BATCH / peer.seconds,
-        ),
-        report.row(
-            f"{name}, both float32",
-            "episodes/s",
-            BATCH / exact.seconds,
-            BATCH / theirs[0].seconds,
-        ),
-        report.row(
-            f"{name}, peak memory", "MiB", best.peak / MIB, peer.peak / MIB, more_is_better=False
-        ),
+        )
     ]
+    if len(found) > 1:
+        rate, their_rate = BATCH / found[0].seconds, BATCH / theirs[0].seconds
+        rows.append(report.row(f"{name}, both float32", "episodes/s", rate, their_rate))
+    memory = report.row(
+        f"{name}, peak memory", "MiB", best.peak / MIB, peer.peak / MIB, more_is_better=False
+    )
+    return [*rows, memory]
 
 
 def own_step(folder: Path, model: Path, reward: Path) -> list[report.Row]:

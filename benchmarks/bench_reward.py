@@ -4,8 +4,9 @@
 
 Full fine-tuning of the default model on rankings of 4 and of 9 completions. Ours reads each prompt
 and each completion once and takes all pairs from one batch element; pairwise, every completion is
-read again for each pair that it stands in. Each side runs in float32 and in bfloat16 (TRL:
-autocast), a process each, and its fastest counts. Seconds are the median step's.
+read again for each pair that it stands in. Each side runs in float32 and, where the machine is
+faster in it, in bfloat16 (TRL: autocast), a process each, and its fastest counts. Seconds are the
+median step's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import NEWEST, peer_environment
-from benchmarks.recipes import MIB
+from benchmarks.recipes import MIB, precisions
 from training.configs import RewardConfig
 from training.rlhf.encoding import encode_completion, encode_prompt
 from training.rlhf.features import FeatureRow
@@ -132,21 +133,21 @@ def measure(folder: Path, model: Path, completions: int, rankings: int) -> list[
         precision: run_step(
             "benchmarks.bench_reward", folder, {**common, "precision": precision}, peer=False
         )
-        for precision in ("float32", "bfloat16")
+        for precision in precisions()
     }
     peer = {
-        bfloat16: run_step(
+        precision: run_step(
             "benchmarks.peers.trl_reward",
             folder,
             {
                 **common,
                 "pairs": pairs,
                 "pairs_per_step": len(pairs) // STEPS,
-                "bfloat16": bfloat16,
+                "bfloat16": precision == "bfloat16",
             },
             peer=True,
         )
-        for bfloat16 in (False, True)
+        for precision in precisions()
     }
     sys.stderr.write(f"K = {completions}: ours {ours}, peer {peer}\n")
     (seconds, peak), (their_seconds, their_peak) = min(ours.values()), min(peer.values())
@@ -154,16 +155,11 @@ def measure(folder: Path, model: Path, completions: int, rankings: int) -> list[
     memory = report.row(
         f"{name}, peak memory", "MiB", peak / MIB, their_peak / MIB, more_is_better=False
     )
-    return [
-        report.row(name, "rankings/s", rankings / seconds, rankings / their_seconds),
-        report.row(
-            f"{name}, both float32",
-            "rankings/s",
-            rankings / ours["float32"][0],
-            rankings / peer[False][0],
-        ),
-        memory,
-    ]
+    rows = [report.row(name, "rankings/s", rankings / seconds, rankings / their_seconds)]
+    if len(ours) > 1:
+        rate, their_rate = (rankings / found["float32"][0] for found in (ours, peer))
+        rows.append(report.row(f"{name}, both float32", "rankings/s", rate, their_rate))
+    return [*rows, memory]
 
 
 def main() -> int:

@@ -3,8 +3,9 @@
     python -m benchmarks.bench_sft
 
 Batches of 8 demonstrations; a prompt and an answer of about 128 tokens together, the loss on the
-answer alone. Each side runs in float32 and in bfloat16 (TRL: autocast), a process each, and its
-fastest counts. Seconds are the median step's; memory is the whole process's, at its peak.
+answer alone. Each side runs in float32 and, where the machine is faster in it, in bfloat16 (TRL:
+autocast), a process each, and its fastest counts. Seconds are the median step's; memory is the
+whole process's, at its peak.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import NEWEST, peer_environment
-from benchmarks.recipes import MIB, NEVER, metrics, run_recipe, write_run
+from benchmarks.recipes import MIB, NEVER, metrics, precisions, run_recipe, write_run
 from training.configs import SftConfig
 from training.rlhf.encoding import encode_completion, encode_prompt
 from training.rlhf.features import FeatureRow
@@ -106,26 +107,20 @@ def peers(folder: Path, model: Path, rank: int, *, bfloat16: bool) -> tuple[floa
 
 def measure(folder: Path, model: Path, name: str, rank: int, tokens: float) -> list[report.Row]:
     """The rows of one work. tokens: of a step, prompts and answers."""
-    own = {p: ours(folder / f"ours-{p}", model, rank, p) for p in ("float32", "bfloat16")}
-    peer = {b: peers(folder / f"peer-{b}", model, rank, bfloat16=b) for b in (False, True)}
+    own = {p: ours(folder / f"ours-{p}", model, rank, p) for p in precisions()}
+    peer = {
+        p: peers(folder / f"peer-{p}", model, rank, bfloat16=p == "bfloat16") for p in precisions()
+    }
     sys.stderr.write(f"{name}: ours {own}, peer {peer}\n")
     (seconds, peak), (their_seconds, their_peak) = min(own.values()), min(peer.values())
-    return [
-        report.row(f"SFT, {name}", "tokens/s", tokens / seconds, tokens / their_seconds),
-        report.row(
-            f"SFT, {name}, both float32",
-            "tokens/s",
-            tokens / own["float32"][0],
-            tokens / peer[False][0],
-        ),
-        report.row(
-            f"SFT, {name}, peak memory",
-            "MiB",
-            peak / MIB,
-            their_peak / MIB,
-            more_is_better=False,
-        ),
-    ]
+    rows = [report.row(f"SFT, {name}", "tokens/s", tokens / seconds, tokens / their_seconds)]
+    if len(own) > 1:
+        rate, their_rate = (tokens / found["float32"][0] for found in (own, peer))
+        rows.append(report.row(f"SFT, {name}, both float32", "tokens/s", rate, their_rate))
+    memory = report.row(
+        f"SFT, {name}, peak memory", "MiB", peak / MIB, their_peak / MIB, more_is_better=False
+    )
+    return [*rows, memory]
 
 
 def main() -> int:
