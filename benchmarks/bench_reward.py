@@ -31,6 +31,7 @@ from benchmarks.measured import run_measured
 from benchmarks.peer_packages import NEWEST, peer_environment
 from benchmarks.recipes import MIB, precisions
 from training.configs import RewardConfig
+from training.records import Message
 from training.rlhf.encoding import encode_completion, encode_prompt
 from training.rlhf.features import FeatureRow
 from training.rlhf.models import load_language_model
@@ -43,32 +44,29 @@ from training.rlhf.reward_tuning import RewardTuning
 STEPS = 5
 WORDS = 45
 """Of a completion: about 60 tokens."""
-WORKS = ((4, 2), (9, 1))
-"""Completions a ranking, rankings a step."""
+WORKS = ((4, 2, 0), (9, 1, 0), (4, 2, 90), (9, 1, 90))
+"""Completions a ranking, rankings a step, and words more in each prompt: about 23 tokens without,
+about 135 with 90, so that both a question alone and a talk so far are measured."""
 
 
-def rankings_of(completions: int, count: int) -> list[list[FeatureRow]]:
+def rankings_of(completions: int, count: int, more_words: int) -> list[list[FeatureRow]]:
     """`count` rankings, best first, of texts put together from the prompts' words."""
     rng = random.Random(0)
     words = [word for text in PROMPTS for word in text.split()]
-    return [
-        [
-            FeatureRow(
-                [{"role": "user", "content": f"{PROMPTS[n % len(PROMPTS)]} ({n})"}],
-                " ".join(rng.choices(words, k=WORDS)),
-                finished=True,
-            )
-            for _ in range(completions)
-        ]
-        for n in range(count)
-    ]
+    found = []
+    for n in range(count):
+        asked = " ".join([PROMPTS[n % len(PROMPTS)], f"({n})", *rng.choices(words, k=more_words)])
+        prompt: list[Message] = [{"role": "user", "content": asked}]
+        texts = [" ".join(rng.choices(words, k=WORDS)) for _ in range(completions)]
+        found.append([FeatureRow(prompt, text, finished=True) for text in texts])
+    return found
 
 
 def our_steps(work: dict[str, Any]) -> list[float]:
     """Seconds of each of our steps, in this process."""
     torch.set_num_threads(work["threads"])
     base = load_language_model(work["model"], device="cpu", precision=work["precision"])
-    ranked = rankings_of(work["completions"], work["rankings"] * work["steps"])
+    ranked = rankings_of(work["completions"], work["rankings"] * work["steps"], work["more_words"])
     size = work["completions"]
     data = RankedRows(
         rows=[row for group in ranked for row in group],
@@ -119,16 +117,19 @@ def run_step(module: str, folder: Path, work: dict[str, Any], *, peer: bool) -> 
     return statistics.median(seconds[1:]), done.peak
 
 
-def measure(folder: Path, model: Path, completions: int, rankings: int) -> list[report.Row]:
+def measure(
+    folder: Path, model: Path, completions: int, rankings: int, more_words: int
+) -> list[report.Row]:
     """The rows of one size of ranking."""
     common = {
         "model": str(model),
         "completions": completions,
         "rankings": rankings,
+        "more_words": more_words,
         "steps": STEPS,
         "threads": torch.get_num_threads(),
     }
-    pairs = pairs_of(model, rankings_of(completions, rankings * STEPS))
+    pairs = pairs_of(model, rankings_of(completions, rankings * STEPS, more_words))
     ours = {
         precision: run_step(
             "benchmarks.bench_reward", folder, {**common, "precision": precision}, peer=False
@@ -149,9 +150,10 @@ def measure(folder: Path, model: Path, completions: int, rankings: int) -> list[
         )
         for precision in precisions()
     }
-    sys.stderr.write(f"K = {completions}: ours {ours}, peer {peer}\n")
+    sys.stderr.write(f"K = {completions}, {more_words} words more: ours {ours}, peer {peer}\n")
     (seconds, peak), (their_seconds, their_peak) = min(ours.values()), min(peer.values())
-    name = f"reward model, K = {completions}, {rankings} rankings a step"
+    prompts = "long" if more_words else "short"
+    name = f"reward model, K = {completions}, {prompts} prompts, {rankings} rankings a step"
     memory = report.row(
         f"{name}, peak memory", "MiB", peak / MIB, their_peak / MIB, more_is_better=False
     )
@@ -177,7 +179,11 @@ def main() -> int:
         rows = [row for work in WORKS for row in measure(folder, model, *work)]
     for row in rows:
         sys.stderr.write(f"{row}\n")
-    report.write("reward", rows, note="The peer is TRL 1.16's RewardTrainer on all pairs.")
+    note = (
+        "The peer is TRL 1.16's RewardTrainer on all pairs. Completions have about 60 tokens, short "
+        "prompts 23, long ones 135."
+    )
+    report.write("reward", rows, note=note)
     return 0
 
 

@@ -94,9 +94,10 @@ def run_layers(lm: LanguageModel, batch: Batch, hidden: Hidden, first: int, last
     if first >= last:
         return hidden
     plan = Plan.of(lm, batch)
+    rows = plan.rows_of(hidden)
     for index in range(first, last):
-        hidden = run_layer(lm, plan, hidden, index)
-    return hidden
+        rows = run_layer(lm, plan, rows, index)
+    return plan.hidden_of(rows)
 
 
 def states_after(lm: LanguageModel, batch: Batch, hidden: Hidden | None, first: int) -> Hidden:
@@ -112,12 +113,12 @@ def states_after(lm: LanguageModel, batch: Batch, hidden: Hidden | None, first: 
 def hidden_states(lm: LanguageModel, batch: Batch, layers: Collection[int]) -> dict[int, Hidden]:
     """The residual stream after each of `layers` (0: embeddings); runs no further than the last."""
     states: dict[int, Hidden] = {}
-    hidden, at = embed(lm, batch), 0
-    plan = Plan.of(lm, batch)
+    plan, at = Plan.of(lm, batch), 0
+    rows = plan.rows_of(embed(lm, batch))
     for layer in sorted(set(layers)):
         for index in range(at, layer):
-            hidden = run_layer(lm, plan, hidden, index)
-        states[layer], at = hidden, layer
+            rows = run_layer(lm, plan, rows, index)
+        states[layer], at = plan.hidden_of(rows), layer
     return states
 
 
@@ -227,13 +228,21 @@ class _FrozenHead(torch.autograd.Function):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What every layer needs of a batch: positions as rotations, and who may attend to whom."""
+    """What every layer needs of a batch: where tokens stand, their positions, who attends to whom.
+
+    Tokens go through the matrices as m rows without padding, the prompts' before the completions';
+    only attention sees them as rectangles. A place is one of the p·q + n·t of both rectangles.
+    """
 
     owner: Tensor
-    prompt_rotation: tuple[Tensor, Tensor]
-    """Cosine and sine, [p, q, 1, w] float32 each."""
+    tokens: Tensor
+    """[m] int64: the place of each row."""
+    prompt_rows: Tensor
+    """[p, q] int64: the row of each place; that of padding is read, and nothing comes of it."""
+    rows: Tensor
+    """[n, t] int64 likewise."""
     rotation: tuple[Tensor, Tensor]
-    """[n, t, 1, w] each."""
+    """Cosine and sine of the rows' positions, [m, 1, w] float32 each."""
     prompt_mask: Tensor
     """[p, 1, q, q] bool: true where a query attends to a key."""
     mask: Tensor
@@ -241,19 +250,61 @@ class Plan:
 
     @classmethod
     def of(cls, lm: LanguageModel, batch: Batch) -> Plan:
-        q = batch.prompt_ids.shape[1]
+        p, q = batch.prompt_ids.shape
         n, t = batch.ids.shape
+        present = torch.cat([batch.prompt_mask.flatten(), batch.mask.flatten()])
+        tokens = present.nonzero().squeeze(1)
+        rows = (present.cumsum(0) - 1).clamp(min=0)
         positions, starts = prompt_positions(batch.prompt_mask)
         own = starts[batch.owner, None] + torch.arange(t, device=lm.device)
+        cosine, sine = rotations(lm, torch.cat([positions.flatten(), own.flatten()])[tokens][None])
         past = batch.prompt_mask[batch.owner, None, None, :].expand(n, 1, t, q)
         causal = torch.ones(t, t, dtype=torch.bool, device=lm.device).tril()
         return cls(
             owner=batch.owner,
-            prompt_rotation=rotations(lm, positions),
-            rotation=rotations(lm, own),
+            tokens=tokens,
+            prompt_rows=rows[: p * q].view(p, q),
+            rows=rows[p * q :].view(n, t),
+            rotation=(cosine[0], sine[0]),
             prompt_mask=causal_mask(batch.prompt_mask),
             mask=torch.cat([past, causal.expand(n, 1, t, t)], dim=-1),
         )
+
+    def rows_of(self, hidden: Hidden) -> Tensor:
+        """[m, d]: the tokens of both rectangles."""
+        return self._tokens_of(hidden.prompt, hidden.completion)
+
+    def hidden_of(self, rows: Tensor) -> Hidden:
+        """The rectangles again, 0 where there is no token."""
+        shapes = (self.prompt_rows.shape, self.rows.shape)
+        width, sizes = rows.shape[1], [shape.numel() for shape in shapes]
+        flat = rows.new_zeros(sum(sizes), width).index_copy(0, self.tokens, rows)
+        prompt, completion = torch.split(flat, sizes)
+        return Hidden(prompt.view(*shapes[0], width), completion.view(*shapes[1], width))
+
+    def attend(self, heads: Heads) -> Tensor:
+        """Each token to its prompt and to what stands before it: heads of rows → [m, h * w]."""
+        prompt, own = _laid_out(heads, self.prompt_rows), _laid_out(heads, self.rows)
+        mixed = attend(prompt, self.prompt_mask)
+        if not self.rows.numel():
+            return mixed.flatten(0, 1).index_select(0, self.tokens)
+        both = Heads(
+            own.queries,
+            # index_select: the gradients of prompt.keys[owner] take two hundred times longer.
+            torch.cat([prompt.keys.index_select(0, self.owner), own.keys], dim=1),
+            torch.cat([prompt.values.index_select(0, self.owner), own.values], dim=1),
+        )
+        return self._tokens_of(mixed, attend(both, self.mask))
+
+    def _tokens_of(self, prompt: Tensor, completion: Tensor) -> Tensor:
+        flat = torch.cat([prompt.flatten(0, 1), completion.flatten(0, 1)])
+        return flat.index_select(0, self.tokens)
+
+
+def _laid_out(heads: Heads, rows: Tensor) -> Heads:
+    """heads of rows, [m, h, w] each, as rectangles: [*rows.shape, h, w] each."""
+    flat = rows.flatten()
+    return Heads(*(torch.unflatten(part.index_select(0, flat), 0, rows.shape) for part in heads))
 
 
 def prompt_positions(prompt_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -277,23 +328,11 @@ def rotations(lm: LanguageModel, positions: Tensor) -> tuple[Tensor, Tensor]:
     return cosine.unsqueeze(2), sine.unsqueeze(2)
 
 
-def run_layer(lm: LanguageModel, plan: Plan, hidden: Hidden, index: int) -> Hidden:
-    """One layer: `hidden` after `index` layers to after `index` + 1."""
+def run_layer(lm: LanguageModel, plan: Plan, rows: Tensor, index: int) -> Tensor:
+    """One layer: the residual stream of a batch's rows after `index` layers to after one more."""
     block, lora = lm.blocks[index], lm.adapter.layer(index) if lm.adapter else None
-    prompt = read_heads(block, hidden.prompt, *plan.prompt_rotation, lora)
-    mixed = attend(prompt, plan.prompt_mask)
-    after = finish_layer(block, hidden.prompt, mixed, lora)
-    if not hidden.completion.numel():
-        return Hidden(after, hidden.completion)
-    own = read_heads(block, hidden.completion, *plan.rotation, lora)
-    both = Heads(
-        own.queries,
-        # index_select: the gradients of prompt.keys[owner] take two hundred times longer.
-        torch.cat([prompt.keys.index_select(0, plan.owner), own.keys], dim=1),
-        torch.cat([prompt.values.index_select(0, plan.owner), own.values], dim=1),
-    )
-    mixed = attend(both, plan.mask)
-    return Hidden(after, finish_layer(block, hidden.completion, mixed, lora))
+    mixed = plan.attend(read_heads(block, rows, *plan.rotation, lora))
+    return finish_layer(block, rows, mixed, lora)
 
 
 def attend(heads: Heads, mask: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class TestLearning:
 
         def only_kl(*given):
             found = right(*given)
-            return Targets(torch.zeros_like(found.advantages), None, None, None, found.kl)
+            return Targets(torch.zeros_like(found.advantages), kl=found.kl)
 
         monkeypatch.setattr(grpo, "make_targets", only_kl)
         _, folder = train(episodes=96, kl_in="loss")
