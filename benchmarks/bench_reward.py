@@ -180,8 +180,8 @@ def main() -> int:
     for row in rows:
         sys.stderr.write(f"{row}\n")
     note = (
-        "The peer is TRL 1.16's RewardTrainer on all pairs. Completions have about 60 tokens, short "
-        "prompts 23, long ones 135."
+        "The peer is TRL 1.16's RewardTrainer on all pairs. Completions have about 60 tokens, "
+        "short prompts 23, long ones 135."
     )
     report.write("reward", rows, note=note)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ NEVER = 10**9
 MIB = 2**20
 
 
+@cache
 def precisions() -> list[Precision]:
     """float32, and bfloat16 where the machine is faster in it: elsewhere a step takes minutes."""
     return ["float32"] if measure_precision("cpu") == "float32" else ["float32", "bfloat16"]

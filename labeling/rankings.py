@@ -44,7 +44,7 @@ from labeling.models import (
 )
 from labeling.prepared import Given, Prepared, PreparedUpdate
 from labeling.refusals import Refusal
-from labeling.work import active_seconds, count_work, gone_since, left_of_today
+from labeling.work import count_work, gone_since, left_of_today, paid_seconds
 
 WRITERS_LOCK = 0x52_4B_4C_50
 """PostgreSQL advisory lock: shared by whoever writes a ranking, exclusive for `mark`."""
@@ -255,7 +255,7 @@ def _store(
         versions = [one for one in (read, replaces.guidelines) if one is not None]
         by = max(versions, key=attrgetter("version"), default=None)
         before, most = replaces.seconds, _seconds_of_a_correction(labeler)
-    active = before + active_seconds(seconds - before, most=most)
+    active = before + paid_seconds(seconds - before, most=most, labeler=labeler)
     ranking = Ranking.objects.create(
         assignment=assignment,
         slate_id=assignment.slate_id,

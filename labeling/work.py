@@ -29,6 +29,8 @@ _ON_DAY = Prepared(_on_day)
 MAX_SECONDS = 24 * 3600.0
 LEEWAY = 10.0
 """Seconds that a page may have counted before the server knew of the work."""
+A_LONG_TIME = 900.0
+"""Seconds of one piece of work from which on the day's are looked at, which takes a query."""
 UNSEEN = 30.0
 """Seconds of work that the server never saw begin: offline, or skipped and sent after all."""
 
@@ -38,6 +40,15 @@ def active_seconds(claimed: float, *, most: float = MAX_SECONDS) -> float:
     if not math.isfinite(claimed):
         return 0.0
     return min(max(claimed, 0.0), most, MAX_SECONDS)
+
+
+def paid_seconds(claimed: float, *, most: float, labeler: User) -> float:
+    """What counts of the seconds claimed for a piece of work that began no longer than `most` ago.
+
+    Several can have been open side by side: of a long one no more counts than makes a day of all.
+    """
+    active = active_seconds(claimed, most=most)
+    return active if active < A_LONG_TIME else min(active, left_of_today(labeler))
 
 
 def gone_since(begun: datetime | None) -> float:

@@ -22,7 +22,7 @@ from labeling.models import Demonstration, Project, Prompt, Split, User, Writing
 from labeling.projects import refuse_archived
 from labeling.prompts import MAX_CHARACTERS
 from labeling.refusals import Refusal
-from labeling.work import active_seconds, count_work, gone_since
+from labeling.work import active_seconds, count_work, gone_since, paid_seconds
 
 LEASE = timedelta(hours=2)
 """Each draft starts it anew."""
@@ -212,7 +212,7 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
     RefusedBefore, with which the text is kept as a draft.
     """
     text = text.replace("\r\n", "\n")
-    active = active_seconds(seconds, most=gone_since(task.created_at))
+    active = paid_seconds(seconds, most=gone_since(task.created_at), labeler=task.labeler)
     try:
         refuse_archived(task.project)
         if task.state != WritingTask.State.SENT:

@@ -317,8 +317,8 @@ def _ranking_rows(ids: Sequence[int], *, weights: Mapping[int, float]) -> Iterat
             str(pk), ranking.slate.prompt, ranked[pk], ranking.labeler, weights[pk]
         )
         grades = [one.likert for one in ranked[pk]]
-        if None not in grades:
-            row["likert"] = grades  # type: ignore[typeddict-item]  # none of them is None
+        if any(grade is not None for grade in grades):
+            row["likert"] = grades
         yield row
 
 

@@ -43,6 +43,7 @@ class RankingRow(TypedDict):
 
     id: a ranking's number, or "decision-" and the number of an adjudicator's decision. group: of
     the prompt, variants of a template or near duplicates, which share a fold; none for most.
+    likert: grades from 1 to 7, null for a better version that the labeler wrote.
     """
 
     id: str
@@ -54,7 +55,7 @@ class RankingRow(TypedDict):
     ranks: list[int]
     labeler: str
     weight: float
-    likert: NotRequired[list[int]]
+    likert: NotRequired[list[int | None]]
 
 
 class PromptRow(TypedDict):

@@ -62,7 +62,7 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """
     assignment = assignment_for(request, slug, pk)
     by_script = request.headers.get("Accept") == "application/json"
-    if by_script and (refused := of_another(request)):
+    if (by_script or request.htmx) and (refused := of_another(request)):
         return refused
     said = judgement_in(request.POST)
     seconds = seconds_in(request.POST, _seconds_since_opened(assignment))

@@ -51,8 +51,13 @@ function showClock() {
   if (bar) bar.value = Math.min(seconds, bar.max);
 }
 
-/** Take up what the page shows now. */
+let shown = null;
+
+/** Take up what the page shows now; an answer that changed nothing was none. */
 function arrived(swapped) {
+  const root = document.getElementById("assignment");
+  if (root === shown) return;
+  shown = root;
   began = performance.now();
   restore();
   if (form()?.elements.text.value) keep(form().elements); // typed before this script was there

@@ -37,7 +37,8 @@ class RewardConfig(RunConfig):
     """Out-of-fold accuracy; folds are over prompts."""
     grade_margin: float = 0.0
     """How much further a completion's score shall lie above a lower ranked one's for each step
-    (of 1 to 7) that it was graded above it; the order alone asks for 1. 0: grades don't matter."""
+    (of 1 to 7) that it was graded above it, where the order alone asks a probe for 1. 0: grades
+    don't matter."""
     finetune: Finetune = "if_better"
     """if_better: kept only where its held-out log loss is lower than the probe's."""
     epochs: int = 1
@@ -67,4 +68,8 @@ class RewardConfig(RunConfig):
         problems.unless(
             bool(self.probe_layers) or self.finetune == "always",
             "probe_layers: empty only where finetune is always",
+        )
+        problems.unless(
+            not self.label_smoothing or self.finetune != "never",
+            f"label_smoothing: only where there is fine-tuning, is {self.label_smoothing}",
         )

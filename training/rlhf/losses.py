@@ -47,17 +47,17 @@ def ranking_loss(
     worth: Tensor | None = None,
     smoothing: float = 0.0,
 ) -> tuple[Tensor, RankingStats]:
-    """Mean of -log σ(r_i − r_j) over all pairs where i is ranked above j ([I] eq. 1).
+    """Mean of -log σ(d), d = r_i − r_j, over all pairs where i is ranked above j ([I] eq. 1).
 
     scores: (prompts, K) float, raw RM scores. ranks: (prompts, K) int, 1 is best, ties equal.
     mask: (prompts, K) bool, False for padding. weights: (prompts,) float, the labels' weights;
     None: all alike. Tied pairs are dropped; the mean is taken over each prompt's untied pairs
     first, so that each prompt weighs the same, whatever its K. A prompt that is one tie has no
     loss and no weight. places: as in `preferred_pairs`. worth: (prompts, K) float, in units of the
-    scores: i has to lie above j by worth_i − worth_j more, where that is above 0 (arXiv 2307.09288,
-    eq. 2). smoothing: ε, the chance that a label is the wrong way round: the loss is then
-    −(1 − ε) log σ(d) − ε log σ(−d), least at σ(d) = 1 − ε. A scalar in nats (log 2 where the scores
-    say nothing).
+    scores: d is less by worth_i − worth_j, where that is above 0 (arXiv 2307.09288, eq. 2).
+    smoothing: ε, the chance that a label is the wrong way round: the loss of a pair is then
+    −(1 − ε) log σ(d) − ε log σ(−d), least at σ(d) = 1 − ε (conservative DPO, Mitchell 2023).
+    A scalar in nats (log 2 where all d are 0).
     """
     pairs = preferred_pairs(ranks, mask, places)
     differences = scores.unsqueeze(2) - scores.unsqueeze(1)

@@ -38,6 +38,7 @@ from training.rlhf.process import Control
 from training.rlhf.randomness import shuffled
 from training.rlhf.ridge_critic import RidgeCritic
 from training.rlhf.rollouts import Episodes, logprobs_from, micro_batches, narrow
+from training.rlhf.room import is_short
 from training.rlhf.values import Frozen, ValueFunction
 
 
@@ -49,7 +50,7 @@ class Targets:
     returns: Tensor | None = None
     values: Tensor | None = None
     frozen: Frozen | None = None
-    """What a critic that is a network read of the batch once and for all."""
+    """What a critic that is a network read of the batch once and for all; None: reads it anew."""
     token_weights: Tensor | None = None
     """(n, t) what each token counts within its completion; the loss is then a mean over
     completions. None: a mean over all tokens."""
@@ -67,7 +68,10 @@ class ValueTerm:
 
 
 class UpdateStats(NamedTuple):
-    """Means over the update's minibatches; ratio_first: of the first one, 1 but for rounding."""
+    """Means over the update's minibatches; ratio_first: of the first one, 1 but for rounding.
+
+    policy_loss: with what the KL and the entropy add to it, where they are in the loss.
+    """
 
     policy_loss: float
     value_loss: float | None
@@ -115,18 +119,22 @@ def make_targets(
 
 
 @torch.no_grad()
-def _read(critic: ValueFunction, batch: Batch) -> tuple[Tensor, Frozen]:
-    """The network's values of a whole batch, (n, t), and what it need not read again."""
+def _read(critic: ValueFunction, batch: Batch) -> tuple[Tensor, Frozen | None]:
+    """The network's values of a whole batch, (n, t), and what it need not read again.
+
+    That saves time alone: where memory is short, it is not kept.
+    """
     shape, device = batch.ids.shape, batch.ids.device
     values, scores = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
-    states = torch.zeros(*shape, critic.width, device=device)
+    states = None if is_short() else torch.zeros(*shape, critic.width, device=device)
     for rows in micro_batches(batch, torch.arange(len(batch.ids), device=device)):
         part, _ = narrow(batch, None, rows)
         size = part.ids.shape[1]
         read = critic.frozen(part)
-        scores[rows, :size], states[rows, :size] = read
         values[rows, :size] = critic(part, read)
-    return values, Frozen(scores, states)
+        if states is not None:
+            scores[rows, :size], states[rows, :size] = read
+    return values, None if states is None else Frozen(scores, states)
 
 
 class Update:
@@ -281,11 +289,13 @@ class Update:
     def _value_loss(
         self, critic: ValueTerm, part: Batch, targets: Targets, rows: Tensor, count: float
     ) -> Tensor:
-        if targets.returns is None or targets.values is None or targets.frozen is None:
+        if targets.returns is None or targets.values is None:
             raise ValueError("a value loss needs its targets")
         size = part.ids.shape[1]
+        kept = targets.frozen
+        frozen = critic.function.frozen(part) if kept is None else kept.of(rows, size)
         loss, _ = value_loss(
-            critic.function(part, targets.frozen.of(rows, size)),
+            critic.function(part, frozen),
             targets.values[rows, :size],
             targets.returns[rows, :size],
             part.mask,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -27,6 +28,8 @@ class RankedRows:
     """Of each ranking, as the dataset names it."""
     of_one: int = 0
     """Rankings of a single completion, passed over: they compare nothing."""
+    ungraded: int = 0
+    """Rankings without a grade, where grades are to count."""
 
     def oddities(self) -> dict[str, int]:
         """What there is of rankings that teach nothing or oppose each other, by a name, if any.
@@ -34,12 +37,14 @@ class RankedRows:
         rankings_of_one: passed over. rankings_all_tied: no pair of theirs says anything.
         equal_texts_apart: pairs of one text with itself that were ranked apart, left out.
         pairs_contradicted: pairs of completions that were ordered one way and the other.
+        rankings_without_grades: their order counts alone, where grades are to count.
         """
         found = {
             "rankings_of_one": self.of_one,
             "rankings_all_tied": sum(len(set(ranks)) == 1 for ranks in self.rankings.ranks),
             "equal_texts_apart": self.rankings.equal_rows_apart,
             "pairs_contradicted": self.rankings.contradicted_pairs,
+            "rankings_without_grades": self.ungraded,
         }
         return {name: count for name, count in found.items() if count}
 
@@ -106,12 +111,19 @@ def read_rankings(
         groups=groups_of(used),
         labelers=[str(row.get("labeler") or "") for row in used],
         categories=[str(row.get("category") or "") for row in used],
-        worth=[
-            [grade_margin * grade for grade in row.get("likert") or () if grade_margin]
-            for row in used
-        ],
+        worth=[_worth(row.get("likert") or (), grade_margin) for row in used],
     )
-    return RankedRows(rows, sources, rankings, ids, of_one)
+    ungraded = sum(not own for own in rankings.worth) if grade_margin else 0
+    return RankedRows(rows, sources, rankings, ids, of_one, ungraded)
+
+
+def _worth(grades: Sequence[int | None], grade_margin: float) -> list[float]:
+    """Of each completion. One without a grade (a better version, which ranks first) is worth the
+    least of the others, so that it need not lie further above them."""
+    given = [grade for grade in grades if grade is not None]
+    if not given or not grade_margin:
+        return []
+    return [grade_margin * (min(given) if grade is None else grade) for grade in grades]
 
 
 @dataclass(frozen=True)
@@ -175,6 +187,10 @@ def _key(prompt: list[dict[str, str]]) -> str:
     return json.dumps([[turn["role"], turn["content"]] for turn in prompt], ensure_ascii=False)
 
 
+def _is_grade(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 7
+
+
 def _check(number: int, row: dict[str, Any]) -> None:
     """Raises RunError("data_invalid") for a ranking that is none."""
 
@@ -207,9 +223,9 @@ def _check(number: int, row: dict[str, Any]) -> None:
         or (
             isinstance(grades, list)
             and len(grades) == len(completions or [])
-            and all(isinstance(grade, int) and 1 <= grade <= 7 for grade in grades)
+            and all(grade is None or _is_grade(grade) for grade in grades)
         ),
-        "likert: one whole number from 1 to 7 for each completion, or nothing",
+        "likert: a whole number from 1 to 7 or null for each completion, or nothing",
     )
     weight = row.get("weight", 1.0)
     unless(isinstance(weight, int | float) and weight >= 0, "weight: 0 (left out) or more")

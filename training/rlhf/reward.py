@@ -104,6 +104,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         )
         used, ridge = columns[found.columns], found.ridge
         scale, _ = calibration(found.out_of_fold, fit.rankings)
+        run.score_unit = scale
         probe = found.weight * scale
         held_out = HeldOut(found.out_of_fold.nan_to_num() * scale, fit.rankings)
         metrics |= {"columns": found.columns, "ridge": found.ridge}
@@ -128,9 +129,11 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 4. Fine-tuning from there: without one fold first, to see whether that one is judged better.
     seconds = time.monotonic()
-    tuned = None
+    tuned, odds = None, 1.0
     if config.finetune != "never":
         trial = run.trial(fit, held_out)
+        odds = odds_of(config, trial)
+        trial = replace(trial, scores=trial.scores * odds)
         metrics |= trial_quality(config, trial, held_out)
         if config.finetune == "always" or held_out is None or improves(trial, held_out):
             tuned = run.tuning(fit, held_out, range(len(fit.rankings)), "tune")
@@ -141,12 +144,14 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         raise ValueError("neither a probe nor fine-tuning: the config does not allow that")
 
     # 5. Raw scores of everything, and the scale: mean 0, variance 1 over the base's samples.
+    if tuned is not None and probe is not None and spread is not None:
+        probe, spread = probe * odds, spread.scaled(odds)
     model = RewardModel(
         base if tuned is None else tuned.lm,
         base,
         run.layers,
         probe,
-        None if tuned is None else tuned.head.detach(),
+        None if tuned is None else tuned.head.detach() * odds,
         max_tokens=config.max_tokens,
         spread=spread,
     )
@@ -202,6 +207,8 @@ class RewardRun:
             kept = {prompt for prompt, fold in zip(prompts, self.folds, strict=True) if fold > 0}
             self.ahead_of_tuning += tuning_steps(config, len(kept))
             self.total = self.ahead_of_tuning + tuning_steps(config, len(set(prompts)))
+        self.score_unit = 1.0
+        """Of a step of worth, in log-odds: a probe's is what it is multiplied by."""
         self.state = directory.load_state()
         self.done = self.state.step if self.state else 0
         self.tensors = dict(self.state.tensors) if self.state else {}
@@ -245,7 +252,9 @@ class RewardRun:
         """A fresh fine-tuning beside the probe's scores. Those are out of fold: a probe flatters
         the rankings that it was fitted on, and nothing would be left to learn from them."""
         offsets = None if held_out is None else held_out.scores
-        return RewardTuning(self.base, self.config, fit, offsets, chosen=chosen, key=key)
+        return RewardTuning(
+            self.base, self.config, fit, offsets, chosen=chosen, key=key, unit=self.score_unit
+        )
 
     def trial(self, fit: RankedRows, held_out: HeldOut | None) -> HeldOut:
         """Fine-tune without the first fold's rankings; what that says of them."""
@@ -306,6 +315,16 @@ def probe_freedom(features: int) -> Tensor:
     freedom = torch.ones(features, dtype=torch.float64)
     freedom[-VISIBLE_FEATURES:] = VISIBLE_FREEDOM
     return freedom
+
+
+def odds_of(config: RewardConfig, trial: HeldOut) -> float:
+    """What a fine-tuning's scores are multiplied by to be log-odds again, by what it says unseen.
+
+    Margins and smoothing ask for other differences than the labels' odds; without them it is 1.
+    """
+    if not (config.grade_margin or config.label_smoothing):
+        return 1.0
+    return calibration(trial.scores, trial.rankings)[0] or 1.0
 
 
 def improves(trial: HeldOut, probe: HeldOut) -> bool:

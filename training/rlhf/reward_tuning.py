@@ -59,8 +59,13 @@ class RewardTuning:
         *,
         chosen: Sequence[int],
         key: str,
+        unit: float = 1.0,
     ) -> None:
-        """offsets: (rows,) log-odds, None: no probe. chosen: numbers of the rankings to learn."""
+        """offsets: (rows,) log-odds, None: no probe. chosen: numbers of the rankings to learn.
+
+        unit: of the rankings' worth, in log-odds.
+        """
+        self.unit = unit
         self.config, self.data, self.key = config, data, key
         self.offsets = torch.zeros(len(data.rows)) if offsets is None else offsets.float()
         self.offsets = self.offsets.to(base.device)
@@ -107,7 +112,7 @@ class RewardTuning:
                 table.mask,
                 table.weights,
                 places=table.places,
-                worth=table.worth,
+                worth=table.worth * self.unit,
                 smoothing=self.config.label_smoothing,
             )
             share = weight_of(own) / max(total, 1e-12)

@@ -133,6 +133,7 @@ METRIC_NAMES = {
     "tied_pairs": gettext_lazy("tied pairs"),
     "rankings_of_one": gettext_lazy("rankings of a single completion, left out"),
     "rankings_all_tied": gettext_lazy("rankings with everything tied"),
+    "rankings_without_grades": gettext_lazy("rankings without grades, of which the order counts"),
     "equal_texts_apart": gettext_lazy("pairs of equal texts ranked apart, left out"),
     "pairs_contradicted": gettext_lazy("pairs ordered one way and the other"),
     "ran_away_at_step": gettext_lazy("the policy ran away at step; what was best before counts"),

@@ -104,6 +104,8 @@ export class Besides {
   }
 
   none() {
-    this.root.querySelector('[name="none_good"]').click();
+    const box = this.root.querySelector('[name="none_good"]');
+    box.click();
+    this.on.say(box.checked ? this.words.noneIsGood : this.words.someIsGood, { shown: true });
   }
 }

@@ -95,11 +95,17 @@ export class Desk {
     }
     this.panel.show(this.order, this.tieNext);
     this.besides.show();
+    this.note();
+    this.submitButton.setAttribute("aria-disabled", String(this.missing.length > 0));
+  }
+
+  /** Say under the list of places how far it is, where nothing is being asked there. */
+  note() {
+    if (this.besides.choosing) return;
     const left = this.missing.length;
     const note = this.root.querySelector("#rank-note");
     if (this.tieNext) note.textContent = fill(this.words.tieNext, { letters: this.lastLetters() });
     else note.textContent = left === 0 ? this.words.complete : fill(this.words.left, { left });
-    this.submitButton.setAttribute("aria-disabled", String(left > 0));
   }
 
   lastLetters() {
@@ -119,6 +125,7 @@ export class Desk {
   /** Keep what the form holds now. */
   keep() {
     this.besides.show();
+    this.note();
     this.draft.keep(this.said());
   }
 
@@ -134,6 +141,7 @@ export class Desk {
   }
 
   toggle(id) {
+    this.besides.release();
     this.last = id;
     const letter = this.letters[id];
     if (orders.placeOf(this.order, id) >= 0) {
@@ -146,6 +154,7 @@ export class Desk {
 
   /** Put one that has no place yet at the next one; the sentence that says where it is. */
   placeNext(id) {
+    this.besides.release();
     if (orders.placeOf(this.order, id) < 0) {
       this.last = id;
       this.change(orders.append(this.order, id, this.tieNext));
@@ -171,6 +180,7 @@ export class Desk {
 
   move(id, target) {
     if (id === null) return this.show();
+    this.besides.release();
     this.last = id;
     if (target === "tray") return this.change(orders.take(this.order, id));
     this.change(
@@ -281,6 +291,7 @@ export class Desk {
     const body = new FormData();
     body.set("csrfmiddlewaretoken", csrfToken(this.form));
     body.set("lease", this.form.elements.lease.value);
+    body.set("labeler", this.root.dataset.labeler);
     try {
       const response = await fetch(this.root.dataset.renewUrl, {
         method: "POST",
@@ -288,6 +299,7 @@ export class Desk {
         headers: { Accept: "application/json", "HX-Request": "true" },
       });
       heedSession(response.status === 401);
+      if (response.ok) this.lost?.remove();
       if (response.status === 409) {
         const { message } = await response.json();
         this.showLost(message);
@@ -303,6 +315,7 @@ export class Desk {
     const notice = Object.assign(document.createElement("p"), { className: "notice warn" });
     notice.textContent = message;
     place.replaceChildren(notice);
+    this.lost = notice;
   }
 
   close() {

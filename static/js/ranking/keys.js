@@ -16,7 +16,7 @@ const FIRST = {
   break: "z",
   undo: "u",
 };
-const FIXED = ["=", "?", " "];
+const FIXED = ["=", "?", "؟", " ", "-"];
 const KEPT = "rankloop:keys";
 const OFF = "rankloop:keys-off";
 
@@ -39,12 +39,13 @@ function switchedOff() {
   }
 }
 
-/** The key in lower case; on a keyboard of another script the Latin letter at its place. */
+/** The key in lower case; on a keyboard of another script the Latin letter or digit at its place. */
 export function keyOf(event) {
   if (event.key.length > 1) return event.key;
-  const latin = /^Key([A-Z])$/.exec(event.code ?? "");
+  if (event.key === "؟") return "?";
+  const latin = /^(?:Key([A-Z])|Digit(\d))$/.exec(event.code ?? "");
   const foreign = latin && !/^[\u0020-\u007e]$/.test(event.key);
-  return (foreign ? latin[1] : event.key).toLowerCase();
+  return (foreign ? (latin[1] ?? latin[2]) : event.key).toLowerCase();
 }
 
 export class Keys {
@@ -135,7 +136,7 @@ export function openable(dialog, keys, words) {
     button.addEventListener("keydown", (event) => {
       if (event.key.length !== 1 || event.key === " " || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
-      const changed = keys.change(button.dataset.change, event.key);
+      const changed = keys.change(button.dataset.change, keyOf(event));
       problem.textContent = changed ? "" : words.keyTaken.replace("{key}", event.key);
       keys.label(document);
     });

@@ -105,7 +105,8 @@ export class Outbox {
     const answer = await response.json().catch(() => null);
     const anothers = response.status === 401 && answer?.code === "other_account";
     if (response.status === 401) {
-      this.on.signedOut(anothers ? answer.message : "");
+      heedSession(!anothers);
+      if (anothers) this.on.anothers(answer.message);
       return false;
     }
     if (response.ok) {

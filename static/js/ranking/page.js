@@ -14,6 +14,8 @@ import { Outbox } from "./outbox.js";
 import { announce, fill } from "./say.js";
 import { newIn } from "../notices.js";
 
+const ASK_AGAIN = 5_000;
+
 const page = document.getElementById("ranking-words");
 const words = page.dataset;
 const keys = new Keys();
@@ -25,6 +27,7 @@ const site = {
 };
 let desk = null;
 let shown = null;
+let askingAgain = null;
 let ahead = null; // the next slate, as the element that will stand in the place of this one
 const outbox = new Outbox(words.labeler, () => document.querySelector("form"), words.gone, {
   changed: (entries) => showOutbox(entries),
@@ -36,10 +39,7 @@ const outbox = new Outbox(words.labeler, () => document.querySelector("form"), w
     if (answer?.message) tellRefused(answer.message);
     agree(entry, answer);
   },
-  signedOut(why) {
-    if (why) tellRefused(why);
-    else document.dispatchEvent(new CustomEvent("rankloop:signed-out"));
-  },
+  anothers: (message) => tellRefused(message),
 });
 const underWay = () => outbox.underWay(words.project);
 
@@ -48,9 +48,14 @@ function showOutbox(entries) {
   const place = document.getElementById("outbox");
   const stuck = entries.filter((entry) => entry.stuck !== undefined);
   const waiting = entries.length - stuck.length;
-  place.hidden = entries.length === 0;
-  place.querySelector("p").textContent = waiting > 0 ? fill(words.waiting, { count: waiting }) : "";
-  place.querySelector("ul").replaceChildren(...stuck.map(stuckItem));
+  const state = JSON.stringify([waiting, stuck.map((entry) => [entry.id, entry.stuck])]);
+  if (place.dataset.state !== state) {
+    // It is tried again every few seconds: what has not changed is not said again.
+    place.dataset.state = state;
+    place.hidden = entries.length === 0;
+    place.querySelector("p").textContent = waiting > 0 ? fill(words.waiting, { count: waiting }) : "";
+    place.querySelector("ul").replaceChildren(...stuck.map(stuckItem));
+  }
   if (underWay().length > 0) return;
   if (shown?.dataset.outcome === "waiting") showOpen();
   else lookAhead();
@@ -91,6 +96,9 @@ function agree(entry, answer) {
 /** Ask for the slate that is open now, and show it in the place of what is shown. */
 function showOpen() {
   ahead = null;
+  clearTimeout(askingAgain);
+  // "Sending" would be there for good, were this answer lost: nothing is under way any more.
+  askingAgain = setTimeout(() => showOutbox(outbox.entries), ASK_AGAIN);
   htmx.ajax("GET", words.rankUrl, { target: "#assignment", swap: "outerHTML" });
 }
 
@@ -176,7 +184,7 @@ function press(event) {
   } else if (key === "Backspace") {
     if (!event.repeat) desk.back();
   } else if (key === "Escape") {
-    if (desk.besides.release()) desk.root.querySelector("h1").focus();
+    if (desk.besides.release()) leave();
     const held = desk.panel.release();
     if (held) {
       desk.show();
@@ -186,13 +194,15 @@ function press(event) {
   else if (key === "=") desk.tie(focused);
   else if (key in desk.ids && !event.shiftKey) {
     if (desk.besides.choosing) desk.besides.flagsOf(desk.ids[key]);
-    else {
-      desk.besides.release();
-      desk.toggle(desk.ids[key]);
-    }
+    else desk.toggle(desk.ids[key]);
   } else if (action) ACTIONS[action]();
   else if (!/^[\d-]$/.test(key) || !desk.besides.digit(key, desk.last)) return;
   event.preventDefault();
+}
+
+/** Out of a text or the flags: letters are keys again, and the page stays where it is. */
+function leave() {
+  desk.root.querySelector("h1").focus({ preventScroll: true });
 }
 
 /**
@@ -228,11 +238,11 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest?.("select, textarea, [contenteditable], input:not([type=checkbox], [type=radio])")) {
-    if (event.key === "Escape") desk?.root.querySelector("h1").focus();
+    if (event.key === "Escape" && desk) leave();
     return;
   }
   if (!keys.on) return;
-  if (event.key === "?") {
+  if (keyOf(event) === "?") {
     event.preventDefault();
     dialog.showModal();
   } else if (desk) press(event);

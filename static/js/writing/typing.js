@@ -7,7 +7,7 @@ export function onKeys(root, form) {
       event.preventDefault();
       form.requestSubmit(form.querySelector("#send"));
     } else if (event.key === "Escape" && event.target.matches("textarea, input, select")) {
-      root.querySelector("h1").focus();
+      root.querySelector("h1").focus({ preventScroll: true });
     }
   });
 }

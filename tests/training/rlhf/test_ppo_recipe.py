@@ -163,6 +163,33 @@ class TestNumbers:
         assert torch.allclose(values, expected, atol=1e-5)
         assert float(values.std()) > 0.05
 
+    def test_what_its_critic_keeps_of_a_batch_is_what_it_would_read_of_a_part(
+        self, trained, tiny, monkeypatch
+    ):
+        from training.rlhf import ppo_update
+        from training.rlhf.layers import make_batch
+        from training.rlhf.reward_model import load_reward_model
+        from training.rlhf.rollouts import narrow
+        from training.rlhf.values import ValueFunction
+
+        critic = ValueFunction(load_reward_model(trained["reward"], tiny), str(trained["reward"]))
+        torch.nn.init.normal_(critic.correction)
+        prompts = [
+            encode_chat(tiny, row["prompt"])[: 9 + 3 * n] for n, row in enumerate(prompt_rows(3))
+        ]
+        texts = [[70 + n] * length for n, length in enumerate((20, 3, 11, 7, 16))]
+        batch = make_batch(tiny, prompts, texts, [0, 0, 1, 2, 2])
+        values, kept = ppo_update._read(critic, batch)
+        for rows in (torch.tensor([4, 1]), torch.tensor([3, 0, 2])):
+            part, _ = narrow(batch, None, rows)
+            size = part.ids.shape[1]
+            anew = critic(part, critic.frozen(part)).detach()
+            assert torch.allclose(critic(part, kept.of(rows, size)), anew, atol=1e-4)
+            assert torch.allclose(values[rows, :size], anew, atol=1e-4)
+            assert float(anew.std()) > 0.05
+        monkeypatch.setattr(ppo_update, "is_short", lambda: True)
+        assert ppo_update._read(critic, batch)[1] is None
+
     def test_the_same_seed_gives_the_same_numbers_and_another_others(self, train):
         first, second, other = (train(episodes=64, seed=seed) for seed in (0, 0, 1))
         assert log(first[1]) == log(second[1])

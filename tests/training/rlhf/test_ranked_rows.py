@@ -56,9 +56,12 @@ def test_grades_count_where_a_margin_is_asked_for(tmp_path: Path) -> None:
     directory = RunDirectory.open(tmp_path / "run")
     try:
         without = read_rankings(directory, "train")
-        found = read_rankings(directory, "train", grade_margin=0.5).rankings
+        with_grades = read_rankings(directory, "train", grade_margin=0.5)
     finally:
         directory.close()
+    found = with_grades.rankings
+    assert without.oddities() == {}
+    assert with_grades.oddities() == {"rankings_without_grades": 1}
     assert [list(own) for own in without.rankings.worth] == [[], []]
     assert [list(own) for own in found.worth] == [[3.0, 1.5], []]
     assert (found.lead(0, 0, 1), found.lead(0, 1, 0), found.lead(1, 0, 1)) == (1.5, 0, 0)
@@ -66,7 +69,18 @@ def test_grades_count_where_a_margin_is_asked_for(tmp_path: Path) -> None:
     assert table.worth.tolist() == [[0, 0], [3.0, 1.5]]
 
 
-@pytest.mark.parametrize("grades", [[1], [0, 3], [8, 1], ["7", 1], 5])
+def test_a_better_version_without_a_grade_leaves_those_of_the_others(tmp_path: Path) -> None:
+    graded = {**ranking(1, "xab", 1, 2, 3), "likert": [None, 5, 2]}
+    write_run(tmp_path / "run", DpoConfig(base="nowhere"), rankings=[graded])
+    directory = RunDirectory.open(tmp_path / "run")
+    try:
+        found = read_rankings(directory, "train", grade_margin=1.0).rankings
+    finally:
+        directory.close()
+    assert [found.lead(0, i, j) for i, j in ((0, 1), (0, 2), (1, 2))] == [0, 0, 3]
+
+
+@pytest.mark.parametrize("grades", [[1], [0, 3], [8, 1], ["7", 1], [True, 2], 5])
 def test_grades_that_are_none_are_refused_with_their_line(tmp_path: Path, grades: object) -> None:
     with pytest.raises(RunError) as refused:
         read(tmp_path / "run", [row(1, 1.0), row(2, 1.0) | {"likert": grades}])

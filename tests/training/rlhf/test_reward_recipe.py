@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from tests.training.rlhf.rehearsal import (
 )
 from training.configs import RewardConfig
 from training.rlhf.features import FeatureRow, pooled_features
+from training.rlhf.process import Control
 from training.rlhf.ranked import read_rankings
 from training.rlhf.rankings import Rankings
 from training.rlhf.reward import main
@@ -257,22 +259,39 @@ class TestFineTuning:
         rows = fresh_rows(tiny_folder)
         assert correlation(model.score(rows), rows) > 0.5
 
-    def test_grades_and_doubt_reach_its_loss(self, train, ranked):
-        """A head that says nothing is ½ a step short of a margin of ½: −log σ(−½) a pair."""
+    def test_grades_and_doubt_reach_its_loss(self, tiny, ranked, make_run):
+        """Against the loss worked out from the scores that it starts from, pair by pair."""
         graded = [{**row, "likert": [7 - rank for rank in row["ranks"]]} for row in ranked]
-        values = RewardConfig.presets["paper"] | {"batch": 64, "learning_rate": 1e-9}
-        first = {}
-        for name, settings in {
-            "neither": {},
-            "grades": {"grade_margin": 0.5},
-            "doubt": {"label_smoothing": 0.1},
-        }.items():
-            _, folder = train(graded, **values, **settings)
-            first[name] = log(folder)[0]["loss"]
-        assert first["neither"] == pytest.approx(math.log(2), abs=0.1)
-        assert first["doubt"] == pytest.approx(first["neither"], abs=0.05)
-        assert first["doubt"] != first["neither"]
-        assert first["grades"] > math.log1p(math.exp(0.5)) - 0.1
+        settings = {"batch": 1024, "lora_rank": 4, "grade_margin": 0.5, "label_smoothing": 0.1}
+        config = RewardConfig.from_preset("paper", base="b", **settings)
+        directory = RunDirectory.open(make_run(config, rankings=graded))
+        data = read_rankings(directory, "train", grade_margin=0.5)
+        directory.close()
+        everything = range(len(data.rankings))
+        tuning = RewardTuning(tiny, config, data, None, chosen=everything, key="k", unit=3.0)
+        scores = tuning.scores(everything).double().numpy()
+        found = tuning.step(0, Control()).loss
+        losses = []
+        for rows, ranks in zip(data.rankings.rows, data.rankings.ranks, strict=True):
+            leads = [
+                scores[i] - scores[j] - 3.0 * 0.5 * (other - rank)
+                for i, rank in zip(rows, ranks, strict=True)
+                for j, other in zip(rows, ranks, strict=True)
+                if rank < other and i != j
+            ]
+            losses.append(
+                np.mean([0.9 * np.log1p(np.exp(-d)) + 0.1 * np.log1p(np.exp(d)) for d in leads])
+            )
+        assert found == pytest.approx(float(np.mean(losses)), abs=1e-4)
+
+    @pytest.mark.parametrize("settings", [{"grade_margin": 1.0}, {"label_smoothing": 0.3}])
+    def test_its_scores_are_log_odds_again(self, train, ranked, settings):
+        """What margins and smoothing do to a score's scale is undone by what it says unseen."""
+        graded = [{**row, "likert": [7 - rank for rank in row["ranks"]]} for row in ranked]
+        metrics, _ = train(graded, finetune="always", learning_rate=3e-3, **settings)
+        usual, _ = train(graded, finetune="always", learning_rate=3e-3)
+        assert metrics["finetuned"] == 1
+        assert metrics["tuned_log_loss"] == pytest.approx(usual["tuned_log_loss"], abs=0.15)
 
     def test_the_paper_preset_tunes_all_weights_and_its_loss_falls(
         self, train, ranked, tiny, tiny_folder
