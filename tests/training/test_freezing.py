@@ -158,10 +158,13 @@ def test_a_better_version_that_was_refused_is_not_trained_on(project: Project) -
     labeler = factories.make_labeler(project)
     ranking = factories.make_ranking(project, labeler, ranks=[1, 2, 3, 4])
     ranks = ranks_of(ranking)
-    said = Judgement(ranks=ranks, edits={min(ranks): "Better."})
+    grades = {completion: 7 - rank for completion, rank in ranks.items()}
+    said = Judgement(ranks=ranks, likert=grades, edits={min(ranks): "Better."})
     correct_ranking(ranking=ranking, labeler=labeler, judgement=said, seconds=1.0)
     (row,) = rows(datasets.freeze_rankings(project=project))
     assert sorted(row["ranks"]) == [1, 2, 3, 4, 5]
+    of_rank = dict(zip(row["ranks"], row["likert"], strict=True))
+    assert of_rank == {1: None, 2: 6, 3: 5, 4: 4, 5: 3}, "what they wrote themselves has no grade"
     refuse_demonstration(demonstration=Demonstration.objects.get(), by=labeler)
     (row,) = rows(datasets.freeze_rankings(project=project))
     assert sorted(row["ranks"]) == [1, 2, 3, 4]
