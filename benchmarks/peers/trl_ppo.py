@@ -20,6 +20,9 @@ from trl.experimental.ppo import PPOConfig, PPOTrainer
 
 from benchmarks.peers.trainers import QUIET, Clock, run
 
+MATRICES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+"""All of a layer: PEFT takes layers by number only where the matrices are named."""
+
 
 def main(work: dict[str, Any]) -> list[float]:
     """Seconds of each batch after the first."""
@@ -37,7 +40,7 @@ def main(work: dict[str, Any]) -> list[float]:
         lora = LoraConfig(
             r=work["lora_rank"],
             lora_alpha=2 * work["lora_rank"],
-            target_modules="all-linear",
+            target_modules=MATRICES,
             layers_to_transform=work["layers"],
             task_type="CAUSAL_LM",
         )

@@ -158,6 +158,8 @@ def _seconds_since_opened(assignment: Assignment) -> float:
 @require_POST
 def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep a ranking under way. {"saved": false}: a newer one is there, or it was submitted."""
+    if refused := of_another(request):
+        return refused
     assignment = assignment_for(request, slug, pk)
     try:
         assignments.refuse_strangers(assignment, request.user, lease_token(request))
@@ -170,14 +172,14 @@ def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
 @require_POST
 def correction_draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep a correction under way. {"saved": false}: a newer one is there, or it was corrected."""
+    if refused := of_another(request):
+        return refused
     found = _own(request, slug, pk)
     return _kept(request, found.slate, correcting=found)
 
 
 def _kept(request: SignedIn, slate: Slate, correcting: Ranking | None = None) -> JsonResponse:
     """Store the draft that the form holds."""
-    if refused := of_another(request):
-        return refused
     form = DraftForm(request.POST)
     if not form.is_valid():
         message = _("It is too large, or not written as a draft is.")

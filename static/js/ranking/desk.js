@@ -223,8 +223,10 @@ export class Desk {
 
   clicked(event) {
     const button = event.target.closest("[data-toggle]");
-    if (button) this.toggle(button.closest("[data-completion]").dataset.completion);
-    else if (event.target.closest("#written")) this.turnWritten();
+    if (button) {
+      if (event.detail > 0) button.blur(); // by the mouse: Enter then submits, as everywhere
+      this.toggle(button.closest("[data-completion]").dataset.completion);
+    } else if (event.target.closest("#written")) this.turnWritten();
     else if (event.target.closest("#compare")) {
       event.preventDefault();
       this.compareTwo();
@@ -298,12 +300,11 @@ export class Desk {
         body,
         headers: { Accept: "application/json", "HX-Request": "true" },
       });
-      heedSession(response.status === 401);
+      const answer = await response.json().catch(() => null);
+      // That somebody else is signed in is said by the draft, which is kept in this browser.
+      heedSession(response.status === 401 && answer?.code !== "other_account");
       if (response.ok) this.lost?.remove();
-      if (response.status === 409) {
-        const { message } = await response.json();
-        this.showLost(message);
-      }
+      if (response.status === 409 && answer) this.showLost(answer.message);
     } catch {
       // No network: the draft says so already, and the lease outlives a minute.
     }

@@ -284,11 +284,11 @@ class TestFineTuning:
             )
         assert found == pytest.approx(float(np.mean(losses)), abs=1e-4)
 
-    @pytest.mark.parametrize("settings", [{"grade_margin": 1.0}, {"label_smoothing": 0.3}])
-    def test_its_scores_are_log_odds_again(self, train, ranked, settings):
+    @pytest.mark.parametrize("changes", [{"grade_margin": 1.0}, {"label_smoothing": 0.3}])
+    def test_its_scores_are_log_odds_again(self, train, ranked, changes):
         """What margins and smoothing do to a score's scale is undone by what it says unseen."""
         graded = [{**row, "likert": [7 - rank for rank in row["ranks"]]} for row in ranked]
-        metrics, _ = train(graded, finetune="always", learning_rate=3e-3, **settings)
+        metrics, _ = train(graded, finetune="always", learning_rate=3e-3, **changes)
         usual, _ = train(graded, finetune="always", learning_rate=3e-3)
         assert metrics["finetuned"] == 1
         assert metrics["tuned_log_loss"] == pytest.approx(usual["tuned_log_loss"], abs=0.15)
