@@ -202,6 +202,9 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         checkpoints = owner.pages(f"projects/{PROJECT}/checkpoints/")
     finally:
         product.stop()
+    for row in rows:
+        row |= {"seed": plan.seed, "labeler_accuracy": accuracy}
+        row |= {f"seconds_{stage}": spent for stage, spent in row["seconds"].items()}
     base = Path(plan.model) if plan.model else next((folder / "models").iterdir())
     add_reward_accuracy(rows, samples, checkpoints, gold, base=base, folder=folder)
     return {
@@ -228,8 +231,9 @@ def table(result: dict[str, Any]) -> str:
     columns = (
         *("round", "state", "rankings", "rm_oof_accuracy", "rm_gold_accuracy"),
         *("rm_own_pairs_accuracy", "kl", "words", "distinct2", "base_distinct2", "gold_base"),
-        *("gold_policy", "gold_win_rate", "low", "high"),
+        *("gold_policy", "gold_win_rate", "low", "high", "labeler_accuracy", "seed"),
     )
+    columns += tuple(dict.fromkeys(k for r in result["rounds"] for k in r if k[:8] == "seconds_"))
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     for row in result["rounds"]:
         cells = [row.get(column) for column in columns]

@@ -32,6 +32,13 @@ if at_least(0, "EXAMPLES"):
     settings.load_profile("fuzz")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that was skipped has shown nothing: that fails as well."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(autouse=True)
 def one_language() -> Iterator[None]:
     """A language that a test switched on ends with it: a thread would keep it for the next one."""

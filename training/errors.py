@@ -42,7 +42,7 @@ def explain(code: str, values: Mapping[str, Any]) -> str:
             "the Llama family that Rankloop trains."
         ),
         "checkpoint_corrupt": _(
-            "The checkpoint at “%(path)s” is damaged: its sum should be %(expected)s and is "
+            "The checkpoint at “%(path)s” is damaged: there should be %(expected)s, and there is "
             "%(found)s. Train it again, or put the right files back."
         ),
         "checkpoint_mismatch": _(

@@ -6,6 +6,7 @@ import pytest
 
 from labeling.demo import create_demo_project
 from labeling.models import Project, Prompt, Role, Split
+from labeling.prompt_writing import USE_CASES
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +18,7 @@ def test_it_has_a_thousand_prompts_and_two_hundred_for_evaluation():
     prompts = Prompt.objects.live().filter(project=project)
     assert prompts.count() >= 1000
     assert prompts.filter(split=Split.EVALUATION).count() >= 200
-    assert not prompts.filter(category="").exists()
+    assert set(prompts.values_list("category", flat=True)) == set(USE_CASES)
     assert owner.memberships.get().role == Role.MANAGER
 
 

@@ -41,8 +41,15 @@ def jsonl(rows: int, *, start: int = 0) -> bytes:
 class Stream(io.RawIOBase):
     """A big file that exists only while it is read, so that memory can be measured."""
 
-    def __init__(self, lines: int, broken: int | None = None) -> None:
-        self.lines, self.broken = lines, broken
+    ROW = {
+        "jsonl": b'{"prompt": "Question %d: %s?"}\n',
+        "csv": b'"Question %d: %s?",3\n',
+        "text": b"Question %d: %s?\n",
+    }
+    BROKEN = {"jsonl": b'{"prompt": broken}\n', "csv": b"what,soon\n", "text": b"\xff\xfe\n"}
+
+    def __init__(self, lines: int, broken: int | None = None, form: str = "jsonl") -> None:
+        self.lines, self.broken, self.form = lines, broken, form
         self.position = 0
 
     def seekable(self) -> bool:
@@ -56,9 +63,11 @@ class Stream(io.RawIOBase):
         if self.position >= self.lines:
             return b""
         self.position += 1
+        if self.position == 1 and self.form == "csv":
+            return b"prompt,priority\n"
         if self.position == self.broken:
-            return b'{"prompt": broken}\n'
-        return b'{"prompt": "Question %d: %s?"}\n' % (self.position, b"why " * 50)
+            return self.BROKEN[self.form]
+        return self.ROW[self.form] % (self.position, b"why " * 50)
 
 
 def test_prompts_are_stored_once_and_duplicates_counted():
@@ -320,22 +329,23 @@ def test_an_import_given_up_meanwhile_writes_no_more(monkeypatch):
     assert not Prompt.objects.exists()
 
 
-def test_memory_stays_constant():
+@pytest.mark.parametrize(("form", "many"), [("jsonl", 20_000), ("csv", 8_000), ("text", 8_000)])
+def test_memory_stays_constant(form, many):
     project = make_project()
     peaks = []
-    for lines in (2_000, 20_000):
+    for lines in (2_000, many):
         tracemalloc.start()
-        row = import_file(
-            project=project, kind="prompts", format="jsonl", file=Stream(lines, broken=lines)
-        )
+        stream = Stream(lines, broken=lines, form=form)
+        row = import_file(project=project, kind="prompts", format=form, file=stream)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert problems(row) == [(lines, "")]
+        assert [line for line, _ in problems(row)] == [lines]
     tracemalloc.start()
-    row = import_file(project=project, kind="prompts", format="jsonl", file=Stream(5_000))
+    stream = Stream(5_000, form=form)
+    row = import_file(project=project, kind="prompts", format=form, file=stream)
     peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
-    assert row.rows == 5_000
+    assert row.rows == 5_000 - (form == "csv")
     assert peaks[1] < peaks[0] + 2**18
     assert peaks[2] < 16 * 2**20
 

@@ -154,9 +154,14 @@ def verify_manifest(folder: Path) -> str | None:
             raise RunError(
                 "checkpoint_corrupt", path=str(manifest), expected="names within it", found=name
             )
-        found = file_sha256(path) if path.is_file() else "no such file"
+        found = file_sha256(path) if path.is_file() else None
         if found != expected:
-            raise RunError("checkpoint_corrupt", path=str(path), expected=expected, found=found)
+            raise RunError(
+                "checkpoint_corrupt",
+                path=str(path),
+                expected=f"a file of the sum {expected}",
+                found=f"one of the sum {found}" if found else "no such file",
+            )
     return file_sha256(manifest)
 
 
