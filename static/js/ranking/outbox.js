@@ -106,7 +106,7 @@ export class Outbox {
     const anothers = response.status === 401 && answer?.code === "other_account";
     if (response.status === 401) {
       heedSession(!anothers);
-      if (anothers) this.on.anothers(answer.message);
+      this.on.signedOut(anothers ? answer.message : "");
       return false;
     }
     if (response.ok) {

@@ -39,7 +39,10 @@ const outbox = new Outbox(words.labeler, () => document.querySelector("form"), w
     if (answer?.message) tellRefused(answer.message);
     agree(entry, answer);
   },
-  anothers: (message) => tellRefused(message),
+  signedOut(why) {
+    if (why) tellRefused(why);
+    else document.dispatchEvent(new CustomEvent("rankloop:signed-out")); // also where it was closed
+  },
 });
 const underWay = () => outbox.underWay(words.project);
 
