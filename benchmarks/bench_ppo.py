@@ -26,7 +26,16 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import PPO, peer_environment
-from benchmarks.recipes import MIB, NEVER, metrics, precisions, run_recipe, write_run
+from benchmarks.recipes import (
+    MIB,
+    NEVER,
+    Speed,
+    compared,
+    metrics,
+    precisions,
+    run_recipe,
+    write_run,
+)
 from training.configs import PpoConfig, RewardConfig
 from training.rlhf.models import encode_chat, load_language_model
 from training.rlhf.prepare_default_model import prepare_default_model
@@ -50,15 +59,6 @@ WORKS = (
     Work("LoRA in the top third", RANK, 1 / 3),
     Work("full fine-tuning", 0, 1.0),
 )
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds of the median batch, and the process's peak memory in bytes."""
-
-    seconds: float
-    peak: int
-    precision: str
 
 
 def make_endless_model(folder: Path) -> Path:
@@ -140,7 +140,7 @@ def ours(
     peak = run_recipe(folder, "ppo")
     rows = [row for row in metrics(folder) if "seconds_train" in row]
     seconds = [row["seconds_sampling"] + row["seconds_train"] for row in rows[1:]]
-    return Speed(statistics.median(seconds), peak, precision)
+    return Speed(statistics.median(seconds), peak)
 
 
 def peers(folder: Path, model: Path, work: Work, *, bfloat16: bool, batches: int) -> Speed:
@@ -167,47 +167,21 @@ def peers(folder: Path, model: Path, work: Work, *, bfloat16: bool, batches: int
     command = [sys.executable, "-m", "benchmarks.peers.trl_ppo", str(path)]
     done = run_measured(command, peer_environment(PPO))
     seconds = json.loads(done.output.splitlines()[-1])["seconds"]
-    precision = "bfloat16 autocast" if bfloat16 else "float32"
-    return Speed(statistics.median(seconds), done.peak, precision)
+    return Speed(statistics.median(seconds), done.peak)
 
 
 def compare(folder: Path, model: Path, reward: Path, work: Work, batches: int) -> list[report.Row]:
     """The rows of one work: episodes a second, and memory of the faster setting of each."""
-    found = [
-        ours(
-            folder / f"ours-{precision}", model, reward, work, precision=precision, batches=batches
-        )
-        for precision in precisions()
-    ]
-    theirs = [
-        peers(
-            folder / f"peer-{precision}",
-            model,
-            work,
-            bfloat16=precision == "bfloat16",
-            batches=batches,
-        )
-        for precision in precisions()
-    ]
-    for speed in [*found, *theirs]:
-        sys.stderr.write(f"{work.name}: {speed.precision} {speed.seconds:.2f} s a batch\n")
-    best, peer = (min(speeds, key=lambda speed: speed.seconds) for speeds in (found, theirs))
-    name = f"PPO, {work.name}"
-    rows = [
-        report.row(
-            f"{name} ({best.precision}; peer {peer.precision})",
-            "episodes/s",
-            BATCH / best.seconds,
-            BATCH / peer.seconds,
-        )
-    ]
-    if len(found) > 1:
-        rate, their_rate = BATCH / found[0].seconds, BATCH / theirs[0].seconds
-        rows.append(report.row(f"{name}, both float32", "episodes/s", rate, their_rate))
-    memory = report.row(
-        f"{name}, peak memory", "MiB", best.peak / MIB, peer.peak / MIB, more_is_better=False
-    )
-    return [*rows, memory]
+    found = {
+        p: ours(folder / f"ours-{p}", model, reward, work, precision=p, batches=batches)
+        for p in precisions()
+    }
+    theirs = {
+        p: peers(folder / f"peer-{p}", model, work, bfloat16=p == "bfloat16", batches=batches)
+        for p in precisions()
+    }
+    sys.stderr.write(f"{work.name}: ours {found}, peer {theirs}\n")
+    return compared(f"PPO, {work.name}", "episodes/s", BATCH, found, theirs)
 
 
 def own_step(folder: Path, model: Path, reward: Path) -> list[report.Row]:

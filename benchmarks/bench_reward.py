@@ -29,7 +29,7 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import NEWEST, peer_environment
-from benchmarks.recipes import MIB, precisions
+from benchmarks.recipes import Speed, compared, precisions
 from training.configs import RewardConfig
 from training.records import Message
 from training.rlhf.encoding import encode_completion, encode_prompt
@@ -108,14 +108,14 @@ def pairs_of(model: Path, ranked: Sequence[Sequence[FeatureRow]]) -> list[dict[s
     return found
 
 
-def run_step(module: str, folder: Path, work: dict[str, Any], *, peer: bool) -> tuple[float, int]:
+def run_step(module: str, folder: Path, work: dict[str, Any], *, peer: bool) -> Speed:
     """Median seconds of a step but the first, and peak memory in bytes."""
     path = folder / "work.json"
     path.write_text(json.dumps(work), encoding="utf-8")
     command = [sys.executable, "-m", module, *(() if peer else ("--steps",)), str(path)]
     done = run_measured(command, peer_environment(NEWEST) if peer else None)
     seconds = json.loads(done.output.splitlines()[-1])["seconds"]
-    return statistics.median(seconds[1:]), done.peak
+    return Speed(statistics.median(seconds[1:]), done.peak)
 
 
 def measure(
@@ -152,17 +152,9 @@ def measure(
         for precision in precisions()
     }
     sys.stderr.write(f"K = {completions}, {more_words} words more: ours {ours}, peer {peer}\n")
-    (seconds, peak), (their_seconds, their_peak) = min(ours.values()), min(peer.values())
     prompts = "long" if more_words else "short"
     name = f"reward model, K = {completions}, {prompts} prompts, {rankings} rankings a step"
-    memory = report.row(
-        f"{name}, peak memory", "MiB", peak / MIB, their_peak / MIB, more_is_better=False
-    )
-    rows = [report.row(name, "rankings/s", rankings / seconds, rankings / their_seconds)]
-    if len(ours) > 1:
-        rate, their_rate = (rankings / found["float32"][0] for found in (ours, peer))
-        rows.append(report.row(f"{name}, both float32", "rankings/s", rate, their_rate))
-    return [*rows, memory]
+    return compared(name, "rankings/s", rankings, ours, peer)
 
 
 def main() -> int:

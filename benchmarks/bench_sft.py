@@ -25,7 +25,7 @@ from benchmarks import report
 from benchmarks.bench_sample import PROMPTS
 from benchmarks.measured import run_measured
 from benchmarks.peer_packages import NEWEST, peer_environment
-from benchmarks.recipes import MIB, NEVER, metrics, precisions, run_recipe, write_run
+from benchmarks.recipes import NEVER, Speed, compared, metrics, precisions, run_recipe, write_run
 from training.configs import SftConfig
 from training.rlhf.encoding import encode_completion, encode_prompt
 from training.rlhf.features import FeatureRow
@@ -67,8 +67,8 @@ def texts(model: Path) -> list[dict[str, list[int]]]:
     return found
 
 
-def ours(folder: Path, model: Path, rank: int, precision: Any) -> tuple[float, int]:
-    """Median seconds of a step, and peak memory in bytes, of our recipe."""
+def ours(folder: Path, model: Path, rank: int, precision: Any) -> Speed:
+    """The median step of our recipe."""
     config = SftConfig(
         base=str(model),
         precision=precision,
@@ -82,10 +82,10 @@ def ours(folder: Path, model: Path, rank: int, precision: Any) -> tuple[float, i
     write_run(folder, config, demonstrations=demonstrations())
     peak = run_recipe(folder, "sft")
     times = [row["time"] for row in metrics(folder)]
-    return statistics.median(b - a for a, b in itertools.pairwise(times)), peak
+    return Speed(statistics.median(b - a for a, b in itertools.pairwise(times)), peak)
 
 
-def peers(folder: Path, model: Path, rank: int, *, bfloat16: bool) -> tuple[float, int]:
+def peers(folder: Path, model: Path, rank: int, *, bfloat16: bool) -> Speed:
     """The same of TRL's trainer."""
     folder.mkdir(parents=True)
     work = {
@@ -102,7 +102,7 @@ def peers(folder: Path, model: Path, rank: int, *, bfloat16: bool) -> tuple[floa
     command = [sys.executable, "-m", "benchmarks.peers.trl_sft", str(path)]
     done = run_measured(command, peer_environment(NEWEST))
     seconds = json.loads(done.output.splitlines()[-1])["seconds"]
-    return statistics.median(seconds[1:]), done.peak
+    return Speed(statistics.median(seconds[1:]), done.peak)
 
 
 def measure(folder: Path, model: Path, name: str, rank: int, tokens: float) -> list[report.Row]:
@@ -112,15 +112,7 @@ def measure(folder: Path, model: Path, name: str, rank: int, tokens: float) -> l
         p: peers(folder / f"peer-{p}", model, rank, bfloat16=p == "bfloat16") for p in precisions()
     }
     sys.stderr.write(f"{name}: ours {own}, peer {peer}\n")
-    (seconds, peak), (their_seconds, their_peak) = min(own.values()), min(peer.values())
-    rows = [report.row(f"SFT, {name}", "tokens/s", tokens / seconds, tokens / their_seconds)]
-    if len(own) > 1:
-        rate, their_rate = (tokens / found["float32"][0] for found in (own, peer))
-        rows.append(report.row(f"SFT, {name}, both float32", "tokens/s", rate, their_rate))
-    memory = report.row(
-        f"SFT, {name}, peak memory", "MiB", peak / MIB, their_peak / MIB, more_is_better=False
-    )
-    return [*rows, memory]
+    return compared(f"SFT, {name}", "tokens/s", tokens, own, peer)
 
 
 def main() -> int:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -23,14 +22,12 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from labeling.demonstrations import live_demonstrations
 from labeling.models import (
-    DecidedRank,
     Decision,
     Demonstration,
     LabelerWeight,
     Project,
     Prompt,
     Purpose,
-    RankedCompletion,
     Ranking,
     Split,
     Text,
@@ -38,17 +35,15 @@ from labeling.models import (
 )
 from labeling.weights import FULL, weights_in
 from training import artifacts
-from training.models import Dataset, DatasetDecision, DatasetDemonstration, DatasetRanking
-from training.records import (
-    DemonstrationRow,
-    PromptRow,
-    RankedText,
-    RankingRow,
-    TextRow,
+from training.dataset_rows import (
+    decision_row_id,
+    decision_rows,
+    demonstration_rows,
+    prompt_rows,
+    ranking_rows,
+    text_rows,
 )
-
-Row = TypeVar("Row", DemonstrationRow, RankingRow, PromptRow)
-Grouped = TypeVar("Grouped", RankingRow, PromptRow)
+from training.models import Dataset, DatasetDecision, DatasetDemonstration, DatasetRanking
 
 CHUNK = 500
 """Rows read, written or inserted at a time."""
@@ -132,7 +127,7 @@ def _ranked_part(project: Project) -> _Part:
             DatasetRanking(dataset=dataset, ranking_id=pk, weight=weights[pk]) for pk in ids
         )
 
-    return _Part(weights=weights, rows=partial(_ranking_rows, weights=weights), record=record)
+    return _Part(weights=weights, rows=partial(ranking_rows, weights=weights), record=record)
 
 
 def _decided_part(project: Project) -> _Part:
@@ -146,15 +141,10 @@ def _decided_part(project: Project) -> _Part:
 
     return _Part(
         weights=weights,
-        rows=partial(_decision_rows, weights=weights),
+        rows=partial(decision_rows, weights=weights),
         record=record,
         name=decision_row_id,
     )
-
-
-def decision_row_id(pk: int) -> str:
-    """How a decision is named among rankings, whose ids are plain numbers."""
-    return f"decision-{pk}"
 
 
 def freeze_demonstrations(*, project: Project, by: User | None = None) -> Dataset:
@@ -168,7 +158,7 @@ def freeze_demonstrations(*, project: Project, by: User | None = None) -> Datase
             for pk in ids
         )
 
-    part = _Part(weights=weights, rows=partial(_demonstration_rows, weights=weights), record=record)
+    part = _Part(weights=weights, rows=partial(demonstration_rows, weights=weights), record=record)
     return _freeze(project=project, kind=Dataset.Kind.DEMONSTRATIONS, parts=[part], by=by)
 
 
@@ -185,7 +175,7 @@ def freeze_prompts(*, project: Project, evaluation_prompts: int, by: User | None
     ids = sorted([*used.values_list("pk", flat=True), *chosen])
     part = _Part(
         weights=dict.fromkeys(ids, FULL),
-        rows=_prompt_rows,
+        rows=prompt_rows,
         record=lambda dataset, some: dataset.prompts.add(*some),
     )
     return _freeze(project=project, kind=Dataset.Kind.PROMPTS, parts=[part], by=by)
@@ -196,7 +186,7 @@ def freeze_texts(*, project: Project, by: User | None = None) -> Dataset:
     ids = list(Text.objects.live().filter(project=project).order_by("pk").values_list(flat=True))
     part = _Part(
         weights=dict.fromkeys(ids, FULL),
-        rows=_text_rows,
+        rows=text_rows,
         record=lambda dataset, some: dataset.texts.add(*some),
     )
     return _freeze(project=project, kind=Dataset.Kind.TEXTS, parts=[part], by=by)
@@ -288,130 +278,3 @@ def _write(path: Path, rows: Iterable[Any]) -> str:
             digest.update(line)
             stream.write(line)
     return digest.hexdigest()
-
-
-def _with_category(row: Row, prompt: Prompt) -> Row:
-    if prompt.category:
-        row["category"] = prompt.category
-    return row
-
-
-def _with_group(row: Grouped, prompt: Prompt) -> Grouped:
-    if prompt.group:
-        row["group"] = prompt.group
-    return row
-
-
-def _ranking_rows(ids: Sequence[int], *, weights: Mapping[int, float]) -> Iterator[RankingRow]:
-    rankings = Ranking.objects.filter(pk__in=ids).select_related("slate__prompt", "labeler")
-    ranked: dict[int, list[RankedCompletion]] = defaultdict(list)
-    rows = RankedCompletion.objects.filter(ranking__in=ids).select_related("completion__source")
-    refused = _refused_edits(ids)
-    for one in rows.order_by("ranking", "completion"):
-        if one.completion_id not in refused:
-            ranked[one.ranking_id].append(one)
-    by_pk = {ranking.pk: ranking for ranking in rankings}
-    for pk in ids:
-        ranking = by_pk[pk]
-        row = _judgement_row(
-            str(pk), ranking.slate.prompt, ranked[pk], ranking.labeler, weights[pk]
-        )
-        grades = [one.likert for one in ranked[pk]]
-        if any(grade is not None for grade in grades):
-            row["likert"] = grades
-        yield row
-
-
-def _decision_rows(ids: Sequence[int], *, weights: Mapping[int, float]) -> Iterator[RankingRow]:
-    decisions = Decision.objects.filter(pk__in=ids).select_related("slate__prompt", "decided_by")
-    ranked: dict[int, list[DecidedRank]] = defaultdict(list)
-    rows = DecidedRank.objects.filter(decision__in=ids).select_related("completion__source")
-    for one in rows.order_by("decision", "completion"):
-        ranked[one.decision_id].append(one)
-    for decision in decisions.order_by("pk"):
-        yield _judgement_row(
-            decision_row_id(decision.pk),
-            decision.slate.prompt,
-            ranked[decision.pk],
-            decision.decided_by,
-            weights[decision.pk],
-        )
-
-
-def _judgement_row(
-    name: str,
-    prompt: Prompt,
-    ranked: Sequence[RankedCompletion] | Sequence[DecidedRank],
-    by: User,
-    weight: float,
-) -> RankingRow:
-    """What somebody said of a prompt's completions, as a row."""
-    row: RankingRow = {
-        "id": name,
-        "split": prompt.split,  # type: ignore[typeddict-item]  # the column's choices are these
-        "prompt": prompt.messages,
-        "completions": [
-            RankedText(
-                id=str(one.completion_id),
-                text=one.completion.text,
-                source=one.completion.source.name,
-                finished=one.completion.finished,
-            )
-            for one in ranked
-        ],
-        "ranks": _dense([one.rank for one in ranked]),
-        "labeler": by.pseudonym,
-        "weight": weight,
-    }
-    return _with_group(_with_category(row, prompt), prompt)
-
-
-def _refused_edits(rankings: Sequence[int]) -> set[int]:
-    """Better versions that labelers wrote, ranked there, whose demonstrations were refused."""
-    refused = Demonstration.objects.filter(
-        state=Demonstration.State.REFUSED,
-        prompt=OuterRef("completion__prompt"),
-        edited_from=OuterRef("completion__edited_from"),
-        text=OuterRef("completion__text"),
-    )
-    edits = RankedCompletion.objects.filter(
-        Exists(refused), ranking__in=rankings, completion__edited_from__isnull=False
-    )
-    return set(edits.values_list("completion_id", flat=True))
-
-
-def _dense(ranks: Sequence[int]) -> list[int]:
-    """Ranks with gaps closed."""
-    places = {rank: place for place, rank in enumerate(sorted(set(ranks)), 1)}
-    return [places[rank] for rank in ranks]
-
-
-def _demonstration_rows(
-    ids: Sequence[int], *, weights: Mapping[int, float]
-) -> Iterator[DemonstrationRow]:
-    found = Demonstration.objects.filter(pk__in=ids).select_related("prompt", "labeler")
-    for one in found.order_by("pk"):
-        row: DemonstrationRow = {
-            "id": str(one.pk),
-            "split": one.prompt.split,  # type: ignore[typeddict-item]  # as above
-            "prompt": one.prompt.messages,
-            "completion": one.text,
-            "labeler": one.labeler.pseudonym if one.labeler else "",
-            "weight": weights[one.pk],
-        }
-        yield _with_category(row, one.prompt)
-
-
-def _prompt_rows(ids: Sequence[int]) -> Iterator[PromptRow]:
-    for prompt in Prompt.objects.filter(pk__in=ids).order_by("pk"):
-        row: PromptRow = {
-            "id": str(prompt.pk),
-            "split": prompt.split,  # type: ignore[typeddict-item]  # as above
-            "prompt": prompt.messages,
-        }
-        yield _with_group(_with_category(row, prompt), prompt)
-
-
-def _text_rows(ids: Sequence[int]) -> Iterator[TextRow]:
-    for text in Text.objects.filter(pk__in=ids).order_by("pk"):
-        yield {"id": str(text.pk), "split": "train", "text": text.text}

@@ -36,22 +36,19 @@ OTHER_ACCOUNT = _(
 )
 
 
-def of_another(request: SignedIn) -> JsonResponse | None:
-    """The answer to a script whose page belongs to somebody else than who is signed in by now."""
-    if request.POST.get("labeler", str(request.user.pk)) == str(request.user.pk):
-        return None
-    return JsonResponse({"code": "other_account", "message": OTHER_ACCOUNT}, status=401)
-
-
 def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
     """Let only signed-in people in; others are led to the sign-in page.
 
     A request by htmx or by a script gets 401 instead: the page it comes from stays as it is, with
-    what was entered, and says so. A form sent without scripts is kept in the sign-in page.
+    what was entered, and says so; also where that page (`page_of`) is of somebody else than who is
+    signed in by now. A form sent without scripts is kept in the sign-in page.
     """
 
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
+            if request.POST.get("page_of", "") not in {"", str(request.user.pk)}:
+                other = {"code": "other_account", "message": OTHER_ACCOUNT}
+                return JsonResponse(other, status=401)
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed just above
         if request.headers.get("HX-Request"):
             return HttpResponse(status=401)

@@ -24,7 +24,7 @@ from labeling.prepared import Given, Prepared
 from labeling.refusals import Refusal
 from labeling.screening import NotAccepted
 from labeling.views import practice
-from labeling.views.access import SignedIn, of_another, project_for, role_in, signed_in
+from labeling.views.access import SignedIn, project_for, role_in, signed_in
 from labeling.views.desks import desk_of, lettered
 from labeling.views.my_work import minutes_without_pause
 from labeling.views.quotas import used_up_sentences
@@ -197,8 +197,6 @@ def ahead(request: SignedIn, slug: str) -> HttpResponse:
 @require_POST
 def renew(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep the slot while the labeler is active. 409 with a sentence if somebody else has it."""
-    if refused := of_another(request):
-        return refused
     assignment = assignment_for(request, slug, pk)
     token = lease_token(request)
     try:
@@ -216,8 +214,6 @@ def renew(request: SignedIn, slug: str, pk: int) -> JsonResponse:
 @require_POST
 def take_break(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """Keep the slot for as long as a break may last; the page says until when."""
-    if request.htmx and (refused := of_another(request)):
-        return refused
     assignment = assignment_for(request, slug, pk)
     try:
         assignments.begin_break(
@@ -269,8 +265,6 @@ def compare(request: SignedIn, slug: str, pk: int) -> HttpResponse:
 @require_POST
 def skip(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """Pass on this prompt; it goes to somebody else."""
-    if request.htmx and (refused := of_another(request)):
-        return refused
     assignment = assignment_for(request, slug, pk)
     form = SkipForm(request.POST)
     reason = form.cleaned_data["reason"] if form.is_valid() else ""

@@ -30,7 +30,7 @@ from labeling.prompt_drafts import keep_prompt_draft, prompt_draft_of, save_prom
 from labeling.prompt_writing import Example, NearDuplicatesFound
 from labeling.prompts import PromptRefused
 from labeling.refusals import Refusal
-from labeling.views.access import SignedIn, of_another, project_for, signed_in
+from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.guidelines import unread_first
 from labeling.views.practice import held_back_first
 from labeling.work import done_today
@@ -47,8 +47,6 @@ def prompt_write(request: SignedIn, slug: str) -> HttpResponse:
         if first is None and project.asks_prompts:
             first = unread_first(request, project, "prompt-write")
         return first or _page(request, project)
-    if request.htmx and (refused := of_another(request)):
-        return refused
     written = written_prompt(request.POST)
     if "more" in request.POST:
         examples = [*written.examples, Example(query="", response="")]
@@ -88,8 +86,6 @@ def prompt_draft(request: SignedIn, slug: str) -> HttpResponse:
     project = project_for(request, slug, *RANKERS)
     if "sequence" not in request.POST:
         return _kept_by_hand(request, project)
-    if refused := of_another(request):
-        return refused
     form = PromptDraftForm(request.POST)
     if not form.is_valid():
         message = _("It is too large, or not written as a draft is.")

@@ -33,7 +33,7 @@ from labeling.models import (
 )
 from labeling.refusals import Refusal
 from labeling.views import practice
-from labeling.views.access import SignedIn, of_another, project_for, signed_in
+from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.assignments import (
     HELD_BACK,
     assignment_for,
@@ -62,8 +62,6 @@ def submission(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     """
     assignment = assignment_for(request, slug, pk)
     by_script = request.headers.get("Accept") == "application/json"
-    if (by_script or request.htmx) and (refused := of_another(request)):
-        return refused
     said = judgement_in(request.POST)
     seconds = seconds_in(request.POST, _seconds_since_opened(assignment))
     conversation = of_ranking(request, assignment)
@@ -158,8 +156,6 @@ def _seconds_since_opened(assignment: Assignment) -> float:
 @require_POST
 def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep a ranking under way. {"saved": false}: a newer one is there, or it was submitted."""
-    if refused := of_another(request):
-        return refused
     assignment = assignment_for(request, slug, pk)
     try:
         assignments.refuse_strangers(assignment, request.user, lease_token(request))
@@ -172,8 +168,6 @@ def draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
 @require_POST
 def correction_draft(request: SignedIn, slug: str, pk: int) -> JsonResponse:
     """Keep a correction under way. {"saved": false}: a newer one is there, or it was corrected."""
-    if refused := of_another(request):
-        return refused
     found = _own(request, slug, pk)
     return _kept(request, found.slate, correcting=found)
 

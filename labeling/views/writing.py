@@ -16,7 +16,7 @@ from labeling.forms.rankings import seconds_in
 from labeling.forms.writing import AnswerDraftForm, PassForm, typed
 from labeling.models import RANKERS, Project, WritingTask
 from labeling.refusals import Refusal
-from labeling.views.access import SignedIn, of_another, project_for, signed_in
+from labeling.views.access import SignedIn, project_for, signed_in
 from labeling.views.desks import SHOWN_TURNS
 from labeling.views.guidelines import unread_first
 from labeling.views.practice import held_back_first
@@ -163,8 +163,6 @@ def demonstration_draft(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     task = _own(request, slug, pk)
     if "sequence" not in request.POST:
         return _kept_by_hand(request, task)
-    if refused := of_another(request):
-        return refused
     form = AnswerDraftForm(request.POST)
     if not form.is_valid():
         message = _("It is too large, or not written as a draft is.")

@@ -3,11 +3,13 @@
  * Pages work without it.
  */
 
+import { signedBody } from "./signed.js";
+
 const announcer = () => document.getElementById("announcer");
 
 document.addEventListener("rankloop:announce", (event) => announce(event.detail));
 document.addEventListener("rankloop:signed-out", () => tellProblem("signedOut"));
-document.addEventListener("rankloop:unreachable", () => tellProblem("offline"));
+document.addEventListener("rankloop:problem", (event) => tellProblem(event.detail));
 document.addEventListener("rankloop:signed-in", () => hideProblem());
 
 /** Say something to a screen reader; seen by nobody. */
@@ -86,11 +88,11 @@ function kindOf(status) {
   return [403, 404].includes(status) ? "gone" : null;
 }
 
-/** The CSRF token changes when one signs in again in another tab: send the one that holds now. */
-function freshToken(context) {
-  const cookie = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
-  const body = context.request.body;
-  if (cookie && body?.has?.("csrfmiddlewaretoken")) body.set("csrfmiddlewaretoken", cookie);
+/** What htmx sends of a form carries what every request of a script does. */
+function sign({ request, sourceElement }) {
+  const form = sourceElement.closest("form");
+  if (!form || !request.body?.has?.("csrfmiddlewaretoken")) return;
+  for (const [name, value] of signedBody(form)) request.body.set(name, value);
 }
 
 document.addEventListener("click", (event) => {
@@ -98,7 +100,7 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
   if (event.target.closest?.("[data-dismiss]")) hideProblem();
 });
-document.addEventListener("htmx:config:request", (event) => freshToken(event.detail.ctx));
+document.addEventListener("htmx:config:request", (event) => sign(event.detail.ctx));
 document.addEventListener("htmx:after:request", (event) => {
   const kind = kindOf(event.detail.ctx.response.status);
   if (kind === null) {

@@ -39,8 +39,10 @@ def test_a_digit_grades_what_was_placed_last(
     page = opened(project, labeler, new_page)
     ids = shown_ids(page)
     press(page, "b 6 a 5 d 5 c Enter")
-    expect(page.locator("#rank-note")).to_have_text("Still without a grade: C.")
+    note = page.locator("#rank-note")
+    expect(note).to_have_text("Still without a grade: C.")
     press(page, "2")
+    expect(note).to_have_text("All have a place.")
     stored(page)
     said = judgement_of(Ranking.objects.get())
     assert {letter: said.likert[pk] for letter, pk in ids.items()} == {
@@ -61,6 +63,10 @@ def test_flags_are_given_by_keys(project: Project, labeler: User, new_page: NewP
     expect(page.locator("#announcer")).to_contain_text("not Fails to follow the instruction")
     expect(page.locator("[data-letter=B] [data-flag-count]")).to_have_text("1")
     press(page, "p Space Escape n")
+    expect(page.locator("#rank-note")).to_have_text("None is good: said.")
+    press(page, "n")
+    expect(page.locator("#rank-note")).to_have_text("None is good: taken back.")
+    press(page, "n")
     stored(page)
     said = judgement_of(Ranking.objects.get())
     assert said.flags == {ids["B"]: frozenset({"hallucination"})}

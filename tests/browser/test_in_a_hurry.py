@@ -16,6 +16,13 @@ from tests.factories import make_labeler, make_slate
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
+def graded(project: Project, labeler: User, new_page: NewPage) -> Page:
+    """A slate whose completions are graded from 1 to 7."""
+    update_project(project=project, asks_likert=True)
+    make_slate(project)
+    return opened(project, labeler, new_page)
+
+
 def test_a_letter_pressed_over_the_list_of_keys_changes_none(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
@@ -47,9 +54,7 @@ def test_the_key_after_escape_is_for_the_page(
 def test_flags_end_where_another_completion_is_placed(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
-    update_project(project=project, asks_likert=True)
-    make_slate(project)
-    page = opened(project, labeler, new_page)
+    page = graded(project, labeler, new_page)
     ids = shown_ids(page)
     press(page, "b 4 f b 1")
     page.locator("[data-letter=C] [data-toggle]").click()
@@ -60,29 +65,10 @@ def test_flags_end_where_another_completion_is_placed(
     assert [len(flags) for flags in said.flags.values()] == [1]
 
 
-def test_what_was_missing_is_not_said_for_ever(
-    project: Project, labeler: User, new_page: NewPage
-) -> None:
-    update_project(project=project, asks_likert=True)
-    make_slate(project)
-    page = opened(project, labeler, new_page)
-    note = page.locator("#rank-note")
-    press(page, "b 6 a 5 d 5 c Enter")
-    expect(note).to_have_text("Still without a grade: C.")
-    press(page, "2")
-    expect(note).to_have_text("All have a place.")
-    press(page, "n")
-    expect(note).to_have_text("None is good: said.")
-    press(page, "n")
-    expect(note).to_have_text("None is good: taken back.")
-
-
 def test_digits_of_another_script_are_digits(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
-    update_project(project=project, asks_likert=True)
-    make_slate(project)
-    page = opened(project, labeler, new_page)
+    page = graded(project, labeler, new_page)
     press(page, "b")
     page.evaluate(
         """() => document.body.dispatchEvent(new KeyboardEvent("keydown",

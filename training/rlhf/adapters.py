@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.rlhf.blocks import PROJECTIONS, Block, LoraLayer, LoraPart
-from training.rlhf.rundir import RunError, disk_errors, verify_manifest
+from training.rlhf.durable import RunError, disk_errors, verify_manifest
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 

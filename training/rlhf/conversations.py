@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from training.records import Message
+from training.rlhf.durable import RunError
 from training.rlhf.models import LanguageModel, encode_chat, encode_text
-from training.rlhf.rundir import RunError
 
 
 class Fitted(NamedTuple):

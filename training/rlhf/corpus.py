@@ -12,9 +12,10 @@ from itertools import islice
 
 import numpy as np
 
+from training.rlhf.durable import RunError
 from training.rlhf.models import LanguageModel
 from training.rlhf.packing import Sequenced
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 TEXTS = "data/texts.jsonl"
 TOGETHER = 1000

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from training.records import Message
 from training.rlhf.conversations import fit
+from training.rlhf.durable import RunError
 from training.rlhf.encoding import encode_completion
 from training.rlhf.features import FeatureRow
 from training.rlhf.models import LanguageModel
 from training.rlhf.packing import Sequenced
 from training.rlhf.randomness import shuffled
 from training.rlhf.ranked import Demonstration
-from training.rlhf.rundir import RunError
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from torch import Tensor
 from training.configs import DpoConfig
 from training.rlhf.conversations import room_for_each, room_for_prompt
 from training.rlhf.development import Development
+from training.rlhf.durable import RunError
 from training.rlhf.encoding import cut_to_fit, encode_group
 from training.rlhf.layers import hidden_states
 from training.rlhf.losses import RankingStats, ipo_loss, plackett_luce_loss, ranking_loss
@@ -42,7 +43,7 @@ from training.rlhf.ranking_tables import (
 )
 from training.rlhf.reward_model import load_reward_model
 from training.rlhf.rollouts import logprobs_from, micro_batches, narrow
-from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import warmed_up
 
 logger = logging.getLogger(__name__)

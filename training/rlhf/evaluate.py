@@ -19,6 +19,7 @@ from training.configs import EvaluateConfig
 from training.records import EvaluationRow, SampleRow
 from training.rlhf.bootstrap import best_of_wins, look_alpha, ratio_interval, wins
 from training.rlhf.conversations import room_for_prompt
+from training.rlhf.durable import RunError
 from training.rlhf.groups import sums_by_group
 from training.rlhf.looks import SHOWN, Drawing, draw_samples
 from training.rlhf.models import LanguageModel, load_language_model
@@ -28,7 +29,7 @@ from training.rlhf.process import Control, run_recipe
 from training.rlhf.prompts import Prompt, read_prompts
 from training.rlhf.randomness import shuffled
 from training.rlhf.reward_model import RewardModel, load_reward_model
-from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.texts import distinct, mean_words
 
 Sample = dict[str, Any]

@@ -26,14 +26,14 @@ from transformers.utils import logging as transformers_logging
 from training.records import Message
 from training.rlhf.adapters import SETTINGS, Adapter, read_adapter, write_adapter
 from training.rlhf.blocks import PROJECTIONS, Block, fuse_layer
-from training.rlhf.precision import Precision
-from training.rlhf.rundir import (
+from training.rlhf.durable import (
     RunError,
     disk_errors,
     file_sha256,
     verify_manifest,
     write_atomically,
 )
+from training.rlhf.precision import Precision
 from training.rlhf.special_tokens import end_ids, pad_id
 from training.rlhf.spelling import Spelling, spelling_of
 

@@ -12,13 +12,14 @@ from dataclasses import asdict
 from torch import Tensor
 
 from training.configs import OnlineConfig
+from training.rlhf.durable import RunError
 from training.rlhf.optimiser import Optimiser
 from training.rlhf.picking import Picking
 from training.rlhf.process import Control
 from training.rlhf.rewarded import Parts
 from training.rlhf.ridge_critic import RidgeCritic
 from training.rlhf.rollouts import Episodes
-from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import KlController, kl_target_from
 
 RUNAWAY, LEAST_RUNAWAY = 10.0, 100.0

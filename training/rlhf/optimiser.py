@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.rlhf.rundir import RunError
+from training.rlhf.durable import RunError
 
 
 class Optimiser:

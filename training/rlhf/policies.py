@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.configs import PolicyConfig
 from training.rlhf.adapters import SETTINGS
+from training.rlhf.durable import RunError
 from training.rlhf.models import (
     LanguageModel,
     add_lora,
@@ -23,7 +24,6 @@ from training.rlhf.models import (
 )
 from training.rlhf.precision import Precision
 from training.rlhf.randomness import generator
-from training.rlhf.rundir import RunError
 
 
 @dataclass(frozen=True, eq=False)

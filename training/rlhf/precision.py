@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 
 from training.rlhf import room
-from training.rlhf.rundir import RunDirectory, RunError, write_atomically
+from training.rlhf.durable import RunError, write_atomically
+from training.rlhf.rundir import RunDirectory
 
 Precision = Literal["float32", "bfloat16"]
 

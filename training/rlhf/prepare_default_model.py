@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from training.rlhf.rundir import RunError, disk_errors, write_manifest
+from training.rlhf.durable import RunError, disk_errors, write_manifest
 from training.rlhf.tokenizer import TEMPLATE
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"

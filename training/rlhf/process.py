@@ -23,13 +23,12 @@ import torch
 from torch.utils import deterministic
 
 from training.configs import ConfigError
+from training.rlhf.durable import RunError, write_atomically
 from training.rlhf.precision import halve_what_goes_at_once
 from training.rlhf.rundir import (
     ResultMetrics,
     RunDirectory,
-    RunError,
     RunLocked,
-    write_atomically,
     write_result,
 )
 

@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from training.records import Split
 from training.rlhf.conversations import fit
+from training.rlhf.durable import RunError
 from training.rlhf.groups import groups_of
 from training.rlhf.models import LanguageModel, encode_text
 from training.rlhf.randomness import shuffled
 from training.rlhf.ranked import is_conversation
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
 from training.records import Message, Split
+from training.rlhf.durable import RunError
 from training.rlhf.features import FeatureRow
 from training.rlhf.groups import groups_of
 from training.rlhf.rankings import Rankings
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 RANKINGS = "data/rankings.jsonl"
 ROLES: tuple[str, ...] = get_args(get_type_hints(Message)["role"])

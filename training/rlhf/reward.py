@@ -20,6 +20,7 @@ from torch import Tensor
 from training.configs import RewardConfig
 from training.records import Split
 from training.rlhf.conversations import room_for_each
+from training.rlhf.durable import RunError
 from training.rlhf.encoding import cut_to_fit
 from training.rlhf.features import (
     VISIBLE_FEATURES,
@@ -50,7 +51,7 @@ from training.rlhf.reward_quality import (
     trial_quality,
 )
 from training.rlhf.reward_tuning import RewardTuning, tuning_steps
-from training.rlhf.rundir import ResultMetrics, RunDirectory, RunError
+from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.uncertainty import posterior
 
 logger = logging.getLogger(__name__)

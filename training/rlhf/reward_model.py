@@ -22,6 +22,12 @@ from torch import Tensor
 
 from training.rlhf.adapters import SETTINGS
 from training.rlhf.decoding import Rollout
+from training.rlhf.durable import (
+    RunError,
+    disk_errors,
+    verify_manifest,
+    write_atomically,
+)
 from training.rlhf.encoding import encoded_batches
 from training.rlhf.features import (
     VISIBLE_FEATURES,
@@ -49,7 +55,6 @@ from training.rlhf.models import (
 )
 from training.rlhf.precision import Precision
 from training.rlhf.process import Control
-from training.rlhf.rundir import RunError, disk_errors, verify_manifest, write_atomically
 from training.rlhf.uncertainty import Spread
 
 HEAD, SETTINGS_FILE = "head.safetensors", "reward.json"

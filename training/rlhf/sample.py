@@ -35,6 +35,7 @@ from training.records import CompletionRow, ErrorRecord
 from training.rlhf.adapters import SETTINGS, WEIGHTS
 from training.rlhf.conversations import room_for_prompt
 from training.rlhf.decoding import sample
+from training.rlhf.durable import RunError, file_sha256, verify_manifest
 from training.rlhf.encoding import encode_prompt
 from training.rlhf.models import (
     LanguageModel,
@@ -45,13 +46,7 @@ from training.rlhf.models import (
 from training.rlhf.precision import choose_compute, choose_device, choose_threads, measure_precision
 from training.rlhf.process import Control, Stopped, as_run_error, run_recipe
 from training.rlhf.randomness import uniforms
-from training.rlhf.rundir import (
-    ResultMetrics,
-    RunDirectory,
-    RunError,
-    file_sha256,
-    verify_manifest,
-)
+from training.rlhf.rundir import ResultMetrics, RunDirectory
 
 SERVED_ROWS = 96
 """Completions sampled at a time by the server: a batch of the stock in one go, which a CPU does an

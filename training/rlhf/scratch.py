@@ -14,8 +14,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from training.configs import PretrainConfig
+from training.rlhf.durable import disk_errors, sync_folder, write_manifest
 from training.rlhf.randomness import generator
-from training.rlhf.rundir import disk_errors, sync_folder, write_manifest
 from training.rlhf.tokenizer import trained_tokenizer
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.rlhf.rundir import RunError
+from training.rlhf.durable import RunError
 
 USUAL_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "</s>", "<eos>")
 """Names that tokens which end a text go by, most telling first."""

@@ -5,15 +5,15 @@
 
 import { Activity } from "./activity.js";
 import { Besides } from "./besides.js";
-import { csrfToken } from "./csrf.js";
 import { Draft } from "./draft.js";
 import * as fields from "./fields.js";
 import * as orders from "./order.js";
 import { Panel } from "./panel.js";
 import { Saved } from "./saved.js";
-import { announce, fill } from "./say.js";
+import { announce, fill, tellProblem } from "./say.js";
 import { heedSession } from "./session.js";
 import { showWritten, turnWritten } from "./written.js";
+import { csrfToken, signedBody } from "../signed.js";
 
 export class Desk {
   /**
@@ -267,18 +267,22 @@ export class Desk {
     if (!taken) this.sendWithPage();
   }
 
-  /** A form whose answer is another page: sent once the server is there, else a browser's error stands in this page's place. */
+  /**
+   * A form whose answer is another page is sent once the server would take it: else that answer, or a
+   * browser's own, would stand in the place of what was entered.
+   */
   async sendWithPage() {
     if (this.asking) return;
     this.asking = true;
     try {
       const response = await fetch(location.href, { method: "HEAD", headers: { "HX-Request": "true" } });
       heedSession(response.status === 401);
-      if (response.status === 401) return;
-      this.form.elements.csrfmiddlewaretoken.value = csrfToken(this.form);
-      this.form.submit();
+      if (response.ok) {
+        this.form.elements.csrfmiddlewaretoken.value = csrfToken(this.form);
+        this.form.submit();
+      } else if (response.status !== 401) tellProblem(response.status >= 500 ? "broken" : "gone");
     } catch {
-      document.dispatchEvent(new CustomEvent("rankloop:unreachable"));
+      tellProblem("offline");
     } finally {
       this.asking = false;
     }
@@ -290,10 +294,8 @@ export class Desk {
 
   async renew() {
     if (!this.root.dataset.renewUrl) return;
-    const body = new FormData();
-    body.set("csrfmiddlewaretoken", csrfToken(this.form));
+    const body = signedBody(this.form);
     body.set("lease", this.form.elements.lease.value);
-    body.set("labeler", this.root.dataset.labeler);
     try {
       const response = await fetch(this.root.dataset.renewUrl, {
         method: "POST",

@@ -3,8 +3,8 @@
  * Knows nothing of what is written or ranked, and how it is shown.
  */
 
-import { csrfToken } from "./csrf.js";
 import { heedSession } from "./session.js";
+import { signedBody } from "../signed.js";
 
 const DELAY = 500;
 const RETRY = 5_000;
@@ -24,7 +24,6 @@ export class Draft {
     this.url = draftUrl;
     this.key = draftKey ?? `rankloop:draft:${labeler}:${slate}:${ranking ?? ""}`;
     this.asideKey = `${this.key}:aside`; // written in a tab that was not the newest
-    this.labeler = labeler;
     this.form = form;
     this.said = said;
     this.onState = (...state) => onState(this, ...state);
@@ -106,9 +105,7 @@ export class Draft {
   }
 
   body({ sequence, content }) {
-    const body = new FormData();
-    body.set("csrfmiddlewaretoken", csrfToken(this.form));
-    if (this.labeler) body.set("labeler", this.labeler);
+    const body = signedBody(this.form);
     if (this.form.elements.lease) body.set("lease", this.form.elements.lease.value);
     body.set("sequence", sequence);
     body.set("based_on", this.basedOn);

@@ -3,7 +3,7 @@
  * is in the form's fields; what is shown beside them is drawn from them.
  */
 
-const LEFT_OUT = new Set(["csrfmiddlewaretoken", "lease", "labeler", "seconds", "guidelines"]);
+const LEFT_OUT = new Set(["csrfmiddlewaretoken", "lease", "seconds", "guidelines"]);
 
 /** Whether a better version says anything: the field begins with what the model wrote. */
 export const isEdited = (area) => "edited" in area.dataset || area.value !== area.defaultValue;

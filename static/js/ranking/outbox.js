@@ -4,8 +4,8 @@
  * What the server will never take stays here, with its reason, until the person lets go of it.
  */
 
-import { csrfToken } from "./csrf.js";
 import { heedSession } from "./session.js";
+import { signedBody } from "../signed.js";
 
 const RETRY = 5_000;
 
@@ -87,9 +87,7 @@ export class Outbox {
 
   /** Send one; whether it makes sense to go on with the next. */
   async post(entry) {
-    const body = new FormData();
-    body.set("csrfmiddlewaretoken", csrfToken(this.form()));
-    body.set("labeler", this.labeler);
+    const body = signedBody(this.form());
     for (const [name, value] of entry.fields) body.append(name, value);
     let response;
     try {

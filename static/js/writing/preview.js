@@ -1,6 +1,6 @@
 /** The text as readers will see it, rendered by the server while it is typed. */
 
-import { csrfToken } from "../ranking/csrf.js";
+import { signedBody } from "../signed.js";
 
 const DELAY = 400;
 
@@ -46,8 +46,7 @@ export class Preview {
   async load() {
     this.asked += 1;
     const mine = this.asked;
-    const body = new FormData();
-    body.set("csrfmiddlewaretoken", csrfToken(this.form));
+    const body = signedBody(this.form);
     body.set("text", this.form.elements.text.value);
     let html = null;
     try {

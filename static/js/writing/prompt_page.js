@@ -9,7 +9,7 @@ import { Saved } from "../ranking/saved.js";
 import { announce } from "../ranking/say.js";
 import { onKeys } from "./typing.js";
 
-const LEFT_OUT = new Set(["csrfmiddlewaretoken", "labeler", "seconds", "seen"]);
+const LEFT_OUT = new Set(["csrfmiddlewaretoken", "seconds", "seen"]);
 const words = document.getElementById("writing-words").dataset;
 
 /** What a person entered, as a list of [name, value]. */

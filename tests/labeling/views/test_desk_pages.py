@@ -288,7 +288,7 @@ class TestByScript:
 
     def test_another_person_gets_401(self, client, project, assignment):
         other = make_labeler(project)
-        assert self.post(as_user(other), assignment, labeler="999").status_code == 401
+        assert self.post(as_user(other), assignment, page_of="999").status_code == 401
         assert not Ranking.objects.exists()
 
     def test_the_version_that_was_shown_is_stamped(self, client, project, assignment):

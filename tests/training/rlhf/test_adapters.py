@@ -9,10 +9,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from training.rlhf.adapters import SETTINGS, WEIGHTS
+from training.rlhf.durable import RunError, write_manifest
 from training.rlhf.layers import completion_logprobs, hidden_states, make_batch
 from training.rlhf.models import add_lora, load_adapter, load_language_model, save_adapter
 from training.rlhf.randomness import generator
-from training.rlhf.rundir import RunError, write_manifest
 from training.rlhf.tiny_model import write_tiny_model
 
 PROMPT, COMPLETION = [5, 6, 7, 8], [40, 41, 42, 43, 44]

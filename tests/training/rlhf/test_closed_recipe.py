@@ -13,6 +13,7 @@ from tests.training.rlhf.rehearsal import log, run_here, write_run
 from training.configs import ClosedConfig
 from training.rlhf.closed import answers, recipe
 from training.rlhf.closed.measure import measure
+from training.rlhf.durable import RunError
 from training.rlhf.models import (
     add_lora,
     encode_chat,
@@ -21,7 +22,6 @@ from training.rlhf.models import (
     save_adapter,
 )
 from training.rlhf.randomness import generator
-from training.rlhf.rundir import RunError
 from training.rlhf.tiny_model import write_tiny_model
 
 pytestmark = pytest.mark.model

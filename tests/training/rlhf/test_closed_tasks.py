@@ -7,7 +7,8 @@ import pytest
 from training.configs import CLOSED_TASKS, ClosedConfig, ConfigError
 from training.rlhf.closed.scores import words
 from training.rlhf.closed.tasks import SETS, read_task, read_task_file
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.durable import RunError
+from training.rlhf.rundir import RunDirectory
 
 CHOICE = {"rule": "choice", "prompt": "Is it warm?", "choices": ["yes", "no"], "answer": "no"}
 EXACT = {"rule": "exact", "prompt": "Who?", "answers": ["Ada"]}

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.rlhf.conversations import fit, room_for_each, room_for_prompt
+from training.rlhf.durable import RunError
 from training.rlhf.encoding import cut_to_fit
 from training.rlhf.features import FeatureRow
 from training.rlhf.models import encode_chat
 from training.rlhf.process import Control
 from training.rlhf.ranked import is_conversation
-from training.rlhf.rundir import RunError
 
 CONTROL = {0, 1, 2}
 TALK = [

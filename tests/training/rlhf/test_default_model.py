@@ -8,10 +8,10 @@ from transformers import AutoModelForCausalLM
 
 from training.rlhf import prepare_default_model as module
 from training.rlhf.decoding import sample
+from training.rlhf.durable import RunError, verify_manifest
 from training.rlhf.models import decode, encode_chat, load_language_model
 from training.rlhf.prepare_default_model import prepare_default_model
 from training.rlhf.randomness import uniforms
-from training.rlhf.rundir import RunError, verify_manifest
 
 pytestmark = pytest.mark.model
 

@@ -6,10 +6,11 @@ from tests.training.rlhf.rehearsal import log, prompt_rows, ranking_rows, run_he
 from tests.training.rlhf.test_ppo_recipe import taste_of
 from training.configs import ConfigError, DpoConfig
 from training.rlhf import dpo
+from training.rlhf.durable import RunError
 from training.rlhf.policies import start_policy
 from training.rlhf.process import Control
 from training.rlhf.ranked import read_rankings
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 pytestmark = pytest.mark.model
 

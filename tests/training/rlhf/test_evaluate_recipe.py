@@ -5,7 +5,7 @@ import pytest
 from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, write_run
 from training.configs import EvaluateConfig, PpoConfig
 from training.rlhf import evaluate, ppo
-from training.rlhf.rundir import RunError
+from training.rlhf.durable import RunError
 
 pytestmark = pytest.mark.model
 

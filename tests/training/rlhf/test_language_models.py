@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from training.rlhf.durable import RunError, write_manifest
 from training.rlhf.models import (
     PLAIN_TEMPLATE,
     add_lora,
@@ -25,7 +26,6 @@ from training.rlhf.models import (
     unfreeze,
 )
 from training.rlhf.randomness import generator
-from training.rlhf.rundir import RunError, write_manifest
 
 HELLO = [{"role": "user", "content": "hello"}]
 

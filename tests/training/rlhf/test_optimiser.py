@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from training.rlhf.durable import RunError
 from training.rlhf.optimiser import Optimiser
-from training.rlhf.rundir import RunError
 
 
 def optimiser_of(parameter, **values):

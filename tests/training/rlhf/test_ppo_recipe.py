@@ -9,10 +9,11 @@ from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, vowels, wr
 from training.configs import PpoConfig
 from training.rlhf import online, ppo, ppo_update
 from training.rlhf.decoding import Rollout, sample
+from training.rlhf.durable import RunError
 from training.rlhf.models import decode, encode_chat
 from training.rlhf.policies import load_policy
 from training.rlhf.randomness import uniforms
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 pytestmark = pytest.mark.model
 

@@ -10,8 +10,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.training.rlhf.rehearsal import log, run_here, write_run
 from training.configs import PretrainConfig, SftConfig
 from training.rlhf import pretrain, sft
+from training.rlhf.durable import RunError, verify_manifest
 from training.rlhf.models import encode_text, load_language_model
-from training.rlhf.rundir import RunDirectory, RunError, verify_manifest
+from training.rlhf.rundir import RunDirectory
 
 pytestmark = pytest.mark.model
 

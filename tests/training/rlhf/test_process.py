@@ -1,7 +1,6 @@
 """A recipe as a process: exit codes, signals, the worker's pipe, pause, failures in result.json."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,12 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.rlhf.forked import Forked
 from tests.training.rlhf.rehearsal import write_run
 from training.configs import ConfigError, DpoConfig, PpoConfig, SampleConfig
 from training.rlhf import room
+from training.rlhf.durable import RunError
 from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control, Stopped, as_run_error, run_in
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 RECIPE = """
 import sys, time
@@ -39,14 +40,13 @@ sys.exit(run_recipe(main, "sample"))
 """
 
 
-def start(folder, script=RECIPE, *, stdin=subprocess.DEVNULL):
-    return subprocess.Popen(
-        [sys.executable, "-c", script, str(folder)],
-        stdin=stdin,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        text=True,
-    )
+def start(folder, script=RECIPE, *, piped=False):
+    return Forked(["-c", script, str(folder)], folder / "log.txt", piped=piped)
+
+
+def said(folder):
+    """What the processes on this run wrote, to whatever stream."""
+    return (folder / "log.txt").read_text()
 
 
 def wait_for(condition, seconds=60):
@@ -117,7 +117,7 @@ def test_a_signal_saves_and_the_next_start_goes_on(endless, number):
 
 @pytest.mark.kill
 def test_the_end_of_the_workers_pipe_means_stop(endless):
-    process = start(endless, stdin=subprocess.PIPE)
+    process = start(endless, piped=True)
     wait_for(lambda: len(steps(endless)) > 3)
     process.stdin.close()
     assert process.wait(20) == 75
@@ -125,23 +125,19 @@ def test_the_end_of_the_workers_pipe_means_stop(endless):
 
 @pytest.mark.kill
 def test_the_worker_can_pause_resume_and_stop_it(endless):
-    process = start(endless, stdin=subprocess.PIPE)
+    process = start(endless, piped=True)
     wait_for(lambda: len(steps(endless)) > 3)
-    process.stdin.write("pause\n")
-    process.stdin.flush()
+    process.stdin.write(b"pause\n")
     wait_for((endless / "paused").exists)
     reached = len(steps(endless))
     time.sleep(0.2)
     assert len(steps(endless)) == reached
-    process.stdin.write("nonsense\nresume\n")
-    process.stdin.flush()
+    process.stdin.write(b"nonsense\nresume\n")
     wait_for(lambda: len(steps(endless)) > reached)
     assert not (endless / "paused").exists()
-    process.stdin.write("pause\n")
-    process.stdin.flush()
+    process.stdin.write(b"pause\n")
     wait_for((endless / "paused").exists)
-    process.stdin.write("stop\n")
-    process.stdin.flush()
+    process.stdin.write(b"stop\n")
     assert process.wait(20) == 75
     assert not (endless / "paused").exists()
 
@@ -152,7 +148,7 @@ def test_a_second_process_leaves_the_first_ones_run_alone(endless):
     wait_for(lambda: len(steps(endless)) > 0)
     second = start(endless)
     assert second.wait(60) == 75
-    assert "another process" in second.stderr.read()
+    assert "another process" in said(endless)
     assert not (endless / "result.json").exists()
     first.terminate()
     first.wait(20)
@@ -180,7 +176,7 @@ def test_an_error_nobody_foresaw_ends_in_the_result(short):
     error = result(short)["error"]
     assert error["code"] == "internal"
     assert error["values"]["message"] == "ZeroDivisionError: division by zero"
-    assert "Traceback" in process.stderr.read()
+    assert "Traceback" in said(short)
 
 
 def test_a_disk_too_full_for_the_result_has_an_exit_code_of_its_own(short):

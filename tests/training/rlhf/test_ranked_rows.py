@@ -8,9 +8,10 @@ import torch
 
 from tests.training.rlhf.rehearsal import write_run
 from training.configs import DpoConfig
+from training.rlhf.durable import RunError
 from training.rlhf.ranked import RankedRows, read_rankings
 from training.rlhf.ranking_tables import ranking_table
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 
 def row(number: int, weight: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.training.rlhf.forked import Forked
 from tests.training.rlhf.rehearsal import log, messages, prompt_rows, timeless, write_run
 from training.configs import (
     ClosedConfig,
@@ -55,22 +56,25 @@ POLICY: dict[str, Any] = {
 }
 
 
-def start(folder, recipe, **popen):
+def start(folder, recipe, *, piped=False):
     """The recipe as the launcher starts it: a process of its own session."""
-    with (folder / "log.txt").open("a") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", f"training.rlhf.{recipe}", str(folder)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            **{"stdin": subprocess.DEVNULL, **popen},
-        )
+    arguments = ["-m", f"training.rlhf.{recipe}", str(folder)]
+    return Forked(arguments, folder / "log.txt", piped=piped)
 
 
 def finish(folder, recipe):
     process = start(folder, recipe)
     assert process.wait(300) == 0, (folder / "log.txt").read_text()[-3000:]
+
+
+def finish_by_hand(folder, recipe):
+    """The same from the command line, with nothing imported before."""
+    command = [sys.executable, "-m", f"training.rlhf.{recipe}", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
 
 
 def outcome(folder):
@@ -206,7 +210,7 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
         config, tables = runs[recipe]
         folder = write_run(home / recipe, config, **tables)
         untouched = shutil.copytree(folder, home / f"{recipe}-untouched")
-        finish(folder, recipe)
+        finish_by_hand(folder, recipe)
         return untouched, outcome(folder)
 
     return original
@@ -269,7 +273,7 @@ def test_asked_to_stop_it_saves_ends_and_goes_on_later(fresh, recipe):
 @together("ppo")
 def test_a_worker_that_dies_leaves_no_orphan_and_nothing_is_lost(fresh):
     folder, expected = fresh("ppo")
-    process = start(folder, "ppo", stdin=subprocess.PIPE)
+    process = start(folder, "ppo", piped=True)
     assert until(process, lambda: len(log(folder)) >= 2)
     process.stdin.close()
     assert process.wait(60) == 75
@@ -280,16 +284,14 @@ def test_a_worker_that_dies_leaves_no_orphan_and_nothing_is_lost(fresh):
 @together("ppo")
 def test_paused_it_waits_and_then_goes_on_to_the_same_bits(fresh):
     folder, expected = fresh("ppo")
-    process = start(folder, "ppo", stdin=subprocess.PIPE)
+    process = start(folder, "ppo", piped=True)
     assert until(process, lambda: len(log(folder)) >= 1)
     process.stdin.write(b"pause\n")
-    process.stdin.flush()
     assert until(process, (folder / "paused").exists)
     lines = len(log(folder))
     time.sleep(1)
     assert len(log(folder)) == lines
     process.stdin.write(b"resume\n")
-    process.stdin.flush()
     assert process.wait(300) == 0
     assert outcome(folder) == expected
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from training.rlhf.durable import RunError
 from training.rlhf.features import feature_count
 from training.rlhf.reward_model import HEAD, SETTINGS_FILE, RewardModel, load_reward_model
-from training.rlhf.rundir import RunError
 from training.rlhf.uncertainty import Spread
 
 LAYERS = (1, 3)

@@ -18,6 +18,7 @@ from tests.training.rlhf.rehearsal import (
     write_run,
 )
 from training.configs import RewardConfig
+from training.rlhf.durable import RunError
 from training.rlhf.features import FeatureRow, pooled_features
 from training.rlhf.process import Control
 from training.rlhf.ranked import read_rankings
@@ -26,7 +27,7 @@ from training.rlhf.reward import main
 from training.rlhf.reward_model import load_reward_model
 from training.rlhf.reward_quality import HeldOut, margins
 from training.rlhf.reward_tuning import RewardTuning
-from training.rlhf.rundir import RunDirectory, RunError
+from training.rlhf.rundir import RunDirectory
 
 pytestmark = pytest.mark.model
 

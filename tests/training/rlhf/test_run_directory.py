@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from training.configs import ConfigError, SampleConfig
-from training.rlhf.rundir import (
-    RunDirectory,
+from training.rlhf.durable import (
     RunError,
-    RunLocked,
     disk_errors,
     file_sha256,
     verify_manifest,
     write_manifest,
 )
+from training.rlhf.rundir import RunDirectory, RunLocked
 
 CONFIG = SampleConfig(base="nowhere")
 

@@ -14,10 +14,11 @@ from transformers import AutoModelForCausalLM
 from training.configs import SampleConfig
 from training.rlhf import decoding
 from training.rlhf import sample as recipe
+from training.rlhf.durable import write_manifest
 from training.rlhf.models import add_lora, encode_chat, encode_text, save_adapter
 from training.rlhf.process import run_in
 from training.rlhf.randomness import generator
-from training.rlhf.rundir import RunDirectory, write_manifest
+from training.rlhf.rundir import RunDirectory
 
 
 def config(folder, **values):

@@ -6,9 +6,9 @@ import torch
 from tests.training.rlhf.rehearsal import completions, log, messages, run_here, write_run
 from training.configs import ConfigError, SftConfig
 from training.rlhf import sft
+from training.rlhf.durable import RunError
 from training.rlhf.models import encode_chat, load_language_model
 from training.rlhf.randomness import shuffled
-from training.rlhf.rundir import RunError
 
 pytestmark = pytest.mark.model
 

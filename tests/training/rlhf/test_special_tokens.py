@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.training.rlhf.rehearsal import completions, messages
+from training.rlhf.durable import RunError
 from training.rlhf.models import encode_text, load_language_model
-from training.rlhf.rundir import RunError
 from training.rlhf.special_tokens import end_ids, pad_id
 
 

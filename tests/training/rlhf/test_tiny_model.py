@@ -4,9 +4,9 @@ import string
 import time
 
 from training.rlhf.decoding import sample
+from training.rlhf.durable import file_sha256
 from training.rlhf.models import decode, encode_chat, load_language_model
 from training.rlhf.randomness import uniforms
-from training.rlhf.rundir import file_sha256
 from training.rlhf.tiny_model import write_tiny_model
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from training.configs import CLOSED_TASKS, ClosedConfig, ConfigError
 from training.rlhf.closed.recipe import TABLE, main
 from training.rlhf.closed.tasks import read_task_file
+from training.rlhf.durable import RunError, disk_errors, write_atomically
 from training.rlhf.process import EXIT_FAILED, EXIT_USAGE, run_in
-from training.rlhf.rundir import RunError, disk_errors, write_atomically
 
 
 def measure(arguments: Sequence[str]) -> int:

@@ -19,16 +19,11 @@ from training.rlhf.closed.answers import Answering
 from training.rlhf.closed.measures import figures
 from training.rlhf.closed.table import draw_table, to_metrics
 from training.rlhf.closed.tasks import Item, Task, read_task
+from training.rlhf.durable import RunError, write_atomically
 from training.rlhf.models import encode_chat, load_language_model
 from training.rlhf.precision import Compute, choose_compute
 from training.rlhf.process import Control
-from training.rlhf.rundir import (
-    ResultMetrics,
-    RunDirectory,
-    RunError,
-    numbered_rows,
-    write_atomically,
-)
+from training.rlhf.rundir import ResultMetrics, RunDirectory, numbered_rows
 from training.rlhf.sample import Sampling
 
 TABLE = "closed.md"

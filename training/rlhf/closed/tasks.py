@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 
 from training.records import Message
 from training.rlhf.closed.scores import words
+from training.rlhf.durable import RunError
 from training.rlhf.ranked import is_conversation
-from training.rlhf.rundir import RunDirectory, RunError, numbered_rows
+from training.rlhf.rundir import RunDirectory, numbered_rows
 
 SETS = Path(__file__).parent / "sets"
 """The data sets that come with the trainer."""
