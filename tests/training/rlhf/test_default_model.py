@@ -13,7 +13,7 @@ from training.rlhf.models import decode, encode_chat, load_language_model
 from training.rlhf.prepare_default_model import prepare_default_model
 from training.rlhf.randomness import uniforms
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.xdist_group("default-model")]  # made once
 
 
 @pytest.fixture(scope="module")
