@@ -33,6 +33,7 @@ from labeling.conversation_refusals import (
     TakenOut,
     TooLong,
 )
+from labeling.form_drafts import Form, empty_form_draft
 from labeling.models import (
     Assignment,
     Completion,
@@ -160,6 +161,7 @@ def say(
         messages = [*_so_far(last, chosen), {"role": "user", "content": said}]
         root = turns[0].prompt if turns else None
         prompt = _prompt(held, messages, parent=chosen, root=root, beside=beside)
+        empty_form_draft(Form.TURN, project=held.project, labeler=held.labeler)
         return Turn.objects.create(
             conversation=held,
             number=len(turns) + 1,

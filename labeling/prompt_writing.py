@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling import screening
+from labeling.form_drafts import Form, empty_form_draft
 from labeling.models import Project, Prompt, User
 from labeling.near_duplicates import MOST_SHOWN, Near, group_beside, near_duplicates
 from labeling.near_keys import root_of
 from labeling.projects import refuse_archived
-from labeling.prompt_drafts import empty_prompt_draft
 from labeling.prompts import (
     NewPrompt,
     PromptRefused,
@@ -161,7 +161,7 @@ def write_prompt(
         made = Prompt.objects.get(project=project, content_hash=digest)
         active = active_seconds(seconds, most=left_of_today(by))
         count_work(project=project, labeler=by, category=made.category, prompts=1, seconds=active)
-        empty_prompt_draft(project=project, labeler=by)
+        empty_form_draft(Form.PROMPT, project=project, labeler=by)
     return made
 
 

@@ -125,6 +125,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("rank/<assignment:pk>/back/", assignments.end_break, name="end-break"),
     path("rank/<assignment:pk>/compare/", assignments.compare, name="compare"),
     path("conversations/", conversations.conversation_list, name="conversation-list"),
+    path("conversations/draft/", conversations.turn_draft, name="turn-draft"),
     path("conversations/<int:pk>/", conversations.conversation, name="conversation"),
     path("conversations/<int:pk>/say/", conversations.say, name="conversation-say"),
     path("conversations/<int:pk>/again/", conversations.ask_again, name="conversation-again"),

@@ -48,27 +48,31 @@ class AnswerDraftForm(forms.Form):
         return typed(fields.get("text", "")), seconds_in(fields, otherwise=0.0)
 
 
-class PromptDraftForm(forms.Form):
-    """A prompt under way, as the page's script sends it: the form's fields as [name, value]."""
+class FieldsDraftForm(forms.Form):
+    """A form under way, as the page's script sends it: its fields as [name, value]."""
 
     sequence = forms.IntegerField(min_value=0, max_value=2**62)
     based_on = forms.IntegerField(min_value=0, max_value=2**62, required=False)
     content = forms.CharField(max_length=4_000_000, strip=False)
 
-    def clean_content(self) -> list[tuple[str, str]]:
-        """The fields of the form, in its order; others are left out."""
+    def clean_content(self) -> list[tuple[object, object]]:
+        """(name, value) of each field, in the form's order."""
         try:
-            pairs = [(name, value) for name, value in json.loads(self.cleaned_data["content"])]
+            return [(name, value) for name, value in json.loads(self.cleaned_data["content"])]
         except (ValueError, TypeError, RecursionError) as error:
             raise forms.ValidationError(_("must be a list of fields")) from error
-        return kept_fields(pairs)
 
 
-def kept_fields(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:
+def kept_of_prompt(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:
     """Of (name, value) what a draft of a prompt keeps."""
     names = {*FIELDS, "seconds", "example_query", "example_response"}
     found = [(str(name), typed(value)) for name, value in pairs if str(name) in names]
     return found[:MOST_FIELDS]
+
+
+def kept_of_turn(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:
+    """Of (name, value) what a draft of a conversation's next turn keeps."""
+    return [("text", typed(value)) for name, value in pairs if name == "text"][:1]
 
 
 class PassForm(forms.Form):

@@ -300,14 +300,15 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='completions', to='labeling.prompt'),
         ),
         migrations.CreateModel(
-            name='PromptDraft',
+            name='FormDraft',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('form', models.CharField(choices=[('prompt', 'Prompt'), ('turn', 'Turn')], max_length=6)),
                 ('sequence', models.PositiveBigIntegerField()),
                 ('content', models.JSONField()),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('labeler', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prompt_drafts', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prompt_drafts', to='labeling.project')),
+                ('labeler', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='form_drafts', to=settings.AUTH_USER_MODEL)),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='form_drafts', to='labeling.project')),
             ],
         ),
         migrations.CreateModel(
@@ -709,8 +710,8 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('prompt', 'text_hash'), name='demonstration_once'),
         ),
         migrations.AddConstraint(
-            model_name='promptdraft',
-            constraint=models.UniqueConstraint(fields=('project', 'labeler'), name='one_prompt_draft'),
+            model_name='formdraft',
+            constraint=models.UniqueConstraint(fields=('form', 'project', 'labeler'), name='one_form_draft'),
         ),
         migrations.AddIndex(
             model_name='qualityreport',

@@ -4,8 +4,9 @@ from labeling.models.assignments import Assignment, Skip
 from labeling.models.completions import Completion, SampleRequest, Source
 from labeling.models.conversations import Conversation, Turn
 from labeling.models.decisions import DecidedRank, Decision
-from labeling.models.demonstrations import Demonstration, PromptDraft, WritingTask
+from labeling.models.demonstrations import Demonstration, WritingTask
 from labeling.models.flags import PASS_REASONS, SKIP_REASONS, CompletionFlag, PromptFlag
+from labeling.models.form_drafts import FormDraft
 from labeling.models.guidelines import Guidelines, GuidelinesRead
 from labeling.models.people import (
     RANKERS,
@@ -59,6 +60,7 @@ __all__ = [
     "Draft",
     "FlaggedCompletion",
     "FlaggedPrompt",
+    "FormDraft",
     "Guidelines",
     "GuidelinesRead",
     "Import",
@@ -71,7 +73,6 @@ __all__ = [
     "NoticeSeen",
     "Project",
     "Prompt",
-    "PromptDraft",
     "PromptFlag",
     "Purpose",
     "QualityFigure",

@@ -116,26 +116,3 @@ class WritingTask(models.Model):
 
     def __str__(self) -> str:
         return f"{self.labeler} writes for {self.prompt_id}"
-
-
-class PromptDraft(models.Model):
-    """The form of one's own prompt, as far as it is filled in. One a labeler and project.
-
-    Sent, it is empty and stays, so that what arrives late brings nothing back.
-    """
-
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompt_drafts")
-    labeler = models.ForeignKey(User, on_delete=models.PROTECT, related_name="prompt_drafts")
-    sequence = models.PositiveBigIntegerField()
-    """An older tab's draft never overwrites a newer one."""
-    content = models.JSONField()
-    """The form's fields, a list of [name, value]."""
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["project", "labeler"], name="one_prompt_draft"),
-        ]
-
-    def __str__(self) -> str:
-        return f"prompt draft of {self.labeler} in {self.project_id}"

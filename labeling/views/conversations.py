@@ -15,12 +15,16 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling import conversations, guidelines
 from labeling.conversations import Progress, Standing, State
+from labeling.drafts import DraftRefused
+from labeling.form_drafts import Form, form_draft_of, keep_form_draft
+from labeling.forms.writing import kept_of_turn
 from labeling.judgements import Judgement
 from labeling.models import (
     RANKERS,
     Assignment,
     Completion,
     Conversation,
+    FormDraft,
     Project,
     Ranking,
     Role,
@@ -31,6 +35,7 @@ from labeling.rankings import can_be_corrected
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 from labeling.views.desks import desk_in
+from labeling.views.form_drafts import keep_sent
 from labeling.whole_numbers import small_int
 
 PAGE = 50
@@ -118,6 +123,7 @@ def conversation_page(
         return redirect("conversation", conversation.project.slug, conversation.pk)
     turn = conversations.last_turn(conversation)
     own = conversation.labeler_id == request.user.pk
+    draft = _draft(conversation) if own and conversation.closed_at is None else None
     standing = _standing(turn, own=own and conversation.closed_at is None)
     page = {
         "project": conversation.project,
@@ -126,7 +132,8 @@ def conversation_page(
         "turn": turn,
         "state": None if standing is None else standing.state.name,
         "why": "" if standing is None else standing.why,
-        "text": text,
+        "text": text or (dict(draft.content).get("text", "") if draft else ""),
+        "sequence": draft.sequence if draft else 0,
         "picked": picked,
         "notice": refusal.message if refusal else "",
         "done": done,
@@ -141,6 +148,12 @@ def conversation_page(
     if request.htmx:
         template += "#assignment"
     return render(request, template, page, status=refusal.status if refusal else 200)
+
+
+def _draft(conversation: Conversation) -> FormDraft | None:
+    """What the labeler typed and has not said, in this conversation or the one before."""
+    project, labeler = conversation.project, conversation.labeler
+    return form_draft_of(Form.TURN, project=project, labeler=labeler)
 
 
 def _standing(turn: Turn | None, *, own: bool) -> Standing | None:
@@ -239,8 +252,32 @@ def say(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     try:
         conversations.say(conversation=mine, number=number, text=text, going_on_from=picked)
     except Refusal as refusal:
+        _keep_by_hand(request, mine.project)
         return conversation_page(request, mine, text=text, picked=picked, refusal=refusal)
     return conversation_page(request, mine, done=_("Said. The model is writing."))
+
+
+@signed_in
+@require_POST
+def turn_draft(request: SignedIn, slug: str) -> HttpResponse:
+    """Keep what is typed so far; without scripts the page comes again."""
+    project = project_for(request, slug, *RANKERS)
+    if "sequence" in request.POST:
+        return keep_sent(request, project, Form.TURN, kept_of_turn)
+    if _keep_by_hand(request, project):
+        messages.success(request, _("Kept as a draft."))
+    return redirect("conversation-list", slug)
+
+
+def _keep_by_hand(request: SignedIn, project: Project) -> bool:
+    """Keep what a form that was sent holds as the newest draft; False where it is too much."""
+    fields = kept_of_turn(request.POST.items())
+    try:
+        keep_form_draft(Form.TURN, project=project, labeler=request.user, fields=fields)
+    except DraftRefused as refusal:
+        messages.error(request, refusal.message)
+        return False
+    return True
 
 
 @signed_in

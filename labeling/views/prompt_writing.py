@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from django.contrib import messages
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -16,21 +16,21 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labeling import prompt_writing
 from labeling.differences import side_by_side
 from labeling.drafts import DraftRefused
+from labeling.form_drafts import Form, form_draft_of, keep_form_draft
 from labeling.forms.rankings import seconds_in
 from labeling.forms.writing import (
-    PromptDraftForm,
     WrittenPrompt,
     drafted_prompt,
-    kept_fields,
+    kept_of_prompt,
     language_choices,
     written_prompt,
 )
 from labeling.models import RANKERS, Project, Prompt
-from labeling.prompt_drafts import keep_prompt_draft, prompt_draft_of, save_prompt_draft
 from labeling.prompt_writing import Example, NearDuplicatesFound
 from labeling.prompts import PromptRefused
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
+from labeling.views.form_drafts import keep_sent
 from labeling.views.guidelines import unread_first
 from labeling.views.practice import held_back_first
 from labeling.work import done_today
@@ -65,8 +65,8 @@ def prompt_write(request: SignedIn, slug: str) -> HttpResponse:
         )
     except Refusal as refusal:
         with suppress(DraftRefused):
-            fields = kept_fields(_pairs(request))
-            keep_prompt_draft(project=project, labeler=request.user, fields=fields)
+            fields = kept_of_prompt(_pairs(request))
+            keep_form_draft(Form.PROMPT, project=project, labeler=request.user, fields=fields)
         return _page(request, project, written, why=refusal)
     done = _("Sent: the prompt is live.")
     if request.htmx:
@@ -86,29 +86,14 @@ def prompt_draft(request: SignedIn, slug: str) -> HttpResponse:
     project = project_for(request, slug, *RANKERS)
     if "sequence" not in request.POST:
         return _kept_by_hand(request, project)
-    form = PromptDraftForm(request.POST)
-    if not form.is_valid():
-        message = _("It is too large, or not written as a draft is.")
-        return JsonResponse({"code": "bad_draft", "message": message}, status=400)
-    try:
-        saved = save_prompt_draft(
-            project=project,
-            labeler=request.user,
-            fields=form.cleaned_data["content"],
-            sequence=form.cleaned_data["sequence"],
-            based_on=form.cleaned_data["based_on"],
-        )
-    except DraftRefused as refusal:
-        answer = {"code": refusal.code, "message": refusal.message}
-        return JsonResponse(answer, status=refusal.status)
-    return JsonResponse({"saved": saved})
+    return keep_sent(request, project, Form.PROMPT, kept_of_prompt)
 
 
 def _kept_by_hand(request: SignedIn, project: Project) -> HttpResponse:
     """The button "Keep as a draft", where scripts are off."""
     try:
-        fields = kept_fields(_pairs(request))
-        keep_prompt_draft(project=project, labeler=request.user, fields=fields)
+        fields = kept_of_prompt(_pairs(request))
+        keep_form_draft(Form.PROMPT, project=project, labeler=request.user, fields=fields)
     except DraftRefused as refusal:
         return _page(request, project, written_prompt(request.POST), why=refusal)
     messages.success(request, _("Kept as a draft."))
@@ -132,7 +117,7 @@ def _page(
 
     written: what the form holds (None: what was kept as a draft).
     """
-    draft = prompt_draft_of(project=project, labeler=request.user)
+    draft = form_draft_of(Form.PROMPT, project=project, labeler=request.user)
     content = draft.content if draft else []
     written = written or drafted_prompt(content)
     page = {

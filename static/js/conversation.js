@@ -1,43 +1,35 @@
 /**
  * A conversation's page, beside what the ranking page's script does for the answers: the clock
- * while the model writes, Ctrl and Enter, and what is typed is kept in this browser until it is said.
+ * while the model writes, Ctrl and Enter, and what is typed is a draft until it is said.
  */
 
+import { Draft } from "./ranking/draft.js";
+import { Saved } from "./ranking/saved.js";
 import { fill } from "./ranking/say.js";
 
-const form = () => document.getElementById("say");
-const page = () => document.getElementById("assignment");
-const key = () => `rankloop:say:${page().dataset.kept}`;
+const words = document.getElementById("say-words").dataset;
 
-/** What was typed last in this project and is not said yet; null where there is nothing. */
-function kept() {
-  try {
-    return JSON.parse(localStorage.getItem(key()));
-  } catch {
-    return null; // storage that is full, shut or broken is as good as empty
+/** What is said next: a form that works without. */
+class Turn {
+  constructor(form) {
+    this.form = form;
+    this.text = form.elements.text;
+    const saved = new Saved(document.getElementById("saved"), words);
+    this.draft = new Draft(form, form, () => this.said(), (...state) => saved.show(...state));
+    const typed = this.text.value !== this.text.defaultValue; // before this script was there
+    const kept = this.draft.load(Number(form.dataset.sequence));
+    if (typed) this.keep();
+    else if (kept) this.text.value = Object.fromEntries(kept.content).text ?? "";
+    if (kept || "kept" in form.dataset) saved.show(this.draft, "kept", this.draft.sequence);
   }
-}
 
-function keep({ text, number }) {
-  const { conversation } = page().dataset;
-  try {
-    if (text.value) {
-      const typed = { conversation, number: number.value, text: text.value };
-      localStorage.setItem(key(), JSON.stringify(typed));
-    } else localStorage.removeItem(key());
-  } catch {
-    // Nothing is kept; the form still holds it.
+  said() {
+    return [["text", this.text.value]];
   }
-}
 
-/** Fill in what was typed, in the next conversation if this one was ended; forget what was said. */
-function restore() {
-  const typed = kept();
-  if (!typed) return;
-  const { conversation, turns } = page().dataset;
-  if (typed.conversation === conversation && Number(typed.number) <= Number(turns)) {
-    localStorage.removeItem(key());
-  } else if (form() && !form().elements.text.value) form().elements.text.value = typed.text;
+  keep() {
+    this.draft.keep(this.said());
+  }
 }
 
 let began = 0;
@@ -52,6 +44,7 @@ function showClock() {
 }
 
 let shown = null;
+let turn = null;
 
 /** Take up what the page shows now; an answer that changed nothing was none. */
 function arrived(swapped) {
@@ -59,29 +52,29 @@ function arrived(swapped) {
   if (root === shown) return;
   shown = root;
   began = performance.now();
-  restore();
-  if (form()?.elements.text.value) keep(form().elements); // typed before this script was there
-  if (swapped && form()) {
-    const { text } = form().elements;
-    text.focus();
-    text.scrollIntoView({ block: "nearest" });
+  if (root.dataset.outcome) turn?.draft.forget();
+  else turn?.draft.close();
+  const form = document.getElementById("say");
+  turn = form ? new Turn(form) : null;
+  if (swapped && turn) {
+    turn.text.focus();
+    turn.text.scrollIntoView({ block: "nearest" });
   }
 }
 
 document.addEventListener("input", (event) => {
-  const place = form();
-  if (place && event.target === place.elements.text) keep(place.elements);
+  if (turn && event.target === turn.text) turn.keep();
 });
 
 document.addEventListener("keydown", (event) => {
-  const place = form();
-  if (!place || event.target !== place.elements.text) return;
+  if (!turn || event.target !== turn.text) return;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) {
     event.preventDefault();
-    place.requestSubmit();
+    turn.form.requestSubmit();
   }
 });
 
 document.addEventListener("htmx:after:swap", () => arrived(true));
+addEventListener("pagehide", () => turn?.draft.flush());
 setInterval(showClock, 1000);
 arrived(false);

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from labeling.models import Conversation, Project, Ranking, Turn, User
+from labeling.models import Conversation, FormDraft, Project, Ranking, Turn, User
 from labeling.projects import update_project
 from tests.browser.test_ranking_page import press, shown_ids
 from tests.labeling.talks import answered
@@ -102,6 +102,32 @@ def test_what_is_typed_is_kept_until_it_is_said(
     begin.click()
     expect(field).to_have_value("")
     assert Turn.objects.count() == 1
+
+
+def test_what_is_typed_is_on_the_server_within_a_moment(
+    talking: Project, labeler: User, new_page: NewPage
+) -> None:
+    page = new_page(labeler)
+    begun(page, talking)
+    page.keyboard.type("How do tides work?")
+    expect(page.locator("#saved")).to_contain_text("saved")
+    field = "What do you say first?"
+    elsewhere = new_page(labeler)
+    elsewhere.goto(page.url)
+    expect(elsewhere.get_by_label(field)).to_have_value("How do tides work?")
+    elsewhere.get_by_label(field).fill("How do the tides work?")
+    expect(elsewhere.locator("#saved")).to_contain_text("saved")
+    page.get_by_label(field).press("End")
+    page.keyboard.type("!")
+    expect(page.locator("#saved")).to_contain_text("a newer draft is open elsewhere")
+    assert dict(FormDraft.objects.get().content)["text"] == "How do the tides work?"
+    page.get_by_role("button", name="Keep this one").click()
+    expect(page.locator("#saved")).to_contain_text("saved")
+    assert dict(FormDraft.objects.get().content)["text"] == "How do tides work?!"
+    page.get_by_label(field).focus()
+    press(page, "Control+Enter")
+    expect(page.get_by_role("heading", name="The model is writing")).to_be_visible()
+    assert FormDraft.objects.get().content == []
 
 
 def test_a_ranking_under_way_is_kept_and_what_is_missing_is_said(

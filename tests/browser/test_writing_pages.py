@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from labeling.guidelines import mark_read
-from labeling.models import Demonstration, Project, Prompt, PromptDraft, User, WritingTask
+from labeling.models import Demonstration, FormDraft, Project, Prompt, User, WritingTask
 from labeling.prompts import split_for
 from labeling.scripts import measures_of
 from tests.factories import make_labeler, make_project, make_prompt
@@ -219,12 +219,12 @@ def test_what_one_person_writes_becomes_nobody_elses_draft(
     expect(page.locator("#saved")).to_contain_text("Somebody else is signed in")
     page.get_by_role("button", name="Send", exact=False).first.click()
     expect(page.locator("#request-problem")).to_contain_text("You are signed out")
-    draft = PromptDraft.objects.get()
+    draft = FormDraft.objects.get()
     assert (draft.labeler, dict(draft.content)["text"]) == (other, "Hers.")
     assert not Prompt.objects.exists()
     new_page(labeler, context=page.context).close()
     expect(page.locator("#saved")).to_contain_text("saved")
-    assert dict(PromptDraft.objects.get(labeler=labeler).content)["text"] == "His."
+    assert dict(FormDraft.objects.get(labeler=labeler).content)["text"] == "His."
 
 
 def test_an_older_tab_is_told_and_never_overwrites(

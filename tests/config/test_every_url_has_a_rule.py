@@ -130,6 +130,7 @@ RULES: dict[str, Rule] = {
     "prompt-withdraw": Rule(NOBODY, MANAGERS, pk="prompt"),
     "prompt-write": Rule(RANKERS, RANKERS),
     "prompt-draft": Rule(NOBODY, RANKERS),
+    "turn-draft": Rule(NOBODY, RANKERS),
     "prompt-import": Rule(MANAGERS, MANAGERS),
     "import": Rule(READERS, pk="import"),
     # Known answers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,17 @@ from labeling.completions import fail_request
 from labeling.conversations import begin, close, say, take_up
 from labeling.guidelines import publish
 from labeling.leasing import lease_next
-from labeling.models import Assignment, Conversation, Draft, Ranking, Role, SampleRequest, Turn
+from labeling.models import (
+    Assignment,
+    Conversation,
+    Draft,
+    FormDraft,
+    Project,
+    Ranking,
+    Role,
+    SampleRequest,
+    Turn,
+)
 from labeling.projects import update_project
 from tests.factories import make_labeler, make_member, make_project, make_prompt, make_ranking
 from tests.labeling.talks import ANSWERS, answered, completion, here, ranked, talk
@@ -107,7 +118,7 @@ class TestWithPlainForms:
         assert response.status_code == 409
         page = response.content.decode()
         assert "This opening is kept for evaluation; say it in other words." in page
-        assert f">{opening}</textarea>" in page
+        assert f"\n{opening}</textarea>" in page
 
     def test_what_another_tab_was_first_with_is_shown_and_nothing_is_lost(
         self, client, project, ann
@@ -289,6 +300,73 @@ class TestWhose:
         page = read(client, conversation)
         assert "This project is archived" in page
         assert 'id="say"' not in page
+
+
+class TestDrafts:
+    """What is typed and not said yet."""
+
+    def keep(self, client: Client, project: Project, text: str, **sent: int):
+        fields = {"content": json.dumps([("text", text), ("number", "1")]), **sent}
+        return client.post(reverse("turn-draft", args=[project.slug]), fields).json()
+
+    def test_what_the_script_keeps_is_there_again_on_another_machine(self, client, project, ann):
+        conversation = begin(project=project, labeler=ann)
+        assert self.keep(client, project, "\n<b>Tides</b>?", sequence=7) == {"saved": True}
+        page = read(as_user(ann), conversation)
+        assert "\n\n&lt;b&gt;Tides&lt;/b&gt;?</textarea>" in page
+        assert 'data-sequence="7" data-kept' in page
+        older = self.keep(client, project, "Older.", sequence=9, based_on=0)
+        assert older == {"saved": False}
+        assert FormDraft.objects.get().content == [["text", "\n<b>Tides</b>?"]]
+
+    def test_said_it_is_empty_and_what_arrives_late_brings_nothing_back(self, client, project, ann):
+        conversation = begin(project=project, labeler=ann)
+        self.keep(client, project, "How do tides work?", sequence=7)
+        said(client, conversation, "How do tides work?")
+        late = self.keep(client, project, "How do tides work?", sequence=8, based_on=7)
+        assert late == {"saved": False}
+        answered(conversation)
+        ranked(conversation, "Two.")
+        assert "What do you say next?" in read(client, conversation)
+        assert "tides work?</textarea>" not in read(client, conversation)
+
+    def test_ended_before_it_was_said_it_is_offered_in_the_next_one(self, client, project, ann):
+        first = begin(project=project, labeler=ann)
+        self.keep(client, project, "How do tides work?", sequence=7)
+        close(conversation=first)
+        assert "tides" not in read(client, first)
+        second = begin(project=project, labeler=ann)
+        assert "\nHow do tides work?</textarea>" in read(client, second)
+
+    def test_what_is_refused_is_kept_too(self, client, project, ann):
+        conversation = talk(project, ann, "Hello.")
+        assert said(client, conversation, "Something else.").status_code == 409
+        assert "What you wrote and is not said" in read(client, conversation)
+        answered(conversation)
+        ranked(conversation, "Two.")
+        assert "\nSomething else.</textarea>" in read(client, conversation)
+
+    def test_without_scripts_a_button_keeps_it(self, client, project, ann):
+        conversation = begin(project=project, labeler=ann)
+        where = reverse("turn-draft", args=[project.slug])
+        page = client.post(where, {"text": "How do tides work?"}, follow=True)
+        assert "Kept as a draft." in page.content.decode()
+        assert "\nHow do tides work?</textarea>" in read(client, conversation)
+
+    def test_nobody_reads_anothers(self, client, project, ann):
+        self.keep(client, project, "Mine alone.", sequence=7)
+        bob = make_labeler(project, "bob")
+        assert "Mine alone." not in read(as_user(bob), begin(project=project, labeler=bob))
+        mine = begin(project=project, labeler=ann)
+        manager = make_member(project, Role.MANAGER)
+        assert "Mine alone." not in read(as_user(manager), mine)
+
+    @pytest.mark.parametrize("content", ["", "{", "[1]", "7", "[" * 5_000])
+    def test_one_that_is_none_is_refused(self, client, project, content):
+        where = reverse("turn-draft", args=[project.slug])
+        answer = client.post(where, {"sequence": 7, "content": content})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_draft")
+        assert not FormDraft.objects.exists()
 
 
 def queries(client: Client, address: str) -> int:

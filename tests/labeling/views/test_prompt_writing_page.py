@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from labeling.guidelines import publish
-from labeling.models import Prompt, PromptDraft, Role, WorkDay
+from labeling.models import FormDraft, Prompt, Role, WorkDay
 from labeling.projects import archive_project, update_project
 from tests.factories import make_labeler, make_manager, make_member, make_project, make_prompt
 from tests.labeling.views.clients import as_user
@@ -230,9 +230,7 @@ def test_what_the_script_keeps_is_there_again_on_another_machine(client, ann, ur
     assert 'data-sequence="7" data-seconds="41.5" data-kept' in page
     older = {"sequence": 8, "based_on": 0, "content": json.dumps([("text", "older")])}
     assert client.post(draft_url, older).json() == {"saved": False}
-    assert PromptDraft.objects.get().content == [
-        list(pair) for pair in [*pairs, ("seconds", "41.5")]
-    ]
+    assert FormDraft.objects.get().content == [list(pair) for pair in [*pairs, ("seconds", "41.5")]]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +240,7 @@ def test_a_draft_that_is_none_is_refused(client, draft_url, content):
     answer = client.post(draft_url, {"sequence": 7, "content": content})
     assert answer.status_code == 400
     assert answer.json()["code"] == "bad_draft"
-    assert not PromptDraft.objects.exists()
+    assert not FormDraft.objects.exists()
 
 
 def test_without_scripts_a_button_keeps_it(client, url, draft_url):
@@ -257,7 +255,7 @@ def test_a_form_that_is_refused_is_kept_too(client, project, url):
     make_prompt(project, "Explain rain to a child.")
     refused = client.post(url, {"kind": "plain", "text": "Explain rain to my child."})
     assert refused.status_code == 409
-    sequence = PromptDraft.objects.get().sequence
+    sequence = FormDraft.objects.get().sequence
     assert f'data-sequence="{sequence}"' in text_of(refused)
     assert "\nExplain rain to my child.</textarea>" in shown_part(client.get(url))
 

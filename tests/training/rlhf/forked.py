@@ -1,7 +1,8 @@
-"""Python commands as real processes that start in no time: forked from one that knows torch already.
+"""Python commands as real processes that start in no time: forked from one that knows torch.
 
-A recipe on a tiny model computes for a second or two, and imports for five. Each process here is its
-own, in a session of its own, with its own signals, pipes and exit code: only its imports are done.
+A recipe on a tiny model computes for a second or two, and imports for five. Each process here is
+its own, in a session of its own, with its own signals, pipes and exit code: only its imports are
+done.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _run(arguments: Sequence[str], output: Path, stdin: Connection | None) -> No
     if kind == "-m":
         runpy.run_module(what, run_name="__main__", alter_sys=True)
     else:
-        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
 
 
 @contextlib.contextmanager

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from labeling.drafts import DraftRefused
-from labeling.models import Project, PromptDraft, User
-from labeling.projects import update_project
-from labeling.prompt_drafts import (
+from labeling.form_drafts import (
     MAX_DRAFT,
-    keep_prompt_draft,
-    prompt_draft_of,
-    save_prompt_draft,
+    Form,
+    form_draft_of,
+    keep_form_draft,
+    save_form_draft,
 )
+from labeling.models import FormDraft, Project, User
+from labeling.projects import update_project
 from labeling.prompt_writing import NearDuplicatesFound, write_prompt
 from tests.factories import make_labeler, make_project, make_prompt
 
@@ -29,24 +30,29 @@ def save(
     project: Project, ann: User, text: str, sequence: int, based_on: int | None = None
 ) -> bool:
     fields = [("kind", "plain"), ("text", text)]
-    return save_prompt_draft(
-        project=project, labeler=ann, fields=fields, sequence=sequence, based_on=based_on
+    return save_form_draft(
+        Form.PROMPT,
+        project=project,
+        labeler=ann,
+        fields=fields,
+        sequence=sequence,
+        based_on=based_on,
     )
 
 
 def text_of(project: Project, ann: User) -> str:
-    draft = prompt_draft_of(project=project, labeler=ann)
+    draft = form_draft_of(Form.PROMPT, project=project, labeler=ann)
     assert draft is not None
     return str(dict(draft.content).get("text", ""))
 
 
 def test_each_change_is_kept_for_its_labeler_and_project(project: Project, ann: User) -> None:
-    assert prompt_draft_of(project=project, labeler=ann) is None
+    assert form_draft_of(Form.PROMPT, project=project, labeler=ann) is None
     assert save(project, ann, "Expl", 5)
     assert save(project, ann, "Explain", 6, based_on=5)
     assert text_of(project, ann) == "Explain"
-    assert prompt_draft_of(project=project, labeler=make_labeler(project)) is None
-    assert prompt_draft_of(project=make_project(), labeler=ann) is None
+    assert form_draft_of(Form.PROMPT, project=project, labeler=make_labeler(project)) is None
+    assert form_draft_of(Form.PROMPT, project=make_project(), labeler=ann) is None
 
 
 def test_a_tab_that_has_not_seen_the_newest_never_overwrites_it(
@@ -71,7 +77,7 @@ def test_sent_it_is_empty_and_what_arrives_late_brings_nothing_back(
     assert text_of(project, ann) == ""
     assert not save(project, ann, "Explain rain.", 6, based_on=5)
     assert text_of(project, ann) == ""
-    shown = PromptDraft.objects.get().sequence
+    shown = FormDraft.objects.get().sequence
     assert save(project, ann, "And snow?", shown + 1, based_on=shown)
 
 
@@ -83,7 +89,7 @@ def test_the_first_draft_of_all_may_be_the_late_one(project: Project, ann: User)
 
 def test_sent_again_the_next_ones_draft_stays(project: Project, ann: User) -> None:
     write_prompt(project=project, by=ann, kind="plain", text="Explain rain.")
-    keep_prompt_draft(project=project, labeler=ann, fields=[("text", "And snow?")])
+    keep_form_draft(Form.PROMPT, project=project, labeler=ann, fields=[("text", "And snow?")])
     write_prompt(project=project, by=ann, kind="plain", text="Explain rain.")
     assert text_of(project, ann) == "And snow?"
 

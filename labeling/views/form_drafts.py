@@ -1,0 +1,38 @@
+"""What a page's script sends of a form while it is filled in. Knows nothing of which form it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from django.http import JsonResponse
+from django.utils.translation import gettext as _
+
+from labeling.drafts import DraftRefused
+from labeling.form_drafts import Form, save_form_draft
+from labeling.forms.writing import FieldsDraftForm
+from labeling.models import Project
+from labeling.views.access import SignedIn
+
+Kept = Callable[[Iterable[tuple[object, object]]], list[tuple[str, str]]]
+"""Of (name, value) what a draft keeps."""
+
+
+def keep_sent(request: SignedIn, project: Project, form: Form, kept: Kept) -> JsonResponse:
+    """Keep what the form holds so far. {"saved": false}: a newer draft is there, or it was sent."""
+    sent = FieldsDraftForm(request.POST)
+    if not sent.is_valid():
+        message = _("It is too large, or not written as a draft is.")
+        return JsonResponse({"code": "bad_draft", "message": message}, status=400)
+    try:
+        saved = save_form_draft(
+            form,
+            project=project,
+            labeler=request.user,
+            fields=kept(sent.cleaned_data["content"]),
+            sequence=sent.cleaned_data["sequence"],
+            based_on=sent.cleaned_data["based_on"],
+        )
+    except DraftRefused as refusal:
+        answer = {"code": refusal.code, "message": refusal.message}
+        return JsonResponse(answer, status=refusal.status)
+    return JsonResponse({"saved": saved})
