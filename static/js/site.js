@@ -3,6 +3,7 @@
  * Pages work without it.
  */
 
+import { Resending } from "./resending.js";
 import { signedBody } from "./signed.js";
 
 const announcer = () => document.getElementById("announcer");
@@ -72,8 +73,19 @@ function tellProblem(kind) {
   box.hidden = false;
 }
 
+const resending = new Resending(() => tellProblem("offline"));
+
+/** Nobody took a request. */
+function away({ sourceElement }) {
+  if (asksByItself(sourceElement)) tellProblem("stale");
+  else tellProblem(resending.takes(sourceElement) ? "resending" : "offline");
+}
+
 /** A page that asks again by itself loses nothing that somebody entered: it is only older. */
-const asksByItself = (context) => context.sourceElement.matches("[hx-trigger^='every']");
+const asksByItself = (element) => element.matches("[hx-trigger^='every']");
+
+/** What a proxy says for a server that is not there: it starts anew, or has too much to do. */
+const AWAY = new Set([502, 503, 504]);
 
 function hideProblem() {
   const box = document.getElementById("request-problem");
@@ -102,15 +114,17 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("htmx:config:request", (event) => sign(event.detail.ctx));
 document.addEventListener("htmx:after:request", (event) => {
-  const kind = kindOf(event.detail.ctx.response.status);
+  const { response, sourceElement } = event.detail.ctx;
+  const kind = kindOf(response.status);
   if (kind === null) {
     fresh = Date.now();
     hideProblem();
-  } else tellProblem(kind === "broken" && asksByItself(event.detail.ctx) ? "stale" : kind);
+  } else if (AWAY.has(response.status)) away(event.detail.ctx);
+  else tellProblem(kind === "broken" && asksByItself(sourceElement) ? "stale" : kind);
 });
 document.addEventListener("htmx:error", (event) => {
   const { ctx } = event.detail;
-  if (ctx && !ctx.response) tellProblem(asksByItself(ctx) ? "stale" : "offline");
+  if (ctx && !ctx.response) away(ctx);
 });
 
 // What takes long says so, and is not sent twice.

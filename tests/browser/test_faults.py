@@ -57,6 +57,40 @@ def test_a_network_that_is_away_for_a_minute_in_mid_ranking_costs_nothing(
     assert said.comment == "In the dark."
 
 
+@pytest.mark.parametrize("how", ["offline", "restart"])
+def test_the_last_slate_is_sent_by_itself_when_the_server_is_back(
+    project: Project, labeler: User, new_page: NewPage, how: str
+) -> None:
+    make_slate(project)
+    page = new_page(labeler, allow=("ERR_INTERNET", "Failed to", "503"))
+    page.clock.install()
+    page.goto(address(project))
+    ids = shown_ids(page)
+    where = "**/submission/"
+    if how == "offline":
+        page.context.set_offline(True)
+    else:
+        page.route(where, lambda route: route.fulfill(status=503))
+    press(page, "b a d c Enter")
+    problem = page.locator("#request-problem")
+    expect(problem).to_contain_text("sent as soon as the server answers")
+    press(page, "Backspace")
+    page.clock.run_for(6_000)
+    expect(problem).to_contain_text("try again in a moment")  # it is being changed: not now
+    press(page, "c Enter")
+    expect(problem).to_contain_text("sent as soon as the server answers")
+    assert not Ranking.objects.exists()
+    if how == "offline":
+        page.context.set_offline(False)
+    else:
+        page.unroute(where)
+    page.clock.run_for(6_000)
+    expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
+    expect(problem).to_be_hidden()
+    ranks = judgement_of(Ranking.objects.get()).ranks
+    assert ranks == {ids["B"]: 1, ids["A"]: 2, ids["D"]: 3, ids["C"]: 4}
+
+
 def test_whoever_is_at_it_keeps_the_lease_and_hears_of_a_lost_one(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:

@@ -176,13 +176,33 @@ def test_a_network_cut_while_writing_loses_nothing(
     page.locator("#answer").fill(ANSWER)
     expect(page.locator("#saved")).to_have_text("not sent, kept in this browser")
     page.keyboard.press("Control+Enter")
-    expect(page.locator("#request-problem")).to_contain_text("can't be reached")
-    expect(page.locator("#answer")).to_have_value(ANSWER)
+    expect(page.locator("#request-problem")).to_contain_text("sent as soon as the server answers")
+    more = f"{ANSWER} And more."
+    page.locator("#answer").fill(more)
     page.context.set_offline(False)
+    expect(page.locator("#request-problem")).to_contain_text("try again in a moment")
+    assert not Demonstration.objects.exists()
     page.reload()
-    expect(page.locator("#answer")).to_have_value(ANSWER)
+    expect(page.locator("#answer")).to_have_value(more)
     page.locator("#answer").press("Control+Enter")
     expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_visible()
+    assert Demonstration.objects.get().text == more
+
+
+def test_what_was_sent_into_a_cut_network_is_sent_when_it_is_back(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_prompt(project)
+    page = new_page(labeler, allow=NETWORK)
+    page.goto(answers(project))
+    page.locator("#answer").fill(ANSWER)
+    page.context.set_offline(True)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#request-problem")).to_contain_text("sent as soon as the server answers")
+    expect(page.locator("#answer")).to_have_value(ANSWER)
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_visible()
+    expect(page.locator("#request-problem")).to_be_hidden()
     assert Demonstration.objects.get().text == ANSWER
 
 
@@ -348,15 +368,16 @@ def test_a_prompt_survives_a_cut_network_a_reload_and_an_ended_session(
     expect(page.locator("#saved")).to_contain_text("not sent, kept in this browser")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#request-problem")).to_contain_text("can't be reached")
+    page.locator("[name=query]").fill("dogs")  # whoever goes on is not sent in mid-word
     page.context.set_offline(False)
     page.reload()
     expect(page.get_by_label("Few-shot")).to_be_checked()
     expect(page.locator("#examples [name=example_query]").nth(2)).to_have_value("elm")
-    expect(page.locator("[name=query]")).to_have_value("dog")
+    expect(page.locator("[name=query]")).to_have_value("dogs")
     page.context.clear_cookies(name="sessionid")
     page.get_by_role("button", name="Send", exact=True).click()
     expect(page.locator("#request-problem")).to_contain_text("You are signed out.")
-    expect(page.locator("[name=query]")).to_have_value("dog")
+    expect(page.locator("[name=query]")).to_have_value("dogs")
 
 
 def test_both_pages_fit_a_phone(project: Project, labeler: User, new_page: NewPage) -> None:
