@@ -77,7 +77,7 @@ def test_every_page_is_reachable_and_labelled(
             pages[who] = new_page(world.people[who], allow=("Failed to load",))
         page = pages[who]
         page.goto(world.address(name))
-        for width, scheme in (LOOKS[0], LOOKS[3]):  # each width and each scheme once: there are many
+        for width, scheme in (LOOKS[0], LOOKS[3]):  # each once
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
             if wrong := complaints(page):
