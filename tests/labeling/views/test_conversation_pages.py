@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from labeling.completions import fail_request
 from labeling.conversations import begin, close, say, take_up
-from labeling.guidelines import publish
+from labeling.guidelines import mark_read, publish
 from labeling.leasing import lease_next
 from labeling.models import (
     Assignment,
@@ -278,6 +278,12 @@ class TestWhose:
         assert client.get(address(conversation))["Location"] == reverse(
             "guidelines", args=[project.slug]
         )
+
+    def test_they_are_beside_what_is_said(self, client, project, ann):
+        publish(project=project, text="Be **kind**.")
+        mark_read(guidelines=project.guidelines, user=ann)
+        page = read(client, begin(project=project, labeler=ann))
+        assert "Be <strong>kind</strong>." in page
 
     def test_corrected_before_it_went_on_the_talk_goes_on_from_there(self, client, project, ann):
         conversation = talk(project, ann)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from labeling.guidelines import publish
+from labeling.guidelines import mark_read, publish
 from labeling.models import FormDraft, Prompt, Role, WorkDay
 from labeling.projects import archive_project, update_project
 from tests.factories import make_labeler, make_manager, make_member, make_project, make_prompt
@@ -74,6 +74,12 @@ def test_the_guidelines_are_read_first(client, project, url):
     answer = client.get(url)
     where = reverse("guidelines", args=[project.slug])
     assert answer["Location"] == f"{where}?then=prompt-write"
+
+
+def test_the_guidelines_are_beside_it(client, project, ann, url):
+    publish(project=project, text="Be **brief**.")
+    mark_read(guidelines=project.guidelines, user=ann)
+    assert "Be <strong>brief</strong>." in text_of(client.get(url))
 
 
 def test_a_plain_prompt_is_stored_and_the_form_is_empty_again(client, ann, url):
