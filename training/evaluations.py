@@ -38,6 +38,7 @@ NUMBERS = (
     "win_rate",
     "win_low",
     "win_high",
+    "win_sure",
     "base_win_rate",
     "base_win_low",
     "base_win_high",

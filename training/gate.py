@@ -72,7 +72,9 @@ def gate_of(evaluation: Evaluation) -> Gate:
     enough = blind is not None and blind.comparisons >= plan.blind_enough
     by_labelers = enough and blind_vote_is_complete(evaluation)
     points = [
-        _wins_by_labelers(blind) if by_labelers and blind is not None else _wins(evaluation),
+        _wins_by_labelers(evaluation, blind)
+        if by_labelers and blind is not None
+        else _wins(evaluation),
         _kl(evaluation, plan),
         _length(evaluation, plan),
         _distinct(evaluation, plan),
@@ -83,7 +85,7 @@ def gate_of(evaluation: Evaluation) -> Gate:
 
 
 def _wins(evaluation: Evaluation) -> Point:
-    low, rate = evaluation.win_low, evaluation.win_rate
+    low, rate = evaluation.win_sure, evaluation.win_rate
     if low is None or rate is None:
         return Point(name="wins", holds=False, sentence=_("The policies were not compared."))
     values = {"rate": f"{rate:.0%}", "low": f"{low:.0%}", "look": evaluation.look}
@@ -99,8 +101,8 @@ def _wins(evaluation: Evaluation) -> Point:
         _("The judge prefers it to the deployed policy in %(rate)s of prompts, surely over half.")
         if holds
         else _(
-            "The judge prefers it to the deployed policy in %(rate)s of prompts; the lower end of "
-            "the interval, %(low)s at look %(look)s, is not above 50%%."
+            "The judge prefers it to the deployed policy in %(rate)s of prompts; as sure as look "
+            "%(look)s has to be, in %(low)s, which is not above 50%%."
         )
     )
     return Point(name="wins", holds=holds, sentence=sentence % values)
@@ -128,15 +130,20 @@ def _asked_first(evaluation: Evaluation, blind: WinRate | None, plan: Plan) -> P
     return Point(name="blind", holds=False, sentence=sentence % values)
 
 
-def _wins_by_labelers(blind: WinRate) -> Point:
-    values = {"rate": f"{blind.rate:.0%}", "low": f"{blind.low:.0%}", "count": blind.comparisons}
+def _wins_by_labelers(evaluation: Evaluation, blind: WinRate) -> Point:
+    values = {
+        "rate": f"{blind.rate:.0%}",
+        "low": f"{blind.low:.0%}",
+        "count": blind.comparisons,
+        "look": evaluation.look,
+    }
     holds = blind.low > 0.5
     sentence = (
         _("Labelers prefer it in %(rate)s of %(count)s blind comparisons, surely over half.")
         if holds
         else _(
-            "Labelers prefer it in %(rate)s of %(count)s blind comparisons; the lower end of the "
-            "interval, %(low)s, is not above 50%%."
+            "Labelers prefer it in %(rate)s of %(count)s blind comparisons; as sure as look "
+            "%(look)s has to be, in %(low)s, which is not above 50%%."
         )
     )
     return Point(name="wins", holds=holds, sentence=sentence % values)
@@ -196,7 +203,7 @@ def reward_model_holds(results: Mapping[str, float]) -> bool:
 
 def best_of_holds(results: Mapping[str, float]) -> bool:
     """Before PPO, second: best-of-n by the reward model surely beats the base under the judge."""
-    return results.get("best_of_win_low", 0.0) > 0.5
+    return results.get("best_of_win_sure", 0.0) > 0.5
 
 
 def half_as_many_again(rankings: int) -> int:

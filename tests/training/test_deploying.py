@@ -104,7 +104,7 @@ def test_a_deployment_is_rolled_back_once(project: Project) -> None:
 
 def test_what_a_manager_chose_meanwhile_is_not_replaced_by_itself(project: Project) -> None:
     first = steps.make_policy(project)
-    steps.finish(steps.claim(), win_low=0.4)
+    steps.finish(steps.claim(), win_sure=0.4)
     steps.make_policy(project)
     evaluate = steps.claim()
     deployments.deploy(checkpoint=first, by=factories.make_manager(project))

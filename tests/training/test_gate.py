@@ -45,7 +45,7 @@ def evaluate(project: Project, *, texts: int = 4, **results: float) -> Evaluatio
 @pytest.mark.parametrize(
     ("point", "results"),
     [
-        ("wins", {"win_low": 0.5}),
+        ("wins", {"win_sure": 0.5}),
         ("wins", {"prompts": 19}),
         ("kl", {"kl": 10.1}),
         ("length", {"length": 50.0}),
@@ -121,7 +121,7 @@ def test_ids_do_not_tell_the_new_text_from_the_deployed(project: Project) -> Non
 
 
 def test_votes_decide_once_when_all_are_in(project: Project) -> None:
-    evaluation = evaluate(project, texts=8, win_low=0.4)
+    evaluation = evaluate(project, texts=8, win_sure=0.4)
     update_plan(project=project, blind_slates=8, blind_enough=2, deploys_by_itself=True)
     evaluations.open_blind_slates(evaluation)
     vote(project, evaluation, for_new=7, for_old=0)
@@ -138,7 +138,7 @@ def test_votes_decide_once_when_all_are_in(project: Project) -> None:
 
 
 def test_votes_that_meet_the_gate_deploy_a_waiting_policy(project: Project) -> None:
-    evaluation = evaluate(project, texts=8, win_low=0.4)
+    evaluation = evaluate(project, texts=8, win_sure=0.4)
     update_plan(project=project, blind_slates=8, blind_enough=8, deploys_by_itself=True)
     evaluations.open_blind_slates(evaluation)
     rounds.reconsider_waiting()
@@ -171,7 +171,7 @@ def test_the_gate_says_where_too_few_texts_differ_for_a_vote(project: Project) -
 
 
 def test_votes_that_a_manager_asked_for_by_hand_count_as_well(project: Project) -> None:
-    evaluation = evaluate(project, texts=8, win_low=0.4)
+    evaluation = evaluate(project, texts=8, win_sure=0.4)
     update_plan(project=project, blind_enough=8, deploys_by_itself=True)
     evaluations.open_blind_slates(evaluation, count=8)
     vote(project, evaluation, for_new=8, for_old=0)
@@ -180,20 +180,20 @@ def test_votes_that_a_manager_asked_for_by_hand_count_as_well(project: Project) 
 
 
 def test_a_handful_of_votes_deploys_nothing_though_all_agree(project: Project) -> None:
-    evaluation = evaluate(project, win_low=0.4)
+    evaluation = evaluate(project, win_sure=0.4)
     update_plan(project=project, blind_slates=4, blind_enough=4, deploys_by_itself=True)
     evaluations.open_blind_slates(evaluation)
     vote(project, evaluation, for_new=4, for_old=0)
     rounds.reconsider_waiting()
     assert Round.objects.get().state == Round.State.WAITING
     (missing,) = gate.gate_of(evaluation).missing
-    assert "100% of 4 blind comparisons; the lower end of the interval, 33%" in missing.sentence
+    assert "100% of 4 blind comparisons; as sure as look 1 has to be, in 33%" in missing.sentence
 
 
 def test_a_comparison_that_all_labelers_skipped_holds_the_vote_up_no_longer(
     project: Project,
 ) -> None:
-    evaluation = evaluate(project, win_low=0.4)
+    evaluation = evaluate(project, win_sure=0.4)
     update_plan(project=project, blind_slates=4, blind_enough=3)
     evaluations.open_blind_slates(evaluation)
     labelers = list(blind_judges(project))

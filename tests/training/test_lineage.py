@@ -51,7 +51,7 @@ def many_rounds(project: Project) -> Project:
     for number in range(6):
         steps.start(project)
         good = number in (0, 5)
-        steps.finish(steps.finish_until("evaluate"), win_low=0.7 if good else 0.3)
+        steps.finish(steps.finish_until("evaluate"), win_sure=0.7 if good else 0.3)
     return project
 
 
@@ -79,7 +79,7 @@ def test_what_a_round_under_way_uses_is_kept(many_rounds: Project) -> None:
 
 def test_what_a_waiting_round_would_deploy_is_kept(project: Project) -> None:
     steps.start(project)
-    steps.finish(steps.finish_until("evaluate"), win_low=0.3)
+    steps.finish(steps.finish_until("evaluate"), win_sure=0.3)
     assert Round.objects.get().state == Round.State.WAITING
     made = set(Checkpoint.objects.filter(run__isnull=False).values_list("pk", flat=True))
     assert made <= checkpoints._needed(project)

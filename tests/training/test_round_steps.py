@@ -81,7 +81,7 @@ def test_the_next_round_starts_from_the_deployed_policy(project: Project) -> Non
 
 def test_a_refused_policy_is_never_a_start(project: Project) -> None:
     steps.start(project)
-    steps.finish(steps.finish_until("evaluate"), win_low=0.4)
+    steps.finish(steps.finish_until("evaluate"), win_sure=0.4)
     waiting = Round.objects.get()
     assert waiting.state == Round.State.WAITING
     rounds.refuse_round(round_=waiting)
@@ -132,7 +132,7 @@ def test_what_is_no_number_is_no_result(project: Project) -> None:
 
 def test_best_of_no_better_than_the_base_ends_the_round(project: Project) -> None:
     steps.start(project)
-    steps.finish(steps.finish_until("best_of"), best_of_win_low=0.49)
+    steps.finish(steps.finish_until("best_of"), best_of_win_sure=0.49)
     round_ = Round.objects.get()
     assert round_.state == Round.State.NEEDS_RANKINGS
     assert not Run.objects.live().exists()

@@ -82,7 +82,7 @@ def test_whoever_waits_is_answered_by_the_deployed_policy_alone(project: Project
 
 def test_a_policy_that_was_never_deployed_writes_nothing(project: Project) -> None:
     steps.make_policy(project)
-    steps.finish(steps.claim(), win_low=0.1)
+    steps.finish(steps.claim(), win_sure=0.1)
     assert writers(project, 4) == ["Base 1"] * 4
 
 

@@ -54,6 +54,9 @@ class OnlineConfig(RewardedConfig):
     minibatches: int = 2
     warmup_steps: int = 0
     """Steps over which the learning rate rises from a tenth of its peak."""
+    anneal: bool = False
+    """Whether the learning rate falls in a straight line, to nothing at the run's end; else it
+    stays, as in InstructGPT."""
     clip: float = 0.2
     clip_over: ClipOver = "tokens"
     """What is clipped: each token's ratio to the policy that sampled, as in the paper, or a whole

@@ -118,6 +118,7 @@ class Migration(migrations.Migration):
                 ('win_rate', models.FloatField(blank=True, null=True)),
                 ('win_low', models.FloatField(blank=True, null=True)),
                 ('win_high', models.FloatField(blank=True, null=True)),
+                ('win_sure', models.FloatField(blank=True, null=True)),
                 ('base_win_rate', models.FloatField(blank=True, null=True)),
                 ('base_win_low', models.FloatField(blank=True, null=True)),
                 ('base_win_high', models.FloatField(blank=True, null=True)),

@@ -30,6 +30,8 @@ class Evaluation(models.Model):
     win_rate = models.FloatField(null=True, blank=True)
     win_low = models.FloatField(null=True, blank=True)
     win_high = models.FloatField(null=True, blank=True)
+    win_sure = models.FloatField(null=True, blank=True)
+    """The lower end at the level of its look: what the gate asks. The others are of 95 %."""
     base_win_rate = models.FloatField(null=True, blank=True)
     base_win_low = models.FloatField(null=True, blank=True)
     base_win_high = models.FloatField(null=True, blank=True)

@@ -240,8 +240,7 @@ def win_rate(
 ) -> ResultMetrics:
     """`name`_rate, _low and _high of the candidate over another part; None without a judge.
 
-    One comparison a prompt, ties one half. The interval's level is that of the project's k-th look.
-    groups: of each row's prompt.
+    One comparison a prompt, ties one half. groups: of each row's prompt. See `interval_metrics`.
     """
     ours = [row["candidate"]["score"] for row in rows]
     theirs = [row[over]["score"] for row in rows]
@@ -277,19 +276,23 @@ def _same_length(ours: Sample, theirs: Sample) -> bool:
 def interval_metrics(
     name: str, won: ArrayLike | None, groups: Sequence[str], config: EvaluateConfig
 ) -> ResultMetrics:
-    """`name`_rate and its bounds. won: (prompts,) share of comparisons won; None: unknown."""
+    """`name`_rate, _low and _high, its 95 % interval, and _sure, what a decision may rest on.
+
+    That is the lower end of the interval at the level of the project's k-th look. won: (prompts,)
+    share of comparisons won; None: unknown.
+    """
     if won is None:
-        return {f"{name}_{part}": None for part in ("rate", "low", "high")}
-    interval = ratio_interval(
-        *sums_by_group(groups, won, np.ones(len(groups))),
-        draws=config.bootstrap,
-        seed=config.seed,
-        alpha=look_alpha(config.alpha, config.look),
+        return {f"{name}_{part}": None for part in ("rate", "low", "high", "sure")}
+    sums = sums_by_group(groups, won, np.ones(len(groups)))
+    shown, deciding = (
+        ratio_interval(*sums, draws=config.bootstrap, seed=config.seed, alpha=alpha)
+        for alpha in (0.05, look_alpha(config.alpha, config.look))
     )
     return {
-        f"{name}_rate": interval.value,
-        f"{name}_low": interval.low,
-        f"{name}_high": interval.high,
+        f"{name}_rate": shown.value,
+        f"{name}_low": shown.low,
+        f"{name}_high": shown.high,
+        f"{name}_sure": deciding.low,
     }
 
 

@@ -60,7 +60,11 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             episodes,
             targets,
             number=number,
-            share=warmed_up(number, warmup=config.warmup_steps),
+            share=warmed_up(
+                number,
+                warmup=config.warmup_steps,
+                anneal_over=run.batches if config.anneal else None,
+            ),
             control=control,
         )
         # 6. Averaged weights, numbers, now and then a look, the state.

@@ -63,7 +63,11 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             episodes,
             targets,
             number=number,
-            share=warmed_up(number, warmup=config.warmup_steps),
+            share=warmed_up(
+                number,
+                warmup=config.warmup_steps,
+                anneal_over=run.batches if config.anneal else None,
+            ),
             texts=text_batches(config, parts.base, texts, number),
             ptx_coefficient=config.ptx_coefficient,
             control=control,

@@ -9,14 +9,19 @@ import math
 from dataclasses import dataclass, replace
 
 
-def warmed_up(step: int, *, warmup: int, start: float = 0.1) -> float:
+def warmed_up(
+    step: int, *, warmup: int, start: float = 0.1, anneal_over: int | None = None
+) -> float:
     """Share of the peak learning rate: from `start` to 1 over `warmup` steps, then 1.
 
     step counts from 0. InstructGPT, appendix C.4: a tenth of the peak, over the first 10.
+    anneal_over: times a straight line from 1 at the first step to 0 after so many, as in
+    openai/lm-human-preferences and arXiv 2403.17031.
     """
+    left = 1.0 if anneal_over is None else 1 - step / anneal_over
     if step >= warmup:
-        return 1.0
-    return start + (1 - start) * step / warmup
+        return left
+    return (start + (1 - start) * step / warmup) * left
 
 
 def cosine(step: int, *, total: int, warmup: int = 0, floor: float = 0.1) -> float:

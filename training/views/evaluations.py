@@ -18,8 +18,8 @@ from labeling.models import Project
 from labeling.refusals import Refusal
 from labeling.views.drawing import Dot
 from training.deployments import current
-from training.evaluations import look_alpha, open_blind_slates
-from training.gate import Gate, gate_of
+from training.evaluations import blind_win_rate, open_blind_slates
+from training.gate import gate_of
 from training.models import Checkpoint, Evaluation, EvaluationText
 from training.runs import results_of
 from training.views.access import Place, SignedIn, managed_project, place_of, signed_in
@@ -72,8 +72,7 @@ def evaluation(request: SignedIn, slug: str, pk: int) -> HttpResponse:
         "evaluation": shown,
         "gate": gate,
         "base_is_deployed": shown.deployed.kind == Checkpoint.Kind.BASE,
-        "win_dots": win_dots(shown, gate, results),
-        "win_head": _("%(level).1f %% interval") % {"level": 100 * (1 - look_alpha(shown))},
+        "win_dots": win_dots(shown, results),
         "trust_dots": trust_dots(shown.candidate),
         "numbers": _numbers(shown, results),
         **_actions(place, shown),
@@ -92,9 +91,9 @@ def _actions(place: Place, shown: Evaluation) -> dict[str, Any]:
     }
 
 
-def win_dots(shown: Evaluation, gate: Gate, results: dict[str, float]) -> list[Dot]:
-    """The judge's and the labelers' comparisons, one row each."""
-    blind = gate.blind
+def win_dots(shown: Evaluation, results: dict[str, float]) -> list[Dot]:
+    """The judge's and the labelers' comparisons, one row each, with 95 % intervals."""
+    blind = blind_win_rate(shown)
     dots = [
         Dot(
             label=_("Judge: over the deployed policy"),

@@ -273,6 +273,11 @@ class TestPaper:
         slow, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None, ema=0.9)
         assert 0 < slow["kl"] < 0.5 * fast["kl"]
 
+    def test_annealed_it_goes_less_far(self, train):
+        far, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None)
+        near, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None, anneal=True)
+        assert 0 < near["kl"] < 0.8 * far["kl"]
+
 
 class TestRefusals:
     def test_ptx_without_texts(self, train):

@@ -17,6 +17,13 @@ def test_without_a_warm_up_the_peak_holds_from_the_first_step():
     assert warmed_up(0, warmup=0) == 1.0
 
 
+def test_annealed_it_falls_in_a_straight_line():
+    plain = [warmed_up(step, warmup=0, anneal_over=4) for step in range(4)]
+    assert plain == [1.0, 0.75, 0.5, 0.25]
+    both = [warmed_up(step, warmup=2, anneal_over=4) for step in range(4)]
+    assert both == pytest.approx([0.1, 0.55 * 0.75, 0.5, 0.25])
+
+
 def test_the_cosine_falls_from_the_peak_to_a_tenth():
     shares = [cosine(step, total=100) for step in (0, 50, 100, 130)]
     assert shares == pytest.approx([1.0, 0.55, 0.1, 0.1])

@@ -26,10 +26,13 @@ def test_the_gate_says_what_is_missing(seeded, manager):
     assert "It is 14.2 nats from the base; the limit is 10." in page
 
 
-def test_the_interval_is_named_by_its_level(seeded, manager):
-    assert seeded.evaluation.look == 2
-    page = manager.get(at("evaluation", seeded))
-    assert page.context["win_head"] == "99.2 % interval"  # 1 − 0.05 / (2 · 3)
+def test_what_is_shown_is_of_95_percent_and_what_decides_is_surer(seeded, manager):
+    manager.post(reverse("roll-back", args=[seeded.project.slug]))
+    Evaluation.objects.filter(pk=seeded.evaluation.pk).update(win_low=0.52, win_sure=0.49)
+    page = manager.get(at("evaluation", seeded)).content.decode()
+    assert "95 % interval" in page
+    assert "52 to 72 %" in page
+    assert "as sure as look 2 has to be, in 49%, which is not above 50%." in page
 
 
 def test_the_dots_lie_where_the_numbers_are(seeded, manager):
