@@ -274,8 +274,9 @@ class TestPaper:
         assert 0 < slow["kl"] < 0.5 * fast["kl"]
 
     def test_annealed_it_goes_less_far(self, train):
-        far, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None)
-        near, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None, anneal=True)
+        free = {"kl_target": None, "kl_coefficient": 0.0, "learning_rate": 5e-4, "judge": None}
+        far, _ = train(episodes=128, **free)
+        near, _ = train(episodes=128, anneal=True, **free)
         assert 0 < near["kl"] < 0.8 * far["kl"]
 
 
