@@ -303,10 +303,10 @@ def world(db: None) -> World:
     return build_world()
 
 
-def build_world() -> World:
+def build_world(*, rounds: int = 1, rankings: int = 2) -> World:
     """Made anew."""
     cache.clear()
-    seeded = seed_loop(rounds=1, rankings=2, steps=3)
+    seeded = seed_loop(rounds=rounds, rankings=rankings, steps=3)
     project, other = seeded.project, make_project()
     labeler = make_labeler(project)
     make_slate(project)
