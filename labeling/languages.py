@@ -58,6 +58,12 @@ def _own_name(names: dict[str, str]) -> str:
     return names.get("name_local", "")
 
 
+def own_name(code: str) -> str:
+    """What a language calls itself; its code where that is not known."""
+    names = LANG_INFO.get(code.lower()) or LANG_INFO.get(code.partition("-")[0].lower(), {})
+    return _own_name(names) or code
+
+
 def choices() -> list[tuple[str, str]]:
     """Codes with the language's own name, for a form."""
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.languages import LanguageError, checked_language, choices, readable_by
+from labeling.languages import LanguageError, checked_language, choices, own_name, readable_by
 from labeling.models import Prompt
 from tests.factories import make_project, make_prompt
 
@@ -58,3 +58,11 @@ def test_prompts_are_for_those_who_read_them(reads, found):
         make_prompt(project, language=code)
     read = Prompt.objects.filter(readable_by(reads)).values_list("language", flat=True)
     assert set(read) == found
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("de", "Deutsch"), ("pt-BR", "Português Brasileiro"), ("de-CH", "Deutsch"), ("wuu", "wuu")],
+)
+def test_a_language_is_called_what_it_calls_itself(code, name):
+    assert own_name(code) == name

@@ -68,6 +68,11 @@ def test_the_prompt_stands_beside_the_text(client, project):
     assert WritingTask.objects.get().prompt == prompt
 
 
+def test_the_prompts_language_is_named(client, project):
+    make_prompt(project, "Was ist Regen?", language="de")
+    assert "Prompt · Deutsch" in text_of(client.get(write_page(project)))
+
+
 def test_the_tab_is_there_where_the_project_asks_for_it(client, project):
     address = write_page(project)
     assert f'href="{address}" aria-current="page"' in text_of(client.get(address))
