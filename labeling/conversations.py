@@ -149,6 +149,9 @@ def say(
         if number <= len(turns):
             if number < 1 or turns[number - 1].prompt.text != said:
                 raise SaidBefore
+            before = turns[number - 2] if number > 1 else None
+            if before is not None and going_on_from not in (None, before.chosen_id):
+                raise SaidBefore
             return turns[number - 1]
         if held.closed_at is not None:
             raise ConversationClosed

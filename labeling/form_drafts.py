@@ -16,6 +16,7 @@ from labeling.models import FormDraft, Project, User
 
 Form = FormDraft.Form
 Fields = Sequence[tuple[str, str]]
+MOST_SEQUENCE = 2**62
 MAX_DRAFT = 4 * 1024 * 1024
 """Bytes: the longest prompt, a message before it and twenty long examples."""
 
@@ -45,11 +46,23 @@ def save_form_draft(
     return put_newest(_of(form, project, labeler), fresh, seen=seen)
 
 
-def keep_form_draft(form: Form, *, project: Project, labeler: User, fields: Fields) -> None:
-    """Keep what could not be sent as the newest draft. Raises DraftRefused."""
+def keep_form_draft(
+    form: Form, *, project: Project, labeler: User, fields: Fields, based_on: int | None = None
+) -> None:
+    """Keep what could not be sent as the newest draft, unless one is newer than `based_on`.
+
+    Raises DraftRefused.
+    """
     newest = _of(form, project, labeler).values_list("sequence", flat=True).first() or 0
     sequence = max(newest + 1, int(time.time() * 1000))
-    save_form_draft(form, project=project, labeler=labeler, fields=fields, sequence=sequence)
+    save_form_draft(
+        form,
+        project=project,
+        labeler=labeler,
+        fields=fields,
+        sequence=sequence,
+        based_on=based_on,
+    )
 
 
 def empty_form_draft(form: Form, *, project: Project, labeler: User) -> None:

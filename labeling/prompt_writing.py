@@ -134,14 +134,14 @@ def write_prompt(
     split. Raises PromptRefused, KnownPrompt, NearDuplicatesFound, PromptsNotAsked, ProjectArchived;
     what `screening.refuse_held_back` does.
     """
+    row = _row(kind=kind, text=text, system=system, category=category, language=language)
+    digest = content_hash(row.messages)
+    if mine := _known(project, by, digest):
+        return mine  # whatever has changed since
     refuse_archived(project)
     if not project.asks_prompts:
         raise PromptsNotAsked
     screening.refuse_held_back(project=project, user=by)
-    row = _row(kind=kind, text=text, system=system, category=category, language=language)
-    digest = content_hash(row.messages)
-    if mine := _known(project, by, digest):
-        return mine
     near = near_duplicates(project=project, text=root_of(row.messages))
     if any(one.prompt.pk not in seen for one in near[:MOST_SHOWN]):
         raise NearDuplicatesFound(near)

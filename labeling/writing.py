@@ -214,7 +214,8 @@ def send(*, task: WritingTask, text: str, seconds: float) -> Demonstration:
     text = text.replace("\r\n", "\n")
     active = paid_seconds(seconds, most=gone_since(task.created_at), labeler=task.labeler)
     try:
-        refuse_archived(task.project)
+        if task.state != WritingTask.State.SENT or text != task.text:
+            refuse_archived(task.project)
         if task.state != WritingTask.State.SENT:
             _refuse_withdrawn(task)
             if was_refused(prompt=task.prompt, text=text):

@@ -20,6 +20,7 @@ from labeling.whole_numbers import small_int
 MOST_SEEN = 20
 FIELDS = ("kind", "category", "language", "system", "text", "instruction", "query")
 """Of the prompt form, beside its examples."""
+TYPED = {"system", "text", "instruction", "query", "example_query", "example_response"}
 MOST_FIELDS = len(FIELDS) + 1 + 2 * (MOST_EXAMPLES + 1)
 REASONS = [
     ("", _("No reason given")),
@@ -68,6 +69,11 @@ def kept_of_prompt(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, st
     names = {*FIELDS, "seconds", "example_query", "example_response"}
     found = [(str(name), typed(value)) for name, value in pairs if str(name) in names]
     return found[:MOST_FIELDS]
+
+
+def says_something(fields: Iterable[tuple[str, str]]) -> bool:
+    """Whether somebody typed a text into the form, beside what was chosen in it."""
+    return any(value.strip() for name, value in fields if name in TYPED)
 
 
 def kept_of_turn(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, str]]:

@@ -40,15 +40,15 @@ def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespon
     """Let only signed-in people in; others are led to the sign-in page.
 
     A request by htmx or by a script gets 401 instead: the page it comes from stays as it is, with
-    what was entered, and says so; also where that page (`page_of`) is of somebody else than who is
+    what was entered, and says so; also where that page (Page-Of) is of somebody else than who is
     signed in by now. A form sent without scripts is kept in the sign-in page.
     """
 
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
-            if request.POST.get("page_of", "") not in {"", str(request.user.pk)}:
+            if _page_of(request) not in {"", str(request.user.pk)}:
                 other = {"code": "other_account", "message": OTHER_ACCOUNT}
-                return JsonResponse(other, status=401)
+                return JsonResponse(other, status=401, headers={"Other-Account": "1"})
             return view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed just above
         if request.headers.get("HX-Request"):
             return HttpResponse(status=401)
@@ -58,6 +58,14 @@ def signed_in(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespon
 
     update_wrapper(guarded, view)
     return guarded
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Whose page a script's request comes from, by the person's id; empty where it doesn't say.
+
+    In a field where it can't be a header: a page that goes away sends a beacon.
+    """
+    return request.headers.get("Page-Of") or request.POST.get("page_of", "")
 
 
 def project_for(request: SignedIn, slug: str, *roles: Role) -> Project:

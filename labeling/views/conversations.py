@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling import conversations, guidelines
 from labeling.conversations import Progress, Standing, State
 from labeling.drafts import DraftRefused
-from labeling.form_drafts import Form, form_draft_of, keep_form_draft
+from labeling.form_drafts import Form, form_draft_of
 from labeling.forms.writing import kept_of_turn
 from labeling.judgements import Judgement
 from labeling.models import (
@@ -35,7 +36,7 @@ from labeling.rankings import can_be_corrected
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, role_in, signed_in
 from labeling.views.desks import desk_in
-from labeling.views.form_drafts import keep_sent
+from labeling.views.form_drafts import keep_by_hand, keep_sent
 from labeling.whole_numbers import small_int
 
 PAGE = 50
@@ -139,6 +140,7 @@ def conversation_page(
         "done": done,
         "long": turn is not None and turn.number >= LONG,
     }
+    page["speaks"] = _speaks(conversation, standing, own=own)
     if turn is not None and standing is not None:
         page |= _at(conversation, turn, standing, said=said, own=own)
     asked = request.GET.get("seen")
@@ -161,6 +163,12 @@ def _standing(turn: Turn | None, *, own: bool) -> Standing | None:
     if turn is None:
         return None
     return conversations.take_up(turn) if own else conversations.standing_of(turn)
+
+
+def _speaks(conversation: Conversation, standing: Standing | None, *, own: bool) -> bool:
+    """Whether the next turn is the person's who reads."""
+    over = conversation.closed_at is not None or conversation.project.archived_at is not None
+    return own and not over and (standing is None or standing.state == State.RANKED)
 
 
 def _at(
@@ -252,7 +260,8 @@ def say(request: SignedIn, slug: str, pk: int) -> HttpResponse:
     try:
         conversations.say(conversation=mine, number=number, text=text, going_on_from=picked)
     except Refusal as refusal:
-        _keep_by_hand(request, mine.project)
+        with suppress(DraftRefused):
+            keep_by_hand(request, mine.project, Form.TURN, kept_of_turn)
         return conversation_page(request, mine, text=text, picked=picked, refusal=refusal)
     return conversation_page(request, mine, done=_("Said. The model is writing."))
 
@@ -264,20 +273,16 @@ def turn_draft(request: SignedIn, slug: str) -> HttpResponse:
     project = project_for(request, slug, *RANKERS)
     if "sequence" in request.POST:
         return keep_sent(request, project, Form.TURN, kept_of_turn)
-    if _keep_by_hand(request, project):
-        messages.success(request, _("Kept as a draft."))
-    return redirect("conversation-list", slug)
-
-
-def _keep_by_hand(request: SignedIn, project: Project) -> bool:
-    """Keep what a form that was sent holds as the newest draft; False where it is too much."""
-    fields = kept_of_turn(request.POST.items())
     try:
-        keep_form_draft(Form.TURN, project=project, labeler=request.user, fields=fields)
+        keep_by_hand(request, project, Form.TURN, kept_of_turn)
+        messages.success(request, _("Kept as a draft."))
     except DraftRefused as refusal:
         messages.error(request, refusal.message)
-        return False
-    return True
+    mine = Conversation.objects.filter(project=project, labeler=request.user, closed_at=None)
+    found = mine.first()
+    if found is None:
+        return redirect("conversation-list", slug)
+    return redirect("conversation", slug, found.pk)
 
 
 @signed_in

@@ -1,4 +1,4 @@
-"""What a page's script sends of a form while it is filled in. Knows nothing of which form it is."""
+"""A form while it is filled in, and one that is not taken. Knows nothing of which form it is."""
 
 from __future__ import annotations
 
@@ -8,13 +8,31 @@ from django.http import JsonResponse
 from django.utils.translation import gettext as _
 
 from labeling.drafts import DraftRefused
-from labeling.form_drafts import Form, save_form_draft
-from labeling.forms.writing import FieldsDraftForm
+from labeling.form_drafts import MOST_SEQUENCE, Form, keep_form_draft, save_form_draft
+from labeling.forms.writing import FieldsDraftForm, says_something
 from labeling.models import Project
 from labeling.views.access import SignedIn
+from labeling.whole_numbers import small_int
 
 Kept = Callable[[Iterable[tuple[object, object]]], list[tuple[str, str]]]
 """Of (name, value) what a draft keeps."""
+
+
+def keep_by_hand(request: SignedIn, project: Project, form: Form, kept: Kept) -> None:
+    """Keep a whole form that was sent and is not taken; an empty one takes nothing's place.
+
+    Raises DraftRefused.
+    """
+    pairs = ((name, value) for name, values in request.POST.lists() for value in values)
+    fields = kept(pairs)
+    if says_something(fields):
+        keep_form_draft(
+            form,
+            project=project,
+            labeler=request.user,
+            fields=fields,
+            based_on=small_int(request.POST.get("based_on", ""), most=MOST_SEQUENCE),
+        )
 
 
 def keep_sent(request: SignedIn, project: Project, form: Form, kept: Kept) -> JsonResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labeling import prompt_writing
 from labeling.differences import side_by_side
 from labeling.drafts import DraftRefused
-from labeling.form_drafts import Form, form_draft_of, keep_form_draft
+from labeling.form_drafts import Form, form_draft_of
 from labeling.forms.rankings import seconds_in
 from labeling.forms.writing import (
     WrittenPrompt,
@@ -30,7 +29,7 @@ from labeling.prompt_writing import Example, NearDuplicatesFound
 from labeling.prompts import PromptRefused
 from labeling.refusals import Refusal
 from labeling.views.access import SignedIn, project_for, signed_in
-from labeling.views.form_drafts import keep_sent
+from labeling.views.form_drafts import keep_by_hand, keep_sent
 from labeling.views.guidelines import unread_first
 from labeling.views.practice import held_back_first
 from labeling.work import done_today
@@ -65,8 +64,7 @@ def prompt_write(request: SignedIn, slug: str) -> HttpResponse:
         )
     except Refusal as refusal:
         with suppress(DraftRefused):
-            fields = kept_of_prompt(_pairs(request))
-            keep_form_draft(Form.PROMPT, project=project, labeler=request.user, fields=fields)
+            keep_by_hand(request, project, Form.PROMPT, kept_of_prompt)
         return _page(request, project, written, why=refusal)
     done = _("Sent: the prompt is live.")
     if request.htmx:
@@ -92,17 +90,11 @@ def prompt_draft(request: SignedIn, slug: str) -> HttpResponse:
 def _kept_by_hand(request: SignedIn, project: Project) -> HttpResponse:
     """The button "Keep as a draft", where scripts are off."""
     try:
-        fields = kept_of_prompt(_pairs(request))
-        keep_form_draft(Form.PROMPT, project=project, labeler=request.user, fields=fields)
+        keep_by_hand(request, project, Form.PROMPT, kept_of_prompt)
     except DraftRefused as refusal:
         return _page(request, project, written_prompt(request.POST), why=refusal)
     messages.success(request, _("Kept as a draft."))
     return redirect("prompt-write", project.slug)
-
-
-def _pairs(request: SignedIn) -> Iterator[tuple[str, object]]:
-    """The form's fields, (name, value)."""
-    return ((name, value) for name, values in request.POST.lists() for value in values)
 
 
 def _page(

@@ -18,8 +18,11 @@ class Turn {
     this.draft = new Draft(form, form, () => this.said(), (...state) => saved.show(...state));
     const typed = this.text.value !== this.text.defaultValue; // before this script was there
     const kept = this.draft.load(Number(form.dataset.sequence));
-    if (typed) this.keep();
-    else if (kept) this.text.value = Object.fromEntries(kept.content).text ?? "";
+    form.addEventListener("submit", () => this.submitted(), { capture: true });
+    if (typed) {
+      if (kept) this.draft.store(this.draft.asideKey, kept);
+      this.keep();
+    } else if (kept) this.text.value = Object.fromEntries(kept.content).text ?? "";
     if (kept || "kept" in form.dataset) saved.show(this.draft, "kept", this.draft.sequence);
   }
 
@@ -29,6 +32,11 @@ class Turn {
 
   keep() {
     this.draft.keep(this.said());
+  }
+
+  submitted() {
+    this.form.elements.based_on.value = this.draft.basedOn;
+    this.draft.rest();
   }
 }
 

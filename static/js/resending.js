@@ -4,33 +4,38 @@
  */
 
 const RETRY = 5_000;
-const CHANGING = new Set(["csrfmiddlewaretoken", "seconds"]); // by themselves
+const CHANGING = new Set(["csrfmiddlewaretoken", "seconds", "based_on"]); // by themselves
 
 const saidBy = (form) => JSON.stringify([...new FormData(form)].filter(([name]) => !CHANGING.has(name)));
+const targetOf = (element) => element.closest("[hx-target]")?.getAttribute("hx-target");
 
-/** onChanged(): somebody went on with what was to be sent again, so it waits for them. */
 export class Resending {
+  /** onChanged(): somebody went on with what was to be sent again, so it waits for them. */
   constructor(onChanged) {
     this.onChanged = onChanged;
+    this.sent = null; // the form that was sent last, by which button, and what it said
     this.waiting = null;
     this.timer = null;
-    this.last = null; // the form that was sent last, and by which button
     addEventListener("online", () => this.send());
     document.addEventListener("submit", (event) => this.submitted(event), { capture: true });
+    document.addEventListener("htmx:before:request", ({ detail }) => this.begins(detail.ctx.sourceElement));
   }
 
   submitted({ target, submitter }) {
-    this.drop();
-    this.last = { form: target, submitter };
+    if (target.matches("form[data-resend]")) this.sent = { form: target, submitter, said: saidBy(target) };
+  }
+
+  /** Whatever else is asked for in the place of the form is what its person wants now. */
+  begins(element) {
+    if (this.waiting && targetOf(element) === targetOf(this.waiting.form)) this.drop();
   }
 
   /** Whether what `element` could not send will be sent again. */
   takes(element) {
-    const form = element.closest("form[data-resend]");
+    if (this.sent?.form !== element) return false;
     this.drop();
-    if (!form) return false;
-    const submitter = this.last?.form === form ? this.last.submitter : null;
-    this.waiting = { form, submitter, said: saidBy(form) };
+    if (saidBy(element) !== this.sent.said) return false; // changed while it was under way
+    this.waiting = this.sent;
     this.timer = setTimeout(() => this.send(), RETRY);
     return true;
   }

@@ -4,7 +4,7 @@
  */
 
 import { Resending } from "./resending.js";
-import { signedBody } from "./signed.js";
+import { isAnothers, signedBody, signedHeaders } from "./signed.js";
 
 const announcer = () => document.getElementById("announcer");
 
@@ -73,7 +73,7 @@ function tellProblem(kind) {
   box.hidden = false;
 }
 
-const resending = new Resending(() => tellProblem("offline"));
+const resending = new Resending(() => tellProblem("changed"));
 
 /** Nobody took a request. */
 function away({ sourceElement }) {
@@ -84,6 +84,9 @@ function away({ sourceElement }) {
 /** A page that asks again by itself loses nothing that somebody entered: it is only older. */
 const asksByItself = (element) => element.matches("[hx-trigger^='every']");
 
+/** Requests whose whole answer came: a network may break off within one. */
+const answered = new WeakSet();
+
 /** What a proxy says for a server that is not there: it starts anew, or has too much to do. */
 const AWAY = new Set([502, 503, 504]);
 
@@ -93,15 +96,18 @@ function hideProblem() {
   box.querySelector("p").textContent = "";
 }
 
-/** Which sentence fits a status that was not swapped in; none for those a page handles itself. */
-function kindOf(status) {
+/** Which sentence fits an answer that was not swapped in; none for those a page handles itself. */
+function kindOf(response) {
+  const { status } = response;
+  if (isAnothers(response)) return "otherAccount";
   if (status === 401) return "signedOut";
   if (status >= 500) return "broken";
   return [403, 404].includes(status) ? "gone" : null;
 }
 
-/** What htmx sends of a form carries what every request of a script does. */
+/** What htmx sends carries what every request of a script does. */
 function sign({ request, sourceElement }) {
+  Object.assign(request.headers, signedHeaders());
   const form = sourceElement.closest("form");
   if (!form || !request.body?.has?.("csrfmiddlewaretoken")) return;
   for (const [name, value] of signedBody(form)) request.body.set(name, value);
@@ -114,18 +120,31 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("htmx:config:request", (event) => sign(event.detail.ctx));
 document.addEventListener("htmx:after:request", (event) => {
-  const { response, sourceElement } = event.detail.ctx;
-  const kind = kindOf(response.status);
+  const { ctx } = event.detail;
+  const { response, sourceElement } = ctx;
+  answered.add(ctx);
+  const kind = kindOf(response);
   if (kind === null) {
     fresh = Date.now();
-    hideProblem();
-  } else if (AWAY.has(response.status)) away(event.detail.ctx);
+    if (!resending.waiting) hideProblem();
+  } else if (AWAY.has(response.status)) away(ctx);
   else tellProblem(kind === "broken" && asksByItself(sourceElement) ? "stale" : kind);
 });
 document.addEventListener("htmx:error", (event) => {
   const { ctx } = event.detail;
-  if (ctx && !ctx.response) away(ctx);
+  if (ctx && !answered.has(ctx)) away(ctx);
 });
+
+// What is written while a form is under way would go with it: its texts wait for the answer.
+document.addEventListener("htmx:before:request", (event) => hold(event.detail.ctx, true));
+document.addEventListener("htmx:finally:request", (event) => hold(event.detail.ctx, false));
+
+function hold({ sourceElement }, isHeld) {
+  if (!sourceElement.matches("form[data-resend]")) return;
+  for (const field of sourceElement.elements) {
+    if (field.matches("textarea")) field.readOnly = isHeld;
+  }
+}
 
 // What takes long says so, and is not sent twice.
 document.addEventListener("submit", (event) => {

@@ -76,7 +76,7 @@ def test_the_last_slate_is_sent_by_itself_when_the_server_is_back(
     expect(problem).to_contain_text("sent as soon as the server answers")
     press(page, "Backspace")
     page.clock.run_for(6_000)
-    expect(problem).to_contain_text("try again in a moment")  # it is being changed: not now
+    expect(problem).to_contain_text("since you went on with it")
     press(page, "c Enter")
     expect(problem).to_contain_text("sent as soon as the server answers")
     assert not Ranking.objects.exists()

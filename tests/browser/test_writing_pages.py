@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from labeling.guidelines import mark_read
 from labeling.models import Demonstration, FormDraft, Project, Prompt, User, WritingTask
@@ -180,7 +181,7 @@ def test_a_network_cut_while_writing_loses_nothing(
     more = f"{ANSWER} And more."
     page.locator("#answer").fill(more)
     page.context.set_offline(False)
-    expect(page.locator("#request-problem")).to_contain_text("try again in a moment")
+    expect(page.locator("#request-problem")).to_contain_text("since you went on with it")
     assert not Demonstration.objects.exists()
     page.reload()
     expect(page.locator("#answer")).to_have_value(more)
@@ -203,6 +204,55 @@ def test_what_was_sent_into_a_cut_network_is_sent_when_it_is_back(
     page.context.set_offline(False)
     expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_visible()
     expect(page.locator("#request-problem")).to_be_hidden()
+    assert Demonstration.objects.get().text == ANSWER
+
+
+def test_a_skip_that_could_not_be_sent_sends_no_answer(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_prompt(project)
+    page = new_page(labeler, allow=NETWORK)
+    page.clock.install()
+    page.goto(answers(project))
+    page.locator("#answer").fill("Half an ans")
+    page.context.set_offline(True)
+    page.locator("#answer").press("Control+Enter")
+    problem = page.locator("#request-problem")
+    expect(problem).to_contain_text("sent as soon as the server answers")
+    page.locator("#pass summary").click()
+    page.get_by_label("Why").select_option("unknown")
+    page.get_by_role("button", name="Skip this prompt").click()
+    expect(problem).to_contain_text("try again in a moment")
+    page.context.set_offline(False)
+    page.clock.run_for(12_000)
+    page.wait_for_load_state("networkidle")
+    assert not Demonstration.objects.exists()
+    assert WritingTask.objects.get().state == "open"
+    page.get_by_role("button", name="Skip this prompt").click()
+    expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_focused()
+    assert not Demonstration.objects.exists()
+
+
+def test_what_is_sent_again_is_what_was_sent_and_not_what_was_typed_meanwhile(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_prompt(project)
+    page = new_page(labeler, allow=(*NETWORK, "504"))
+    page.clock.install()
+    page.goto(answers(project))
+    page.locator("#answer").fill(ANSWER)
+    waiting: list[Route] = []
+    where = re.compile(r"/demonstrations/write/\d+/$")
+    page.route(where, waiting.append)
+    page.locator("#answer").press("Control+Enter")
+    expect(page.locator("#answer")).to_have_js_property("readOnly", True)
+    page.keyboard.type(" And mo")  # it goes nowhere while that is under way
+    waiting.pop().fulfill(status=504)
+    page.unroute(where)
+    expect(page.locator("#answer")).to_have_js_property("readOnly", False)
+    expect(page.locator("#answer")).to_have_value(ANSWER)
+    page.clock.run_for(6_000)
+    expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_visible()
     assert Demonstration.objects.get().text == ANSWER
 
 
@@ -238,7 +288,7 @@ def test_what_one_person_writes_becomes_nobody_elses_draft(
     page.get_by_label("The prompt", exact=True).fill("His.")
     expect(page.locator("#saved")).to_contain_text("Somebody else is signed in")
     page.get_by_role("button", name="Send", exact=False).first.click()
-    expect(page.locator("#request-problem")).to_contain_text("You are signed out")
+    expect(page.locator("#request-problem")).to_contain_text("Somebody else is signed in")
     draft = FormDraft.objects.get()
     assert (draft.labeler, dict(draft.content)["text"]) == (other, "Hers.")
     assert not Prompt.objects.exists()

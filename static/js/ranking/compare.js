@@ -2,6 +2,7 @@
 
 import { shutsAtOnce } from "./dialogs.js";
 import { keyOf } from "./keys.js";
+import { signedHeaders } from "../signed.js";
 
 export class Compare {
   /** failed: what to say where the server can't be reached. */
@@ -37,7 +38,7 @@ export class Compare {
     this.address = address;
     let html = null;
     try {
-      const response = await fetch(address, { headers: { "HX-Request": "true" } });
+      const response = await fetch(address, { headers: signedHeaders() });
       if (response.ok) html = await response.text();
     } catch {
       // No network: said below.

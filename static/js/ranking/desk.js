@@ -13,7 +13,7 @@ import { Saved } from "./saved.js";
 import { announce, fill, tellProblem } from "./say.js";
 import { heedSession } from "./session.js";
 import { showWritten, turnWritten } from "./written.js";
-import { csrfToken, signedBody } from "../signed.js";
+import { csrfToken, isAnothers, signedBody, signedHeaders } from "../signed.js";
 
 export class Desk {
   /**
@@ -275,9 +275,10 @@ export class Desk {
     if (this.asking) return;
     this.asking = true;
     try {
-      const response = await fetch(location.href, { method: "HEAD", headers: { "HX-Request": "true" } });
-      heedSession(response.status === 401);
-      if (response.ok) {
+      const response = await fetch(location.href, { method: "HEAD", headers: signedHeaders() });
+      heedSession(response.status === 401 && !isAnothers(response));
+      if (isAnothers(response)) tellProblem("otherAccount");
+      else if (response.ok) {
         this.form.elements.csrfmiddlewaretoken.value = csrfToken(this.form);
         this.form.submit();
       } else if (response.status !== 401) tellProblem(response.status >= 500 ? "broken" : "gone");
@@ -300,11 +301,11 @@ export class Desk {
       const response = await fetch(this.root.dataset.renewUrl, {
         method: "POST",
         body,
-        headers: { Accept: "application/json", "HX-Request": "true" },
+        headers: signedHeaders({ Accept: "application/json" }),
       });
       const answer = await response.json().catch(() => null);
       // That somebody else is signed in is said by the draft, which is kept in this browser.
-      heedSession(response.status === 401 && answer?.code !== "other_account");
+      heedSession(response.status === 401 && !isAnothers(response));
       if (response.ok) this.lost?.remove();
       if (response.status === 409 && answer) this.showLost(answer.message);
     } catch {

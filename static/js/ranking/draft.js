@@ -4,7 +4,7 @@
  */
 
 import { heedSession } from "./session.js";
-import { signedBody } from "../signed.js";
+import { isAnothers, signedBody, signedHeaders } from "../signed.js";
 
 const DELAY = 500;
 const RETRY = 5_000;
@@ -104,6 +104,11 @@ export class Draft {
     this.waiting = setTimeout(() => this.send(), milliseconds);
   }
 
+  /** What is unsent is being submitted: it is sent as a draft only if that fails. */
+  rest() {
+    if (this.unsent) this.later(RETRY);
+  }
+
   body({ sequence, content }) {
     const body = signedBody(this.form);
     if (this.form.elements.lease) body.set("lease", this.form.elements.lease.value);
@@ -122,11 +127,11 @@ export class Draft {
       const response = await fetch(this.url, {
         method: "POST",
         body: this.body(draft),
-        headers: { Accept: "application/json", "HX-Request": "true" },
+        headers: signedHeaders({ Accept: "application/json" }),
         redirect: "error",
       });
       const answer = await response.json().catch(() => null);
-      const anothers = response.status === 401 && answer?.code === "other_account";
+      const anothers = isAnothers(response);
       heedSession(response.status === 401 && !anothers);
       if (response.ok) {
         this.answered(draft, answer.saved);
@@ -147,6 +152,7 @@ export class Draft {
 
   /** What became of `draft`; saved: a newer one is there, or it was submitted, where it is false. */
   answered(draft, saved) {
+    if (this.closed) return; // it was submitted meanwhile
     if (this.unsent === draft) this.unsent = null;
     if (saved) {
       this.basedOn = draft.sequence;

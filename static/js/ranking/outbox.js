@@ -5,7 +5,7 @@
  */
 
 import { heedSession } from "./session.js";
-import { signedBody } from "../signed.js";
+import { isAnothers, signedBody, signedHeaders } from "../signed.js";
 
 const RETRY = 5_000;
 
@@ -94,14 +94,14 @@ export class Outbox {
       response = await fetch(entry.url, {
         method: "POST",
         body,
-        headers: { Accept: "application/json", "HX-Request": "true" },
+        headers: signedHeaders({ Accept: "application/json" }),
         redirect: "error",
       });
     } catch {
       return false; // no network: the others would not get through either
     }
     const answer = await response.json().catch(() => null);
-    const anothers = response.status === 401 && answer?.code === "other_account";
+    const anothers = isAnothers(response);
     if (response.status === 401) {
       heedSession(!anothers);
       this.on.signedOut(anothers ? answer.message : "");

@@ -13,6 +13,7 @@ import { Keys, keyOf, openable } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { announce, fill } from "./say.js";
 import { newIn } from "../notices.js";
+import { signedHeaders } from "../signed.js";
 
 const ASK_AGAIN = 5_000;
 
@@ -110,7 +111,7 @@ async function lookAhead() {
   if (ahead || !desk?.root.dataset.renewUrl || underWay().length > 0) return;
   const asked = desk;
   try {
-    const response = await fetch(words.aheadUrl, { headers: { "HX-Request": "true" } });
+    const response = await fetch(words.aheadUrl, { headers: signedHeaders() });
     if (response.status !== 200 || asked !== desk) return;
     const made = document.createElement("template");
     made.innerHTML = await response.text();

@@ -56,6 +56,7 @@ class Answer {
 
   submitted() {
     this.form.elements.seconds.value = this.activity.seconds;
+    this.draft.rest();
   }
 
   showMeasures() {

@@ -1,6 +1,7 @@
 /** The text as readers will see it, rendered by the server while it is typed. */
 
-import { signedBody } from "../signed.js";
+import { tellProblem } from "../ranking/say.js";
+import { isAnothers, signedBody, signedHeaders } from "../signed.js";
 
 const DELAY = 400;
 
@@ -53,10 +54,11 @@ export class Preview {
       const response = await fetch(this.url, {
         method: "POST",
         body,
-        headers: { "HX-Request": "true" },
+        headers: signedHeaders(),
         redirect: "error",
       });
       if (response.ok) html = await response.text();
+      else if (isAnothers(response)) tellProblem("otherAccount");
       else if (response.status === 401) document.dispatchEvent(new CustomEvent("rankloop:signed-out"));
     } catch {
       // No network: said below.

@@ -9,7 +9,7 @@ import { Saved } from "../ranking/saved.js";
 import { announce } from "../ranking/say.js";
 import { onKeys } from "./typing.js";
 
-const LEFT_OUT = new Set(["csrfmiddlewaretoken", "seconds", "seen"]);
+const LEFT_OUT = new Set(["csrfmiddlewaretoken", "seconds", "seen", "based_on"]);
 const words = document.getElementById("writing-words").dataset;
 
 /** What a person entered, as a list of [name, value]. */
@@ -72,6 +72,8 @@ class PromptForm {
 
   submitted() {
     this.form.elements.seconds.value = this.activity.seconds;
+    this.form.elements.based_on.value = this.draft.basedOn;
+    this.draft.rest();
   }
 
   close() {

@@ -152,6 +152,18 @@ class TestWithPlainForms:
         said(client, conversation, "Go on.", 2, going_on_from=picked)
         assert conversation.turns.get(number=1).chosen_id == picked
 
+    def test_said_again_from_another_it_is_not_said(self, client, project, ann):
+        conversation = talk(project, ann)
+        answered(conversation)
+        ranked(conversation, "One.", "Two.")
+        one, two = (completion(conversation, text).pk for text in ("One.", "Two."))
+        said(client, conversation, "And then?", number=2, going_on_from=two)
+        again = said(client, conversation, "And then?", number=2, going_on_from=two)
+        assert again.status_code == 200
+        other = said(client, conversation, "And then?", number=2, going_on_from=one)
+        assert other.status_code == 409
+        assert Turn.objects.count() == 2
+
     def test_it_goes_on_from_an_edit(self, client, project, ann):
         conversation = talk(project, ann)
         answered(conversation)
@@ -358,6 +370,26 @@ class TestDrafts:
         page = client.post(where, {"text": "How do tides work?"}, follow=True)
         assert "Kept as a draft." in page.content.decode()
         assert "\nHow do tides work?</textarea>" in read(client, conversation)
+
+    def test_an_empty_form_or_an_older_one_takes_nothings_place(self, client, project, ann):
+        conversation = begin(project=project, labeler=ann)
+        self.keep(client, project, "How do tides work?", sequence=7)
+        assert said(client, conversation, " ", based_on=7).status_code == 400
+        assert "\nHow do tides work?</textarea>" in read(client, conversation)
+        opening = make_prompt(project, split="evaluation").text
+        assert said(client, conversation, opening, based_on=3).status_code == 409
+        assert "\nHow do tides work?</textarea>" in read(client, conversation)
+        assert said(client, conversation, opening, based_on=7).status_code == 409
+        assert f"\n{opening}</textarea>" in read(client, conversation)
+
+    def test_in_an_archived_project_what_was_not_said_is_shown(self, client, project, ann):
+        conversation = begin(project=project, labeler=ann)
+        self.keep(client, project, "How do tides work?", sequence=7)
+        project.archived_at = timezone.now()
+        project.save()
+        page = read(client, conversation)
+        assert "What you wrote and is not said" in page
+        assert "How do tides work?" in page
 
     def test_nobody_reads_anothers(self, client, project, ann):
         self.keep(client, project, "Mine alone.", sequence=7)

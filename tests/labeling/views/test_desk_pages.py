@@ -291,6 +291,16 @@ class TestByScript:
         assert self.post(as_user(other), assignment, page_of="999").status_code == 401
         assert not Ranking.objects.exists()
 
+    def test_a_page_of_another_person_gets_no_work_either(self, project, labeler):
+        make_slate(project)
+        other = make_labeler(project)
+        headers = {"HX-Request": "true", "Page-Of": str(labeler.pk)}
+        for name in ("rank", "ahead"):
+            answer = as_user(other).get(reverse(name, args=[project.slug]), headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["Other-Account"] == "1"
+        assert not Assignment.objects.exclude(labeler=None).exists()
+
     def test_the_version_that_was_shown_is_stamped(self, client, project, assignment):
         first = publish(project=project, text="One.")
         publish(project=project, text="Two.")

@@ -28,7 +28,7 @@ _processes.set_forkserver_preload([*KNOWN, *(f"training.rlhf.{name}" for name in
 
 
 class Forked:
-    """A process, with what tests use of subprocess.Popen."""
+    """A process, with what tests use of subprocess.Popen. Its environment is that of the first."""
 
     def __init__(self, arguments: Sequence[str], output: Path, *, piped: bool = False) -> None:
         """arguments: as python takes them, -m MODULE … or -c CODE …; output: gets both streams.
@@ -39,7 +39,9 @@ class Forked:
             forkserver.ensure_running()
         reader, writer = _processes.Pipe(duplex=False) if piped else (None, None)
         self.stdin = None if writer is None else os.fdopen(os.dup(writer.fileno()), "wb", 0)
-        self._process = _processes.Process(target=_run, args=(arguments, output, reader))
+        self._process = _processes.Process(
+            target=_run, args=(arguments, output, reader), daemon=True
+        )
         self._process.start()
         for end in (reader, writer):
             if end is not None:
@@ -63,7 +65,14 @@ class Forked:
         return code
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        """To the process, where it has not ended; the server has buried it at once then."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill_all(self) -> None:
+        """-9 to it and all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)

@@ -237,7 +237,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
         # Somewhere after it has gone on by a step or two: no boundary is safer than another.
         until(process, lambda lines=lines: len(log(folder)) > lines)
         time.sleep(rng.random() * 0.3)
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill_all()
         process.wait()
     finish(folder, recipe)
     assert outcome(folder) == expected
@@ -249,7 +249,7 @@ def test_killed_right_after_a_state_it_ends_with_the_same_bits(fresh, recipe):
     for _ in range(2):
         process, before = start(folder, recipe), latest(folder)
         until(process, lambda before=before: latest(folder) > before)
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill_all()
         process.wait()
     finish(folder, recipe)
     assert outcome(folder) == expected
