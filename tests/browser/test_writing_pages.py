@@ -219,16 +219,16 @@ def test_a_skip_that_could_not_be_sent_sends_no_answer(
     page.locator("#answer").press("Control+Enter")
     problem = page.locator("#request-problem")
     expect(problem).to_contain_text("sent as soon as the server answers")
-    page.locator("#pass summary").click()
+    page.locator("#pass summary").press("Enter")
     page.get_by_label("Why").select_option("unknown")
-    page.get_by_role("button", name="Skip this prompt").click()
+    page.get_by_role("button", name="Skip this prompt").press("Enter")
     expect(problem).to_contain_text("try again in a moment")
     page.context.set_offline(False)
     page.clock.run_for(12_000)
     page.wait_for_load_state("networkidle")
     assert not Demonstration.objects.exists()
     assert WritingTask.objects.get().state == "open"
-    page.get_by_role("button", name="Skip this prompt").click()
+    page.get_by_role("button", name="Skip this prompt").press("Enter")
     expect(page.get_by_role("heading", name="Nothing to write right now")).to_be_focused()
     assert not Demonstration.objects.exists()
 
@@ -242,13 +242,17 @@ def test_what_is_sent_again_is_what_was_sent_and_not_what_was_typed_meanwhile(
     page.goto(answers(project))
     page.locator("#answer").fill(ANSWER)
     waiting: list[Route] = []
+
+    def take(route: Route) -> None:
+        waiting.append(route)
+
     where = re.compile(r"/demonstrations/write/\d+/$")
-    page.route(where, waiting.append)
+    page.route(where, take)
     page.locator("#answer").press("Control+Enter")
     expect(page.locator("#answer")).to_have_js_property("readOnly", True)
     page.keyboard.type(" And mo")  # it goes nowhere while that is under way
     waiting.pop().fulfill(status=504)
-    page.unroute(where)
+    page.unroute_all()
     expect(page.locator("#answer")).to_have_js_property("readOnly", False)
     expect(page.locator("#answer")).to_have_value(ANSWER)
     page.clock.run_for(6_000)
