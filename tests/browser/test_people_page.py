@@ -23,7 +23,7 @@ def test_who_forgot_the_password_comes_back_by_a_link(
     page.goto(link)
     page.get_by_label("New password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    assert page.get_by_text("The password is set.").is_visible()
+    expect(page.get_by_text("The password is set.")).to_be_visible()
     labeler.refresh_from_db()
     assert labeler.check_password(PASSWORD)
 

@@ -341,10 +341,10 @@ def test_a_server_that_breaks_leaves_the_ranking_where_it_is(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
     make_slate(project)
-    page = new_page(labeler, allow=("503", "ERR_FAILED", "Failed to fetch"))
+    page = new_page(labeler, allow=("500", "ERR_FAILED", "Failed to fetch"))
     page.goto(address(project))
     press(page, "a b c d")
-    page.route("**/submission/", lambda route: route.fulfill(status=503, body="busy"))
+    page.route("**/submission/", lambda route: route.fulfill(status=500, body="oh"))
     press(page, "Enter")
     expect(page.locator("#request-problem")).to_contain_text("Something broke on our side")
     page.unroute("**/submission/")

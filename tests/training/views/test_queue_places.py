@@ -26,7 +26,7 @@ def run_list(seeded):
 def test_places_count_all_projects_and_no_running_run(seeded):
     assert seeded.ppo.state == Run.State.RUNNING
     first = queued(seeded.ppo)
-    other = make_project(name="Somebody else's")
+    other = make_project(name="Another team's")
     queued(seeded.ppo, other)
     queued(seeded.ppo, other)
     last = queued(seeded.ppo)
@@ -40,14 +40,14 @@ def test_places_count_all_projects_and_no_running_run(seeded):
 
 
 def test_the_list_and_the_runs_page_say_the_same(seeded, manager):
-    other = make_project(name="Somebody else's")
+    other = make_project(name="Another team's")
     queued(seeded.ppo, other)
     mine = queued(seeded.ppo)
     listed = manager.get(run_list(seeded)).content.decode()
     assert "number 2 in the queue, 1 run of another project before it" in listed
     page = manager.get(reverse("run", args=[seeded.project.slug, mine.pk])).content.decode()
     assert "Number 2 in the queue. 1 run of another project is before it." in page
-    assert "Somebody else" not in listed + page
+    assert "Another team" not in listed + page
 
 
 def test_alone_in_the_queue_nothing_is_said_of_others(seeded, manager):
