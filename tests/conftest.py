@@ -32,6 +32,17 @@ if at_least(0, "EXAMPLES"):
     settings.load_profile("fuzz")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests that share what is costly run in one process, or two products at once fight for cores.
+
+    pytest-xdist writes the group into each id, which pytest 9.2 does not let it.
+    """
+    if session.config.getoption("loadgroup", default=False):
+        grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+        if any("@" not in item.nodeid for item in grouped):
+            raise pytest.UsageError("groups of tests have no effect with these versions of pytest")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A test that was skipped has shown nothing: that fails as well."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
