@@ -98,10 +98,10 @@ def test_a_new_report_shows_itself_when_it_is_done(new_page: NewPage, project, l
     page = new_page(make_manager(project))
     page.goto(reverse("quality", args=[project.slug]))
     page.get_by_role("button", name="Compute now").press("Enter")
-    assert page.get_by_text("being computed").is_visible()
+    expect(page.get_by_text("being computed")).to_be_visible()
     work_out(QualityReport.objects.get())
     page.get_by_text("from 1 ranking").wait_for()
-    assert not page.get_by_text("being computed").is_visible()
+    expect(page.get_by_text("being computed")).to_be_hidden()
 
 
 def test_a_dispute_is_decided_by_keyboard(new_page: NewPage, project, labeler):
