@@ -11,6 +11,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from labeling.completions import storable
+from labeling.form_drafts import MOST_SEQUENCE
 from labeling.forms.rankings import seconds_in
 from labeling.languages import choices as languages
 from labeling.models import PASS_REASONS, Prompt
@@ -52,8 +53,8 @@ class AnswerDraftForm(forms.Form):
 class FieldsDraftForm(forms.Form):
     """A form under way, as the page's script sends it: its fields as [name, value]."""
 
-    sequence = forms.IntegerField(min_value=0, max_value=2**62)
-    based_on = forms.IntegerField(min_value=0, max_value=2**62, required=False)
+    sequence = forms.IntegerField(min_value=0, max_value=MOST_SEQUENCE)
+    based_on = forms.IntegerField(min_value=0, max_value=MOST_SEQUENCE, required=False)
     content = forms.CharField(max_length=4_000_000, strip=False)
 
     def clean_content(self) -> list[tuple[object, object]]:

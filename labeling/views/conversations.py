@@ -274,7 +274,7 @@ def turn_draft(request: SignedIn, slug: str) -> HttpResponse:
     if "sequence" in request.POST:
         return keep_sent(request, project, Form.TURN, kept_of_turn)
     try:
-        keep_by_hand(request, project, Form.TURN, kept_of_turn)
+        keep_by_hand(request, project, Form.TURN, kept_of_turn, asked=True)
         messages.success(request, _("Kept as a draft."))
     except DraftRefused as refusal:
         messages.error(request, refusal.message)

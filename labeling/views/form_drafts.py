@@ -18,20 +18,24 @@ Kept = Callable[[Iterable[tuple[object, object]]], list[tuple[str, str]]]
 """Of (name, value) what a draft keeps."""
 
 
-def keep_by_hand(request: SignedIn, project: Project, form: Form, kept: Kept) -> None:
+def keep_by_hand(
+    request: SignedIn, project: Project, form: Form, kept: Kept, *, asked: bool = False
+) -> None:
     """Keep a whole form that was sent and is not taken; an empty one takes nothing's place.
 
-    Raises DraftRefused.
+    asked: its person asked for just that, so it is the newest. Else the page gives it back, and a
+    draft that this page has not seen stays. Raises DraftRefused.
     """
     pairs = ((name, value) for name, values in request.POST.lists() for value in values)
     fields = kept(pairs)
+    seen = small_int(request.POST.get("based_on", ""), most=MOST_SEQUENCE)
     if says_something(fields):
         keep_form_draft(
             form,
             project=project,
             labeler=request.user,
             fields=fields,
-            based_on=small_int(request.POST.get("based_on", ""), most=MOST_SEQUENCE),
+            based_on=None if asked else seen,
         )
 
 

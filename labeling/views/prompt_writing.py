@@ -90,7 +90,7 @@ def prompt_draft(request: SignedIn, slug: str) -> HttpResponse:
 def _kept_by_hand(request: SignedIn, project: Project) -> HttpResponse:
     """The button "Keep as a draft", where scripts are off."""
     try:
-        keep_by_hand(request, project, Form.PROMPT, kept_of_prompt)
+        keep_by_hand(request, project, Form.PROMPT, kept_of_prompt, asked=True)
     except DraftRefused as refusal:
         return _page(request, project, written_prompt(request.POST), why=refusal)
     messages.success(request, _("Kept as a draft."))

@@ -367,9 +367,11 @@ class TestDrafts:
     def test_without_scripts_a_button_keeps_it(self, client, project, ann):
         conversation = begin(project=project, labeler=ann)
         where = reverse("turn-draft", args=[project.slug])
-        page = client.post(where, {"text": "How do tides work?"}, follow=True)
+        page = client.post(where, {"text": "How do tides work?", "based_on": 0}, follow=True)
         assert "Kept as a draft." in page.content.decode()
         assert "\nHow do tides work?</textarea>" in read(client, conversation)
+        client.post(where, {"text": "And in lakes?", "based_on": 0})  # asked for, it is the newest
+        assert "\nAnd in lakes?</textarea>" in read(client, conversation)
 
     def test_an_empty_form_or_an_older_one_takes_nothings_place(self, client, project, ann):
         conversation = begin(project=project, labeler=ann)
