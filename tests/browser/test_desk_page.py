@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from labeling.guidelines import mark_read, publish
 from labeling.judgements import judgement_of
 from labeling.models import Completion, Demonstration, Draft, Project, Ranking, User
 from labeling.projects import update_project
-from tests.browser.test_ranking_page import address, press, sent, shown_ids
+from tests.browser.test_ranking_page import address, fetched_ahead, press, sent, shown_ids
 from tests.factories import make_labeler, make_ranking, make_slate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -283,7 +283,7 @@ def with_one_ahead(project: Project, labeler: User, new_page: NewPage, **how: ob
     for _ in range(3):
         make_slate(project)
     page = new_page(labeler, **how)
-    with page.expect_response("**/rank/ahead/"):
+    with fetched_ahead(page):
         page.goto(address(project))
     return page
 
@@ -298,13 +298,36 @@ def test_the_next_one_is_there_before_the_server_has_answered(
     expect(page.locator("#assignment")).not_to_have_attribute("data-slate", first, timeout=300)
     expect(page.get_by_text("1 today")).to_be_visible()
     press(page, "d c b a")
-    with page.expect_response("**/rank/ahead/"):
+    with fetched_ahead(page):
         pass
     press(page, "Enter")
     expect(page.get_by_text("2 today")).to_be_visible()
     press(page, "a b c d Enter")
     expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
     assert Ranking.objects.count() == 3
+
+
+def test_a_slow_answer_is_not_asked_for_a_second_time(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    make_slate(project)
+    page = new_page(labeler)
+    asked: list[str] = []
+
+    def slowly(route: Route) -> None:
+        asked.append(route.request.url)
+        page.wait_for_timeout(900)
+        route.continue_()
+
+    page.route("**/rank/ahead/", slowly)
+    with fetched_ahead(page):
+        page.goto(address(project))
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+    with fetched_ahead(page):
+        press(page, "a b c d Enter")  # each desk asks once
+    assert len(asked) == 2
 
 
 def test_without_a_network_two_are_kept_and_sent_when_it_is_back(

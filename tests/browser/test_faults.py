@@ -16,7 +16,7 @@ from labeling.projects import update_project
 from labeling.prompts import withdraw_prompt
 from tests.browser.conftest import sign_in
 from tests.browser.test_desk_page import opened, stored, with_one_ahead
-from tests.browser.test_ranking_page import address, press, sent, shown_ids
+from tests.browser.test_ranking_page import address, fetched_ahead, press, sent, shown_ids
 from tests.factories import make_labeler, make_prompt, make_ranking, make_slate
 from tests.hostile import marked
 
@@ -32,7 +32,7 @@ def test_a_network_that_is_away_for_a_minute_in_mid_ranking_costs_nothing(
         make_slate(project)
     page = new_page(labeler, allow=("ERR_INTERNET", "Failed to load"))
     page.clock.install()
-    with page.expect_response("**/rank/ahead/"):
+    with fetched_ahead(page):
         page.goto(address(project))
         page.clock.run_for(1_000)
     ids = shown_ids(page)

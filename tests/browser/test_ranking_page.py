@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -30,6 +31,14 @@ def address(project: Project) -> str:
 def press(page: Page, keys: str) -> None:
     for key in keys.split():
         page.keyboard.press(key)
+
+
+@contextmanager
+def fetched_ahead(page: Page) -> Iterator[None]:
+    """Wait, at the end, until the page has the next slate, or knows that there is none."""
+    with page.expect_response("**/rank/ahead/") as answer:
+        yield
+    answer.value.finished()
 
 
 def sent(page: Page) -> None:

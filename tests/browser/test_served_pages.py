@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, expect
 from benchmarks.browsers import Visit, signed_in_context, visit
 from benchmarks.product import free_port
 from benchmarks.web_server import in_folder, told_by, web_server
-from tests.browser.test_ranking_page import press, sent
+from tests.browser.test_ranking_page import fetched_ahead, press, sent
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -55,7 +55,7 @@ def test_a_server_that_is_killed_and_started_anew_in_mid_ranking_costs_nothing(
     port, session = free_port(), told["labelers"][1]
     with signed_in_context(browser, port, session) as context:
         page = context.new_page()
-        with web_server(folder, port=port) as server, page.expect_response("**/rank/ahead/"):
+        with web_server(folder, port=port) as server, fetched_ahead(page):
             page.goto(f"/projects/{told['slug']}/rank/")
             press(page, "b a")
             expect(page.locator("#saved")).to_contain_text("saved", timeout=60_000)

@@ -12,7 +12,7 @@ from labeling.models import Assignment, Notice, NoticeSeen, Project, Quota, Rank
 from labeling.notices import publish_notice
 from labeling.projects import update_project
 from tests.browser.conftest import NewPage
-from tests.browser.test_ranking_page import address, press
+from tests.browser.test_ranking_page import address, fetched_ahead, press
 from tests.factories import make_manager, make_prompt, make_ranking, make_slate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -81,15 +81,15 @@ def test_a_new_notice_comes_with_the_next_slate_and_moves_nothing_that_is_read(
         make_slate(project)
     manager = make_manager(project)
     page = new_page(labeler)
-    with page.expect_response("**/rank/ahead/"):
+    with fetched_ahead(page):
         page.goto(address(project))
     before = page.locator("[data-letter=A]").bounding_box()
     publish_notice(project=project, text="Hello all.", by=manager)
     press(page, "a b c d")
     assert page.locator("[data-letter=A]").bounding_box() == before
-    with page.expect_response("**/rank/ahead/"):
+    with fetched_ahead(page):
         press(page, "Enter")  # what is shown now was written before the notice
-    with page.expect_response("**/rank/ahead/"):
+    with fetched_ahead(page):
         press(page, "a b c d Enter")
     board = page.get_by_role("article", name="Notice", exact=True)
     expect(board).to_contain_text("Hello all.")

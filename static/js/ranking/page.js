@@ -30,6 +30,7 @@ let desk = null;
 let shown = null;
 let askingAgain = null;
 let ahead = null; // the next slate, as the element that will stand in the place of this one
+let lookingFrom = null; // the desk for which the next slate is being asked for
 const outbox = new Outbox(words.labeler, () => document.querySelector("form"), words.gone, {
   changed: (entries) => showOutbox(entries),
   taken(entry, answer) {
@@ -106,10 +107,11 @@ function showOpen() {
   htmx.ajax("GET", words.rankUrl, { target: "#assignment", swap: "outerHTML" });
 }
 
-/** Ask for the next slate, so that it is here when this one is submitted. */
+/** Ask for the next slate, once for each desk, so that it is here when this one is submitted. */
 async function lookAhead() {
-  if (ahead || !desk?.root.dataset.renewUrl || underWay().length > 0) return;
+  if (ahead || lookingFrom === desk || !desk?.root.dataset.renewUrl || underWay().length > 0) return;
   const asked = desk;
+  lookingFrom = asked;
   try {
     const response = await fetch(words.aheadUrl, { headers: signedHeaders() });
     if (response.status !== 200 || asked !== desk) return;
@@ -118,6 +120,8 @@ async function lookAhead() {
     if (asked === desk) ahead = made.content.querySelector("#assignment");
   } catch {
     // No network: the next one comes by the usual way.
+  } finally {
+    if (lookingFrom === asked) lookingFrom = null; // the answer, or none, is here: ask again where it was none
   }
 }
 
