@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from playwright.sync_api import Browser, expect
 from benchmarks.browsers import chromium
 from tests import servers
 from tests.lengths import at_least
+from tests.product_packages import make_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,10 +68,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def product_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter that finds the packages of `make run`, and none of development's."""
+    return make_environment(tmp_path_factory.mktemp("environment") / "venv")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, product_python: Path) -> Path:
     """A tiny model's folder, made by the trainer's own command. Not to be written to."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    command = [sys.executable, "-m", "training.rlhf.tiny_model", str(folder)]
+    command = [str(product_python), "-m", "training.rlhf.tiny_model", str(folder)]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     return folder

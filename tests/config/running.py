@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,10 +22,10 @@ QUEUES = ("default", "sampling", "training")
 
 
 class Product:
-    """A started product; `log` is what its terminal shows."""
+    """A started product; `python` has its packages alone, `log` is what its terminal shows."""
 
-    def __init__(self, folder: Path, port: int, **settings: str) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, python: Path, **settings: str) -> None:
+        self.folder, self.port, self.python = folder, port, python
         self.log = folder.parent / f"{folder.name}.log"
         clean = {n: v for n, v in os.environ.items() if not n.startswith("RANKLOOP_")}
         self.environment = clean | {
@@ -42,7 +41,7 @@ class Product:
     def start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "config.serve"],
+                [str(self.python), "-m", "config.serve"],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -74,15 +74,15 @@ Key = tuple[int, int]
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_nothing_is_lost_doubled_or_given_out_too_often(
-    tmp_path: Path, tiny_model: Path, database: str
+    tmp_path: Path, product_python: Path, tiny_model: Path, database: str
 ) -> None:
     settings = {"RANKLOOP_MODEL": str(tiny_model), "RANKLOOP_LOG_LEVEL": "WARNING"}
     if database == "sqlite":
-        ranked_under_fire(Product(tmp_path / "data", free_port(), **settings))
+        ranked_under_fire(Product(tmp_path / "data", free_port(), product_python, **settings))
         return
     with postgres(durable=True) as address:
         settings["RANKLOOP_DATABASE"] = address
-        ranked_under_fire(Product(tmp_path / "data", free_port(), **settings))
+        ranked_under_fire(Product(tmp_path / "data", free_port(), product_python, **settings))
 
 
 def ranked_under_fire(product: Product) -> None:

@@ -11,7 +11,6 @@ import socket
 import sqlite3
 import stat
 import subprocess
-import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -30,10 +29,12 @@ pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("product")]
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Product]:
+def product(
+    tmp_path_factory: pytest.TempPathFactory, product_python: Path, tiny_model: Path
+) -> Iterator[Product]:
     """One that runs for all tests of this module that leave it running."""
     folder = tmp_path_factory.mktemp("product") / "data"
-    started = Product(folder, free_port(), RANKLOOP_MODEL=str(tiny_model))
+    started = Product(folder, free_port(), product_python, RANKLOOP_MODEL=str(tiny_model))
     try:
         started.wait_until_ready()
         started.says("celery.apps.worker: .* ready", times=len(QUEUES))
@@ -45,9 +46,11 @@ def product(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, tiny_model: Path) -> Iterator[Product]:
+def fresh(tmp_path: Path, product_python: Path, tiny_model: Path) -> Iterator[Product]:
     """One of the test's own."""
-    started = Product(tmp_path / "data", free_port(), RANKLOOP_MODEL=str(tiny_model))
+    started = Product(
+        tmp_path / "data", free_port(), product_python, RANKLOOP_MODEL=str(tiny_model)
+    )
     yield started
     if started.process.poll() is None:
         started.process.kill()
@@ -109,7 +112,7 @@ def test_only_its_user_reaches_the_broker(product: Product) -> None:
 
 def test_a_second_start_on_the_same_folder_is_refused(product: Product) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "config.serve"],
+        [str(product.python), "-m", "config.serve"],
         cwd=ROOT,
         env=product.environment | {"RANKLOOP_PORT": str(free_port())},
         capture_output=True,
@@ -157,11 +160,12 @@ def last_look_of_the_sampler(product: Product) -> float:
 
 
 def test_it_runs_on_postgresql_and_redis(
-    tmp_path: Path, tiny_model: Path, postgres_url: str, redis_url: str
+    tmp_path: Path, product_python: Path, tiny_model: Path, postgres_url: str, redis_url: str
 ) -> None:
     product = Product(
         tmp_path / "data",
         free_port(),
+        product_python,
         RANKLOOP_MODEL=str(tiny_model),
         RANKLOOP_DATABASE=postgres_url,
         RANKLOOP_BROKER=redis_url,
@@ -185,11 +189,11 @@ def test_it_runs_on_postgresql_and_redis(
     product.wait_until_gone()
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+def test_a_taken_port_is_named(tmp_path: Path, product_python: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        product = Product(tmp_path / "data", other.getsockname()[1])
+        product = Product(tmp_path / "data", other.getsockname()[1], product_python)
         assert product.process.wait(60) == 2
     said = product.log.read_text()
     assert f"port {product.port} of 127.0.0.1 is taken by another program" in said
@@ -198,8 +202,10 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     product.wait_until_gone()
 
 
-def test_a_wrong_setting_stops_the_start_in_one_sentence(tmp_path: Path) -> None:
-    product = Product(tmp_path / "data", free_port(), RANKLOOP_DEVICE="gpu")
+def test_a_wrong_setting_stops_the_start_in_one_sentence(
+    tmp_path: Path, product_python: Path
+) -> None:
+    product = Product(tmp_path / "data", free_port(), product_python, RANKLOOP_DEVICE="gpu")
     assert product.process.wait(60) == 2
     said = product.log.read_text()
     assert "RANKLOOP_DEVICE is 'gpu': must be auto, cpu, cuda or cuda:NUMBER" in said

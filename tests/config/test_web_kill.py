@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -97,7 +96,7 @@ class Labeler(threading.Thread):
 
 def shell(product: Product, code: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
+        [str(product.python), "manage.py", "shell", "--no-imports", "-c", code],
         cwd=ROOT,
         env=product.environment,
         capture_output=True,
@@ -110,12 +109,16 @@ def shell(product: Product, code: str) -> Any:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_no_ranking_is_lost_and_none_is_doubled(
-    tmp_path: Path, tiny_model: Path, database: str, request: pytest.FixtureRequest
+    tmp_path: Path,
+    product_python: Path,
+    tiny_model: Path,
+    database: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     settings = {"RANKLOOP_MODEL": str(tiny_model)}
     if database == "postgresql":
         settings["RANKLOOP_DATABASE"] = request.getfixturevalue("postgres_url")
-    product = Product(tmp_path / "data", free_port(), **settings)
+    product = Product(tmp_path / "data", free_port(), product_python, **settings)
     try:
         product.wait_until_ready()
         made = shell(product, SET_UP)

@@ -19,7 +19,11 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture
 def product(
-    request: pytest.FixtureRequest, tmp_path: Path, tiny_model: Path, servers: bool
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    product_python: Path,
+    tiny_model: Path,
+    servers: bool,
 ) -> Iterator[Product]:
     """Started with the tiny model, its workers ready; after the test it leaves nobody behind.
 
@@ -29,7 +33,7 @@ def product(
     if servers:
         settings["RANKLOOP_DATABASE"] = request.getfixturevalue("postgres_url")
         settings["RANKLOOP_BROKER"] = request.getfixturevalue("redis_url")
-    product = Product(tmp_path / "data", free_port(), **settings)
+    product = Product(tmp_path / "data", free_port(), product_python, **settings)
     try:
         product.wait_until_ready()
         product.says("celery.apps.worker: .* ready", times=len(QUEUES))
