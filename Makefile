@@ -88,8 +88,9 @@ bench: dev ## measure: make bench NAME=export writes benchmarks/results/export.j
 	@$(PY) -m benchmarks.bench_$(NAME)
 	@$(PY) -m benchmarks.report
 
-loop: dev ## prove the loop unattended: GOLD=file.py, SEED=1, ROUNDS=2
-	@$(PY) -m benchmarks.loop $(if $(GOLD),--gold $(GOLD)) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
+loop: dev ## prove the loop unattended: GOLD=file.py, SEED=1, ROUNDS=2, MINUTES=30
+	@$(PY) -m benchmarks.loop $(if $(GOLD),--gold $(GOLD)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MINUTES),--minutes $(MINUTES))
 	@$(PY) -m benchmarks.report
 
 report: dev ## the tables of docs/benchmarks.md from the results that are there

@@ -56,7 +56,8 @@ class Plan:
     gold_file: Path
     seed: int = 0
     rounds: int = 2
-    minutes: float = 30
+    minutes: float
+    """The most that it may take."""
     labelers: int = 6
     agreement: float = PAPER_AGREEMENT
     """Share of pairs on which two of them agree."""
@@ -76,13 +77,26 @@ class Plan:
         return self.gold_file.stem
 
 
+def minutes_here() -> float:
+    """Half an hour is enough for two rounds; without AVX-512 it takes two to three times that."""
+    return 75 if report.vector_instructions() in {"", "avx2"} else 30
+
+
 def load_gold(path: Path) -> Gold:
-    """The function `gold(prompt, completion) -> float` of a Python file."""
+    """The function `gold(prompt, completion) -> float` of a Python file.
+
+    Raises SystemExit with what is wrong with the file.
+    """
+    if not path.is_file():
+        raise SystemExit(f"GOLD={path} is not there")
     spec = importlib.util.spec_from_file_location("chosen_gold", path)
     if spec is None or spec.loader is None:
         raise SystemExit(f"GOLD={path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise SystemExit(f"GOLD={path}, line {error.lineno}: {error.msg}") from error
     gold = getattr(module, "gold", None)
     if not callable(gold):
         raise SystemExit(f"GOLD={path} has no function gold(prompt, completion) -> float")
@@ -242,13 +256,13 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the loop and write benchmarks/results/loop.json and loop-NAME.json."""
+def chosen_plan(arguments: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
+    """What the command line asks for, and the folder that is to be kept."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.loop")
     parser.add_argument("--gold", type=Path, default=ROOT / "benchmarks/gold/sentiment.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--minutes", type=float, default=minutes_here())
     parser.add_argument("--first-rankings", type=int, default=Plan.first_rankings)
     parser.add_argument("--more-rankings", type=int, default=Plan.more_rankings)
     parser.add_argument("--changes", type=json.loads, default=CHANGES)
@@ -265,11 +279,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model=chosen.model,
         changes=chosen.changes,
     )
+    return plan, chosen.keep
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the loop and write benchmarks/results/loop.json and loop-NAME.json."""
+    plan, kept = chosen_plan(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit("stopped"))
-    folder = chosen.keep or Path(tempfile.mkdtemp(prefix="rankloop-loop-"))
+    folder = kept or Path(tempfile.mkdtemp(prefix="rankloop-loop-"))
     result = run(plan, folder)
-    if chosen.keep is None:
+    if kept is None:
         shutil.rmtree(folder, ignore_errors=True)
     text = json.dumps(result, indent=1)
     for name in ("loop", f"loop-{plan.name}"):

@@ -51,17 +51,29 @@ def row(
     return {"name": name, "unit": unit, "ours": ours, "peer": peer, "ratio": ratio}
 
 
+def _processor() -> str:
+    """What the system says of it; empty where it says nothing."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def vector_instructions() -> str:
+    """The widest that the processor has for this work: "amx bf16", "avx512 bf16", … or empty."""
+    flags = set(re.findall(r"avx512_bf16|avx512f|avx2|amx_bf16", _processor()))
+    best = next((f for f in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if f in flags), "")
+    return best.replace("_", " ")
+
+
 def machine() -> str:
     """The machine in a line: processor, cores, what it can do, memory, system, versions."""
-    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    model = re.search(r"model name\s*: (.*)", cpu)
-    flags = set(re.findall(r"avx512_bf16|avx512f|avx2|amx_bf16", cpu))
-    best = next((f for f in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if f in flags), "")
+    model = re.search(r"model name\s*: (.*)", _processor())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     parts = [
         model.group(1).strip() if model else platform.processor(),
         f"{len(os.sched_getaffinity(0))} cores",
-        best.replace("_", " "),
+        vector_instructions(),
         f"{memory:.0f} GB",
         f"{platform.system()} {platform.release().split('-')[0]}",
         f"Python {platform.python_version()}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,34 @@ def gold(prompt, completion):
     letters = [letter for letter in completion if letter.isalpha()]
     return sum(letter < "n" for letter in letters) / max(1, len(letters))
 """
+
+
+def test_the_command_hands_on_what_is_asked_of_it() -> None:
+    asked = {"GOLD": "benchmarks/gold/length.py", "SEED": "7", "ROUNDS": "3", "MINUTES": "12.5"}
+    wanted = subprocess.run(
+        ["make", "-n", "loop", *(f"{name}={value}" for name, value in asked.items())],
+        cwd=loop.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.replace("\\\n", " ")
+    (command,) = (line for line in wanted.splitlines() if "benchmarks.loop" in line)
+    plan, kept = loop.chosen_plan(command.split("benchmarks.loop")[1].split())
+    assert (plan.name, plan.seed, plan.rounds, plan.minutes) == ("length", 7, 3, 12.5)
+    assert kept is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [(None, "is not there"), ("gold = 3", "has no function gold"), ("def gold(:", "line 1")],
+)
+def test_a_gold_file_that_is_none_is_named(tmp_path: Path, text: str | None, problem: str) -> None:
+    path = tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit, match=problem) as said:
+        loop.load_gold(path)
+    assert str(path) in str(said.value)
 
 
 def test_it_measures_each_round_by_the_hidden_score(tmp_path: Path, tiny_model: Path) -> None:
