@@ -36,7 +36,7 @@ from benchmarks.loop_measures import (
     labeler_accuracy,
     measure_round,
     texts_by_prompt,
-    wait_for_samples,
+    write_for_labelers,
 )
 from benchmarks.loop_rewards import add_reward_accuracy
 from benchmarks.product import ROOT, Client, Product
@@ -209,8 +209,8 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         seconds = time.monotonic() - started
         team.stop()
         rows = [measure_round(owner, row["number"], gold, plan.seed) for row in decided]
-        if rows and rows[-1]["state"] == "deployed":
-            wait_for_samples(owner, rows[-1]["checkpoints"]["ppo"])
+        if rows and rows[-1]["state"] in {"deployed", "waiting"}:
+            write_for_labelers(owner, rows[-1])
         accuracy = labeler_accuracy(gold, team, owner)
         samples = all_samples(owner)
         checkpoints = owner.pages(f"projects/{PROJECT}/checkpoints/")

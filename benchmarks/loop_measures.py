@@ -37,8 +37,15 @@ def texts_by_prompt(owner: Client) -> dict[str, list[str]]:
     return found
 
 
-def wait_for_samples(owner: Client, checkpoint: int, *, enough: int = 40) -> None:
-    """Give a policy that was just deployed two minutes to write some completions for labelers."""
+def write_for_labelers(owner: Client, row: dict[str, Any], *, enough: int = 40) -> None:
+    """Give a measured round's policy two minutes to write completions, as labelers would get them.
+
+    One that waits for a manager is deployed first: without samples of its own nobody can say
+    whether the reward model knows them.
+    """
+    checkpoint = row["checkpoints"]["ppo"]
+    if row["state"] == "waiting":
+        owner.post(f"projects/{PROJECT}/deployments/", {"checkpoint": checkpoint})
     checkpoints = owner.pages(f"projects/{PROJECT}/checkpoints/")
     source = next(row["source"] for row in checkpoints if row["id"] == checkpoint)
     deadline = time.monotonic() + 120

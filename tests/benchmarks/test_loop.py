@@ -72,5 +72,6 @@ def test_it_measures_each_round_by_the_hidden_score(tmp_path: Path, tiny_model: 
     assert row["prompts"] == 40
     assert 0 <= row["low"] <= row["gold_win_rate"] <= row["high"] <= 1
     assert row["rm_gold_accuracy"] > 0.5
+    assert row["rm_own_pairs_accuracy"] is not None
     assert set(row["seconds"]) == {"reward", "judge", "best_of", "ppo", "evaluate"}
     assert "| 1 |" in loop.table(result)
