@@ -56,9 +56,14 @@ POLICY: dict[str, Any] = {
 }
 
 
+def module(recipe):
+    """`ppo-paper` is the recipe `ppo`, in another form."""
+    return f"training.rlhf.{recipe.partition('-')[0]}"
+
+
 def start(folder, recipe, *, piped=False):
     """The recipe as the launcher starts it: a process of its own session."""
-    arguments = ["-m", f"training.rlhf.{recipe}", str(folder)]
+    arguments = ["-m", module(recipe), str(folder)]
     return Forked(arguments, folder / "log.txt", piped=piped)
 
 
@@ -69,7 +74,7 @@ def finish(folder, recipe):
 
 def finish_by_hand(folder, recipe):
     """The same from the command line, with nothing imported before."""
-    command = [sys.executable, "-m", f"training.rlhf.{recipe}", str(folder)]
+    command = [sys.executable, "-m", module(recipe), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -138,6 +143,21 @@ def originals(tiny_folder, trained, ranked, tmp_path_factory):
         "ppo": (
             PpoConfig(reward=reward, **POLICY, **policy, **FIXED),
             {"prompts": prompts},
+        ),
+        "ppo-paper": (
+            # All weights, a network as the critic, PPO-ptx: each has a state of its own.
+            PpoConfig(
+                reward=reward,
+                critic="network",
+                ptx_coefficient=1.0,
+                ptx_texts_per_episode=0.5,
+                minibatches=2,
+                missing_eos="replace",
+                **POLICY | {"lora_rank": 0, "lora_top_share": 1.0, "learning_rate": 3e-4},
+                **policy,
+                **FIXED,
+            ),
+            {"prompts": prompts, "texts": texts},
         ),
         "grpo": (
             GrpoConfig(reward=reward, kl_in="loss", **POLICY, **policy, **FIXED),
@@ -227,7 +247,10 @@ def fresh(originals, tmp_path):
     return copy
 
 
-@each_of("reward", "ppo", "grpo", "rejection", "dpo", "sft", "pretrain", "evaluate", "closed")
+@each_of(
+    *("reward", "ppo", "ppo-paper", "grpo", "rejection", "dpo", "sft", "pretrain"),
+    *("evaluate", "closed"),
+)
 def test_killed_at_random_moments_it_ends_with_the_same_bits(fresh, recipe):
     folder, expected = fresh(recipe)
     rng = random.Random(recipe)
