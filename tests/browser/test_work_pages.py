@@ -94,7 +94,8 @@ def test_a_new_notice_comes_with_the_next_slate_and_moves_nothing_that_is_read(
     board = page.get_by_role("article", name="Notice", exact=True)
     expect(board).to_contain_text("Hello all.")
     expect(page.locator("#announcer")).to_contain_text("Hello all.")
-    board.get_by_role("button", name="Dismiss").press("Enter")
+    expect(board.get_by_role("button", name="Dismiss")).to_contain_text("x")
+    press(page, "x")
     expect(board).to_have_count(0)
     expect(page.locator("#assignment-heading")).to_be_focused()
     press(page, "a b c d Enter")  # the next one was written while the notice stood
@@ -125,6 +126,18 @@ def test_after_an_hour_a_quiet_line_reminds_to_rest_and_leads_to_the_break(
     page.reload()
     expect(page.get_by_role("heading", name="Rank these 4 completions")).to_be_visible()
     expect(line).to_have_count(0)
+
+
+def test_with_nothing_to_rank_a_notice_is_dismissed_by_its_key_too(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    publish_notice(project=project, text="Hello all.", by=make_manager(project))
+    page = new_page(labeler)
+    page.goto(address(project))
+    expect(page.get_by_role("article", name="Notice", exact=True)).to_be_visible()
+    press(page, "x")
+    expect(page.get_by_role("article", name="Notice", exact=True)).to_have_count(0)
+    assert NoticeSeen.objects.count() == 1
 
 
 def test_somebody_looks_at_their_own_work(

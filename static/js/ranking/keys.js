@@ -15,6 +15,7 @@ const FIRST = {
   guidelines: "g",
   break: "z",
   undo: "u",
+  dismiss: "x",
 };
 const FIXED = ["=", "?", "؟", " ", "-"];
 const KEPT = "rankloop:keys";

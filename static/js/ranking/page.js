@@ -160,6 +160,7 @@ function open() {
   }
   desk = shown.querySelector("#ranking-form") ? new Desk(shown, site) : null;
   if (desk) setTimeout(lookAhead, 300);
+  else keys.label(document);
 }
 
 const ACTIONS = {
@@ -177,7 +178,18 @@ const ACTIONS = {
     await outbox.send(); // what was submitted last may still be on its way
     if (underWay().length === 0) document.getElementById("undo")?.click();
   },
+  dismiss: () => document.querySelector("[data-dismiss]")?.click(),
 };
+
+/** Where no slate stands: the break ends by its key, a notice is dismissed by its own. */
+function pressAside(event) {
+  const action = event.repeat ? undefined : keys.action(event);
+  const place = { break: "#end-break", dismiss: "[data-dismiss]" }[action];
+  const button = place && document.querySelector(place);
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+}
 
 function press(event) {
   const key = keyOf(event);
@@ -254,6 +266,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     dialog.showModal();
   } else if (desk) press(event);
+  else pressAside(event);
 });
 
 document.addEventListener("click", (event) => {
