@@ -3,7 +3,7 @@
 Each way gets a fresh server process of one worker. Pairs a second are the median of a few exports.
 Memory is the worker's: its peak resident size (VmHWM), and the private part of it (RssAnon, looked
 at every 20 ms). The rest of the resident size is the program and the database file, which SQLite
-maps up to 128 MiB of: the system's cache, given back when it is needed.
+maps up to 32 MiB of: the system's cache, given back when it is needed.
 
     python -m benchmarks.bench_export
 """

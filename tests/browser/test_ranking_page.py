@@ -279,7 +279,7 @@ def test_a_double_submission_is_stored_once(
     assert Ranking.objects.count() == 1
 
 
-def test_the_back_button_and_a_second_submission_change_nothing(
+def test_the_back_button_shows_no_form_of_what_is_submitted(
     project: Project, labeler: User, new_page: NewPage
 ) -> None:
     make_slate(project)
@@ -290,12 +290,27 @@ def test_the_back_button_and_a_second_submission_change_nothing(
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
     page.go_back()
-    if page.get_by_role("button", name="Submit").count():
-        for letter in "ABCD":
-            page.get_by_label(f"Rank of {letter}").select_option("1")
-        page.get_by_role("button", name="Submit").click()
-        expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nothing to rank right now")).to_be_visible()
+    expect(page.get_by_role("button", name="Submit")).to_have_count(0)
     assert Ranking.objects.count() == 1
+
+
+def test_a_second_tab_says_that_the_first_ones_ranking_stands(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    first, second = (new_page(labeler, javascript=False, allow=("409",)) for _ in range(2))
+    for page, rank in ((first, "1"), (second, "2")):
+        page.goto(address(project))
+        for letter in "ABCD":
+            page.get_by_label(f"Rank of {letter}").select_option("1" if letter == "A" else rank)
+    ranks = []
+    for page in (first, second):
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_load_state()
+        ranks.append(ranks_of(Ranking.objects.get()))
+    expect(second.get_by_text("that stands")).to_be_visible()
+    assert ranks[0] == ranks[1]
 
 
 def test_an_expired_lease_that_somebody_took_is_told_and_the_ranks_are_kept(

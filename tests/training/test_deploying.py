@@ -122,3 +122,27 @@ def test_the_project_is_locked_before_the_history_is_read(
         deployments.deploy(checkpoint=policy, by=None)
     reads = [one["sql"] for one in queries if one["sql"].startswith("SELECT")]
     assert 'FROM "labeling_project"' in reads[0]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_breaks_off_half_way_changes_nothing(
+    project: Project, policy: Checkpoint, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    manager = factories.make_manager(project)
+    if back:
+        deployments.deploy(checkpoint=policy, by=manager)
+    before = list(Deployment.objects.order_by("pk").values())
+    states = list(Round.objects.order_by("pk").values_list("state", flat=True))
+
+    def breaks(**_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(deployments, "demote_unopened", breaks)
+    with pytest.raises(OSError, match="disk"):
+        if back:
+            deployments.roll_back(project=project, by=manager)
+        else:
+            deployments.deploy(checkpoint=policy, by=manager)
+    assert list(Deployment.objects.order_by("pk").values()) == before
+    assert list(Round.objects.order_by("pk").values_list("state", flat=True)) == states
+    assert deployments.current(project) is not None

@@ -30,7 +30,7 @@ def test_the_project_decides_how_is_sampled(project: Project) -> None:
     assert evaluate["temperature"] == 1.0
 
 
-def test_the_paper_preset_has_the_papers_numbers(project: Project) -> None:
+def test_the_paper_preset_mixes_in_texts_where_there_are_some(project: Project) -> None:
     plan = update_plan(project=project, preset="paper")
     config = run_config(plan=plan, project=project, kind="ppo", seed=0)
     assert config["ptx_coefficient"] == 0.0, "the data hold no texts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labeling.completions import fail_request
-from tests.factories import make_manager, make_project, make_prompt, make_ranking
+from tests.factories import make_manager, make_project, make_prompt, make_ranking, make_slate
 from tests.training.seeds import seed_loop
-from training.models import Round, Run
+from tests.training.steps import claim, finish, make_policy
+from training.models import Checkpoint, Round, Run
 from training.plans import update_plan
 from training.views.loop import loop_of
 from training.views.needs import needs
@@ -43,6 +45,29 @@ def test_it_counts_the_rankings_that_the_next_round_waits_for():
     make_ranking(project)
     assert stage(project, 2).count == "2"
     assert stage(project, 3).mark.sentence == "Waits for 38 more rankings."
+
+
+@pytest.mark.django_db
+def test_the_seven_stations_say_how_far_the_loop_has_turned(project, signed_in):
+    manager = make_manager(project)
+    policy = make_policy(project)  # over two rankings and eight evaluation prompts
+    finish(claim())
+    make_slate(project)
+    reward = Checkpoint.objects.get(project=project, kind="reward")
+    said = [(s.name, s.count, s.unit) for s in stages(loop_of(project))]
+    assert said == [
+        ("Prompts", "11", "8 for evaluation"),
+        ("Completions", "12", "1 prompt ready"),
+        ("Rankings", "2", "0 since the last round"),
+        ("Reward model", str(reward.version), "version"),
+        ("Policy", str(policy.version), "version"),
+        ("Evaluation", "80 %", "wins, 72 to 87 %"),
+        ("Deployed", str(policy.version), "Policy"),
+    ]
+    page = signed_in(manager).get(reverse("overview", args=[project.slug])).content.decode()
+    shown = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    for row in said:
+        assert " ".join(row) in shown
 
 
 def test_a_running_step_shows_how_far_it_is(seeded):
