@@ -20,9 +20,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import benchmarks.django_ready  # noqa: F401  # before any model
 from benchmarks import report
 from benchmarks.labelers import (
     PAPER_AGREEMENT,
@@ -33,17 +35,23 @@ from benchmarks.labelers import (
 from benchmarks.loop_labelers import PROJECT, Gold, Team
 from benchmarks.loop_measures import (
     all_samples,
-    labeler_accuracy,
-    measure_round,
+    labeler_shares,
+    measure_rounds,
     texts_by_prompt,
     write_for_labelers,
 )
 from benchmarks.loop_rewards import add_reward_accuracy
 from benchmarks.product import ROOT, Client, Product
+from labeling.models import Split
+from labeling.prompts import split_for
 
 EVALUATED = ("deployed", "refused", "waiting")
 DECIDED = (*EVALUATED, "needs_rankings", "cancelled")
 PROMPTS = ROOT / "labeling" / "demo" / "prompts.jsonl"
+REPORTED = ROOT / "benchmarks" / "gold" / "reported_prompts.jsonl"
+"""Written after all tuning: nothing was ever chosen by what a policy says to them."""
+REPORTED_GROUP = "reported"
+"""Prompts of one group share a split; the hash of this name makes it evaluation."""
 CHANGES: dict[str, dict[str, Any]] = {"reward": {"finetune": "never"}}
 """Over the product's defaults: in the one trial there was (docs/experiments.md) tuning brought
 nothing over the probe on so few rankings, and it takes minutes to find that out."""
@@ -103,6 +111,20 @@ def load_gold(path: Path) -> Gold:
     return gold  # type: ignore[no-any-return]  # callable is all that can be checked here
 
 
+def prompt_rows(seed: int) -> list[dict[str, str]]:
+    """The demo's prompts for training, and the reported ones for evaluation, shuffled.
+
+    The demo's own evaluation prompts are left out: presets were chosen by what they showed.
+    """
+    demo, reported = (
+        [json.loads(line) for line in path.read_text().splitlines()] for path in (PROMPTS, REPORTED)
+    )
+    rows = [row for row in demo if split_for(row["prompt"]) != Split.EVALUATION]
+    rows += [row | {"group": REPORTED_GROUP} for row in reported]
+    random.Random(seed).shuffle(rows)
+    return rows
+
+
 def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
     """A project with prompts and rules, a manager's token, a token for each labeler."""
     owner = Client(
@@ -128,8 +150,7 @@ def set_up(product: Product, plan: Plan) -> tuple[Client, list[Client]]:
             "overrides": plan.changes,
         },
     )
-    rows = [json.loads(line) for line in PROMPTS.read_text().splitlines()]
-    random.Random(plan.seed).shuffle(rows)
+    rows = prompt_rows(plan.seed)
     for start in range(0, len(rows), 500):
         owner.post(f"projects/{PROJECT}/prompts/", rows[start : start + 500])
     labelers = []
@@ -196,7 +217,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
     if plan.model:
         settings["RANKLOOP_MODEL"] = plan.model
     product = Product(folder, **settings)
-    started = time.monotonic()
+    started, began = time.monotonic(), datetime.now(UTC).isoformat()
     try:
         product.start()
         say(f"the product answers at {product.address}", started)
@@ -208,10 +229,11 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         decided = wait_for_rounds(owner, team, plan, started)
         seconds = time.monotonic() - started
         team.stop()
-        rows = [measure_round(owner, row["number"], gold, plan.seed) for row in decided]
-        if rows and rows[-1]["state"] in {"deployed", "waiting"}:
+        numbers = [row["number"] for row in decided]
+        rows = measure_rounds(owner, numbers, gold, plan.seed, since=began)
+        if rows and rows[-1]["state"] in EVALUATED:
             write_for_labelers(owner, rows[-1])
-        accuracy = labeler_accuracy(gold, team, owner)
+        accuracy, agreement = labeler_shares(gold, team, owner)
         samples = all_samples(owner)
         checkpoints = owner.pages(f"projects/{PROJECT}/checkpoints/")
     finally:
@@ -233,6 +255,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         "labeler_agreement_target": plan.agreement,
         "labeler_accuracy_bound": expected_agreement_with_gold(plan.agreement),
         "labeler_accuracy": accuracy,
+        "labeler_agreement": agreement,
         "refusals": team.refused[:20],
         "ranked": team.ranked,
         "changes": plan.changes,

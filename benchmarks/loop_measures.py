@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 from benchmarks.loop_labelers import PROJECT, Gold, Team, last_turn
@@ -40,11 +40,11 @@ def texts_by_prompt(owner: Client) -> dict[str, list[str]]:
 def write_for_labelers(owner: Client, row: dict[str, Any], *, enough: int = 40) -> None:
     """Give a measured round's policy two minutes to write completions, as labelers would get them.
 
-    One that waits for a manager is deployed first: without samples of its own nobody can say
+    One that was not deployed is deployed first: without samples of its own nobody can say
     whether the reward model knows them.
     """
     checkpoint = row["checkpoints"]["ppo"]
-    if row["state"] == "waiting":
+    if row["state"] != "deployed":
         owner.post(f"projects/{PROJECT}/deployments/", {"checkpoint": checkpoint})
     checkpoints = owner.pages(f"projects/{PROJECT}/checkpoints/")
     source = next(row["source"] for row in checkpoints if row["id"] == checkpoint)
@@ -69,16 +69,35 @@ def distinct2(texts: Sequence[str]) -> float:
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
-def measure_round(owner: Client, number: int, gold: Gold, seed: int) -> dict[str, Any]:
+def measure_rounds(
+    owner: Client, numbers: Sequence[int], gold: Gold, seed: int, *, since: str
+) -> list[dict[str, Any]]:
+    """A row for each round. since: when the loop began, as the API writes moments.
+
+    A round's rankings took from the end of the last run before it to its own beginning: sampling
+    is a part of that.
+    """
+    rows = []
+    for number in numbers:
+        row = owner.get(f"projects/{PROJECT}/rounds/{number}/")
+        measured = measure_round(owner, row, gold, seed)
+        measured["seconds"] = {"rankings": seconds_between(since, row["created_at"])} | measured[
+            "seconds"
+        ]
+        rows.append(measured)
+        since = max((run["finished_at"] or since for run in row["runs"]), default=since)
+    return rows
+
+
+def measure_round(owner: Client, row: Any, gold: Gold, seed: int) -> dict[str, Any]:
     """One row of the result: the round's policy beside the base, by the gold score."""
-    row = owner.get(f"projects/{PROJECT}/rounds/{number}/")
     runs = {
         run["kind"]: owner.get(f"projects/{PROJECT}/runs/{run['id']}/")
         for run in row["runs"]
         if run["state"] == "succeeded"
     }
     out: dict[str, Any] = {
-        "round": number,
+        "round": row["number"],
         "state": row["state"],
         "rankings": row["rankings_at_start"],
         "checkpoints": {kind: run["checkpoint"] for kind, run in runs.items()},
@@ -114,21 +133,27 @@ def measure_round(owner: Client, number: int, gold: Gold, seed: int) -> dict[str
 
 def seconds_of(run: Any) -> float:
     """From the start of a run to its end."""
-    begun, ended = (datetime.fromisoformat(run[key]) for key in ("started_at", "finished_at"))
-    return (ended - begun).total_seconds()
+    return seconds_between(run["started_at"], run["finished_at"])
 
 
-def labeler_accuracy(gold: Gold, team: Team, owner: Client) -> float:
-    """Share of pairs on which a simulated labeler agrees with the gold, on all samples."""
-    right = total = 0.0
-    by_prompt = texts_by_prompt(owner)
-    labeler = team.members[0][1]
-    for prompt, texts in list(by_prompt.items())[:400]:
-        scores = [gold(prompt, text) for text in texts]
-        ranks = labeler.rank(gold, prompt, texts)
-        for i in range(len(texts)):
-            for j in range(i):
-                if scores[i] != scores[j] and ranks[i] != ranks[j]:
-                    total += 1
-                    right += (scores[i] > scores[j]) == (ranks[i] < ranks[j])
-    return right / total if total else float("nan")
+def seconds_between(begun: str, ended: str) -> float:
+    """From one moment to another, both as the API writes them."""
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
+
+
+def labeler_shares(gold: Gold, team: Team, owner: Client) -> tuple[float, float]:
+    """Shares of all samples' pairs: one labeler is right by the gold, two agree with each other."""
+    first, second = team.members[0][1], team.members[1][1]
+    right, alike = [], []
+    for prompt, texts in list(texts_by_prompt(owner).items())[:400]:
+        scores = [-gold(prompt, text) for text in texts]
+        one, other = (labeler.rank(gold, prompt, texts) for labeler in (first, second))
+        for i, j in combinations(range(len(texts)), 2):
+            if scores[i] != scores[j] and one[i] != one[j]:
+                right.append((scores[i] < scores[j]) == (one[i] < one[j]))
+            if one[i] != one[j] and other[i] != other[j]:
+                alike.append((one[i] < one[j]) == (other[i] < other[j]))
+    accuracy, agreement = (
+        statistics.fmean(share) if share else float("nan") for share in (right, alike)
+    )
+    return accuracy, agreement

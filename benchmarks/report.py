@@ -138,7 +138,11 @@ def _section(name: str, record: Mapping[str, Any]) -> str:
             f"{minutes:.1f} minutes, {record['ranked']:,} rankings by {record['labelers']} "
             f"simulated labelers, right in {right:.1%} of pairs; seed {record['seed']}."
         )
+        if "labeler_agreement" in record:
+            words += f" Two of them agree on {record['labeler_agreement']:.1%} of pairs."
         lines += [words, ""]
+        if "changes" in record:
+            lines += [_beside_defaults(record), ""]
     if columns:
         left = [isinstance(rows[0].get(column), str) for column in columns]
         lines += [
@@ -149,6 +153,18 @@ def _section(name: str, record: Mapping[str, Any]) -> str:
             "| " + " | ".join(_cell(item.get(column)) for column in columns) + " |" for item in rows
         ]
     return "\n".join(lines)
+
+
+def _beside_defaults(record: Mapping[str, Any]) -> str:
+    """What a loop set that a new project has not."""
+    settings = [
+        f"{recipe} `{name}` {value}"
+        for recipe, changes in record["changes"].items()
+        for name, value in changes.items()
+    ]
+    if "length_ratio" in record:
+        settings.append(f"plan `length_ratio` {record['length_ratio']:g}")
+    return "Beside the defaults: " + ", ".join(settings or ["nothing"]) + "."
 
 
 def _cell(value: object) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
+from rapidfuzz import fuzz, process
 
 from benchmarks import loop
+from labeling.models import Split
+from labeling.prompts import split_for
 from tests.tiny_runs import OVERRIDES
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900), pytest.mark.xdist_group("product")]
@@ -47,6 +51,18 @@ def test_a_gold_file_that_is_none_is_named(tmp_path: Path, text: str | None, pro
     assert str(path) in str(said.value)
 
 
+def test_it_reports_on_prompts_that_nothing_was_tuned_on() -> None:
+    rows = loop.prompt_rows(seed=0)
+    splits = {row["prompt"]: split_for(row.get("group", row["prompt"])) for row in rows}
+    assert len(splits) == len(rows)
+    evaluated = [prompt for prompt, split in splits.items() if split == Split.EVALUATION]
+    demo = {json.loads(line)["prompt"] for line in loop.PROMPTS.read_text().splitlines()}
+    assert len(evaluated) == loop.Plan(gold_file=Path("x.py"), minutes=1).evaluation_prompts == 200
+    assert not demo & set(evaluated)
+    near = process.cdist(evaluated, list(demo), scorer=fuzz.token_set_ratio, score_cutoff=75)
+    assert near.max() == 0
+
+
 def test_it_measures_each_round_by_the_hidden_score(tmp_path: Path, tiny_model: Path) -> None:
     gold = tmp_path / "early_letters.py"
     gold.write_text(GOLD)
@@ -73,5 +89,9 @@ def test_it_measures_each_round_by_the_hidden_score(tmp_path: Path, tiny_model: 
     assert 0 <= row["low"] <= row["gold_win_rate"] <= row["high"] <= 1
     assert row["rm_gold_accuracy"] > 0.5
     assert row["rm_own_pairs_accuracy"] is not None
-    assert set(row["seconds"]) == {"reward", "judge", "best_of", "ppo", "evaluate"}
+    assert row["seed"] == 0
+    assert row["labeler_accuracy"] == result["labeler_accuracy"]
+    assert result["labeler_agreement"] > 0.8
+    assert all(row[f"seconds_{stage}"] > 0 for stage in row["seconds"])
+    assert set(row["seconds"]) == {"rankings", "reward", "judge", "best_of", "ppo", "evaluate"}
     assert "| 1 |" in loop.table(result)
