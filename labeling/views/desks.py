@@ -144,7 +144,10 @@ def _shown(assignment: Assignment, user: User, said: Judgement) -> dict[str, Any
         "items": [
             _item(letter, completion, said, project) for letter, completion in lettered(assignment)
         ],
-        "prompt_flags": tuple(Shown(flag, flag.value in said.prompt_flags) for flag in PromptFlag),
+        "prompt_flags": tuple(
+            Shown(flag, flag.value in said.prompt_flags, digit)
+            for digit, flag in zip(DIGITS, PromptFlag, strict=False)
+        ),
         "none_good": said.none_good,
         "comment": said.comment,
         "may_edit": project.allows_edits and slate.purpose in LIKE_TRAINING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -209,6 +210,124 @@ def test_new_guidelines_come_first_and_one_key_goes_on(
     expect(page.locator("mark")).to_have_text("short")
     page.get_by_role("button", name="to work").press("Enter")
     expect(page.get_by_role("heading", name="Rank these 4 completions")).to_be_visible()
+
+
+def test_guidelines_published_meanwhile_come_before_what_was_fetched_ahead(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    page = with_one_ahead(project, labeler, new_page)
+    publish(project=project, text="Prefer what is short.")
+    press(page, "a b c d Enter")
+    expect(page.locator("mark")).to_have_text("short")
+    page.get_by_role("button", name="to work").press("Enter")
+    expect(page.get_by_text("1 today")).to_be_visible()
+    assert Ranking.objects.count() == 1
+
+
+def test_whoever_has_begun_the_next_one_reads_new_guidelines_after_it(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    page = with_one_ahead(project, labeler, new_page)
+    publish(project=project, text="Prefer what is short.")
+    page.route("**/submission/", lambda route: (page.wait_for_timeout(700), route.continue_()))
+    press(page, "a b c d Enter a b")
+    expect(page.get_by_text("The guidelines have a new version.")).to_be_visible()
+    expect(page.locator(".place")).to_have_count(2)
+    press(page, "c d Enter")
+    expect(page.locator("mark")).to_have_text("short")
+    assert Ranking.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "graded"),
+    [
+        ("a b 6", "B"),
+        ("a b Backspace 6", "A"),  # the one that was taken back has no place to be graded at
+        ("a b b 6", "A"),
+        ("a b a 6", "B"),
+        ("a b Backspace Backspace b 6", "B"),
+    ],
+)
+def test_a_digit_never_grades_what_was_taken_out(
+    project: Project, labeler: User, new_page: NewPage, keys: str, graded: str
+) -> None:
+    update_project(project=project, asks_likert=True)
+    make_slate(project)
+    page = opened(project, labeler, new_page)
+    press(page, keys)
+    expect(page.locator("#announcer")).to_have_text(f"{graded}: grade 6.")
+    expect(page.locator("[data-likert] input:checked")).to_have_count(1)
+    expect(page.locator(f"[data-letter={graded}] [data-likert] input:checked")).to_have_value("6")
+
+
+def test_a_digit_grades_the_chip_that_has_the_focus_and_flags_the_prompt_in_its_flags(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    update_project(project=project, asks_likert=True, asks_prompt_flags=True)
+    make_slate(project)
+    page = opened(project, labeler, new_page)
+    press(page, "a b c")
+    page.locator(".places .chip", has_text="A").focus()
+    press(page, "5")
+    expect(page.locator("[data-letter=A] [data-likert] input:checked")).to_have_value("5")
+    press(page, "d 3")  # the chip has the focus still, and D was placed last
+    expect(page.locator("[data-letter=D] [data-likert] input:checked")).to_have_value("3")
+    press(page, "p 2")
+    expect(page.locator("#prompt-flags input").nth(1)).to_be_checked()
+    expect(page.locator("[data-likert] input:checked")).to_have_count(2)
+    press(page, "Escape 7")
+    expect(page.locator("[data-letter=D] [data-likert] input:checked")).to_have_value("7")
+
+
+def test_a_screen_reader_hears_what_moved_where(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    page = opened(project, labeler, new_page)
+    said = page.locator("#announcer")
+    press(page, "a")
+    expect(said).to_have_text("A: place 1.")
+    press(page, "= b")
+    expect(said).to_have_text("B: place 1, tied with A.")
+    press(page, "c")
+    expect(said).to_have_text("C: place 2.")
+    press(page, "Backspace")
+    expect(said).to_have_text("One step back. C taken out.")
+    press(page, "b")
+    expect(said).to_have_text("B taken out.")
+    press(page, "Backspace")
+    expect(said).to_have_text("One step back. B: place 1, tied with A.")
+    press(page, "c")
+    page.locator(".places .chip", has_text="C").focus()
+    press(page, "ArrowUp")
+    expect(said).to_have_text("C: place 1.")
+    press(page, "Backspace")
+    expect(said).to_contain_text("C: place 2.")
+    page.locator(".places .chip", has_text="A").drag_to(page.locator(".tray"))
+    expect(said).to_have_text("A taken out.")
+
+
+def test_steady_typing_is_on_the_server_while_it_goes_on(
+    project: Project, labeler: User, new_page: NewPage
+) -> None:
+    make_slate(project)
+    page = opened(project, labeler, new_page)
+    press(page, "t")
+    began = time.monotonic()
+    while not Draft.objects.exclude(content__comment="").exists():
+        page.keyboard.type("word ", delay=60)
+        assert time.monotonic() - began < 10
+
+
+def test_undo_says_why_it_has_to_wait(project: Project, labeler: User, new_page: NewPage) -> None:
+    page = with_one_ahead(project, labeler, new_page, allow=("ERR_INTERNET", "Failed to load"))
+    page.context.set_offline(True)
+    press(page, "a b c d Enter")
+    expect(page.locator("#assignment-heading")).to_be_focused()
+    press(page, "u")
+    expect(page.locator("#rank-note")).to_contain_text("1 not sent yet")
+    page.context.set_offline(False)
+    sent(page)
 
 
 def test_control_and_enter_submit_from_within_a_text(

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
+import requests
 
 from config import broker
 
@@ -91,6 +93,33 @@ class Product:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.request("GET", path)
         return connection.getresponse()
+
+    def manage(self, *arguments: str) -> str:
+        """What a management command prints."""
+        command = [str(self.python), "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def signed_in(self, name: str) -> requests.Session:
+        """The browser of somebody who has used a sign-in link."""
+        session = requests.Session()
+        link = self.manage("sign_in_link", name)
+        self.submit(session, link, page=link)
+        return session
+
+    def submit(
+        self, session: requests.Session, address: str, *, page: str, **form: Any
+    ) -> requests.Response:
+        """Post a form of `page` as a browser without scripts does."""
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', session.get(page).text)
+        assert token is not None, page
+        data = {"csrfmiddlewaretoken": token[1], **form.pop("data", {})}
+        answer = session.post(address, data, headers={"Referer": page}, **form)
+        assert answer.status_code < 500, answer.text
+        return answer
 
     def is_up(self) -> bool:
         try:

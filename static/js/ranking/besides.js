@@ -42,25 +42,29 @@ export class Besides {
     }
   }
 
-  /** A digit: a flag of the completion whose flags are open, else a grade of the last one placed. */
-  digit(key, last) {
-    if (this.flagging !== null) return this.flag(key);
-    const choice = last && this.card(last).querySelector(`[data-likert] input[value="${CSS.escape(key)}"]`);
+  /** A digit: a flag of the completion or the prompt whose flags are open, else a grade of `id`. */
+  digit(key, target, id) {
+    const ofPrompt = target.closest?.("#prompt-flags");
+    if (ofPrompt) return this.flag(key, ofPrompt, this.words.thePrompt);
+    if (this.flagging !== null) {
+      return this.flag(key, this.card(this.flagging).querySelector("[data-flags]"), this.on.letter(this.flagging));
+    }
+    const choice = id && this.card(id).querySelector(`[data-likert] input[value="${CSS.escape(key)}"]`);
     if (!choice) return false;
     choice.checked = true;
     this.on.changed();
-    this.on.say(fill(this.words.graded, { letter: this.on.letter(last), grade: key }));
+    this.on.say(fill(this.words.graded, { letter: this.on.letter(id), grade: key }));
     return true;
   }
 
-  flag(key) {
-    const boxes = this.card(this.flagging).querySelectorAll("[data-flags] input");
-    const box = boxes[DIGITS.indexOf(key)];
+  /** Turn the flag with this digit on or off. letter: what it is a flag of. */
+  flag(key, fold, letter) {
+    const box = fold.querySelectorAll("input")[DIGITS.indexOf(key)];
     if (!box) return false;
     box.click();
     const sentence = box.checked ? this.words.flagged : this.words.unflagged;
     const flag = box.closest("label").lastChild.textContent.trim();
-    this.on.say(fill(sentence, { letter: this.on.letter(this.flagging), flag }));
+    this.on.say(fill(sentence, { letter, flag }));
     return true;
   }
 

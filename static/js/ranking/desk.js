@@ -36,7 +36,7 @@ export class Desk {
     }
     this.past = [];
     this.tieNext = false;
-    this.last = null; // the completion that was placed, or moved, last
+    this.last = null; // the completion that was placed, moved or turned to last
     const saved = new Saved(root.querySelector("#saved"), this.words);
     this.draft = new Draft(root, this.form, () => this.said(), (...state) => saved.show(...state));
     const shown = Number(root.dataset.sequence);
@@ -58,6 +58,7 @@ export class Desk {
     });
     root.addEventListener("click", (event) => this.clicked(event));
     root.addEventListener("input", () => this.keep());
+    root.addEventListener("focusin", (event) => this.turnTo(event.target));
     this.form.addEventListener("submit", (event) => this.submitted(event), { capture: true });
     this.site.keys.completions = new Set(Object.keys(this.ids));
     this.site.keys.label(document);
@@ -93,10 +94,19 @@ export class Desk {
         ? fill(this.words.itsPlace, { place: ranks[id] })
         : "";
     }
+    this.showing = true; // the chip that has the focus gets it again, and nobody has turned to it
     this.panel.show(this.order, this.tieNext);
+    this.showing = false;
     this.besides.show();
     this.note();
     this.submitButton.setAttribute("aria-disabled", String(this.missing.length > 0));
+  }
+
+  /** Who gives the focus to a chip, or to a completion's grades, means that one from now on. */
+  turnTo(target) {
+    if (this.showing) return;
+    const graded = target.closest("[data-likert]")?.closest("[data-completion]");
+    this.last = target.closest(".chip")?.dataset.id ?? graded?.dataset.completion ?? this.last;
   }
 
   /** Say under the list of places how far it is, where nothing is being asked there. */
@@ -112,10 +122,12 @@ export class Desk {
     return (this.order.at(-1) ?? []).map((id) => this.letters[id]).join(" = ");
   }
 
-  /** Take `order` on, remember the one before, keep the draft. */
-  change(order, sentence) {
-    this.past.push(this.order);
+  /** Take `order` on, remember the one before, keep the draft. last: the completion it is about. */
+  change(order, last, sentence) {
+    this.past.push({ order: this.order, last: this.last });
     this.order = order;
+    // A grade never goes to one that was just taken out, but to the last one that has a place.
+    this.last = orders.placeOf(order, last) >= 0 ? last : (order.at(-1)?.at(-1) ?? null);
     this.tieNext = false;
     this.show();
     this.keep();
@@ -142,22 +154,26 @@ export class Desk {
 
   toggle(id) {
     this.besides.release();
-    this.last = id;
-    const letter = this.letters[id];
-    if (orders.placeOf(this.order, id) >= 0) {
-      this.change(orders.take(this.order, id), fill(this.words.takenOut, { letter }));
-    } else {
-      this.change(orders.append(this.order, id, this.tieNext));
+    if (orders.placeOf(this.order, id) >= 0) this.takeOut(id);
+    else {
+      this.change(orders.append(this.order, id, this.tieNext), id);
       this.say(id);
     }
+  }
+
+  takeOut(id) {
+    this.change(orders.take(this.order, id), this.last, this.takenOut(id));
+  }
+
+  takenOut(id) {
+    return fill(this.words.takenOut, { letter: this.letters[id] });
   }
 
   /** Put one that has no place yet at the next one; the sentence that says where it is. */
   placeNext(id) {
     this.besides.release();
     if (orders.placeOf(this.order, id) < 0) {
-      this.last = id;
-      this.change(orders.append(this.order, id, this.tieNext));
+      this.change(orders.append(this.order, id, this.tieNext), id);
     }
     return this.whereIs(id);
   }
@@ -181,12 +197,12 @@ export class Desk {
   move(id, target) {
     if (id === null) return this.show();
     this.besides.release();
-    this.last = id;
-    if (target === "tray") return this.change(orders.take(this.order, id));
+    if (target === "tray") return this.takeOut(id);
     this.change(
       "gap" in target
         ? orders.insert(this.order, id, target.gap)
         : orders.join(this.order, id, target.place),
+      id,
     );
     this.panel.focus(id);
     this.say(id);
@@ -197,15 +213,20 @@ export class Desk {
       this.tieNext = false;
       this.show();
     } else if (this.past.length > 0) {
-      const before = this.past.pop();
-      this.change(before, this.words.tookBack);
+      const { order, last } = this.past.pop();
+      const moved = orders.movedBetween(this.order, order);
+      this.change(order, last);
       this.past.pop();
+      const where = moved.map((id) =>
+        orders.placeOf(order, id) >= 0 ? this.whereIs(id) : this.takenOut(id),
+      );
+      announce([this.words.tookBack, ...where].join(" "));
     }
   }
 
   tie(focused) {
     if (focused) {
-      this.change(orders.toggleTie(this.order, focused));
+      this.change(orders.toggleTie(this.order, focused), focused);
       this.say(focused);
     } else if (this.order.length > 0 && this.missing.length > 0) {
       this.tieNext = !this.tieNext;
@@ -217,7 +238,7 @@ export class Desk {
   step(focused, by) {
     const next = orders.step(this.order, focused, by);
     if (next === this.order) return;
-    this.change(next);
+    this.change(next, focused);
     this.say(focused);
   }
 
@@ -307,19 +328,20 @@ export class Desk {
       // That somebody else is signed in is said by the draft, which is kept in this browser.
       heedSession(response.status === 401 && !isAnothers(response));
       if (response.ok) this.lost?.remove();
-      if (response.status === 409 && answer) this.showLost(answer.message);
+      if (response.status === 409 && answer) this.lost = this.notice(answer.message);
     } catch {
       // No network: the draft says so already, and the lease outlives a minute.
     }
   }
 
-  showLost(message) {
+  /** Show a sentence above the work; the element that says it. */
+  notice(message) {
     const place = this.root.querySelector("#assignment-notice");
-    if (place.textContent.trim() === message) return;
+    if (place.textContent.trim() === message) return place.firstElementChild;
     const notice = Object.assign(document.createElement("p"), { className: "notice warn" });
     notice.textContent = message;
     place.replaceChildren(notice);
-    this.lost = notice;
+    return notice;
   }
 
   close() {

@@ -30,6 +30,7 @@ export class Draft {
     this.sequence = 0;
     this.basedOn = 0; // the newest draft that this page has seen, or may have stored
     this.waiting = null;
+    this.due = null; // when it is sent, on the page's own clock
     this.unsent = null;
     this.sending = false;
     this.closed = false;
@@ -85,7 +86,7 @@ export class Draft {
     }
   }
 
-  /** Keep `content` now; send it when nothing more happened for half a second. */
+  /** Keep `content` now; send it within half a second. */
   keep(content) {
     if (this.closed) return;
     this.sequence = Math.max(Date.now(), this.sequence + 1);
@@ -99,13 +100,21 @@ export class Draft {
     this.later(DELAY);
   }
 
+  /** Send in a while, or earlier where that is due already: steady typing puts nothing off. */
   later(milliseconds) {
+    const due = performance.now() + milliseconds;
+    if (this.due !== null && this.due <= due) return;
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => this.send(), milliseconds);
+    this.due = due;
+    this.waiting = setTimeout(() => {
+      this.due = null;
+      this.send();
+    }, milliseconds);
   }
 
   /** What is unsent is being submitted: it is sent as a draft only if that fails. */
   rest() {
+    this.due = null;
     if (this.unsent) this.later(RETRY);
   }
 

@@ -66,6 +66,15 @@ export function toggleTie(order, id) {
   return at === 0 ? order : join(order, id, at - 1);
 }
 
+/** The ids that came or went from one order to the other; where none did, those whose place differs. */
+export function movedBetween(before, after) {
+  const all = [...new Set([...before.flat(), ...after.flat()])];
+  const comeOrGone = all.filter((id) => placeOf(before, id) < 0 !== placeOf(after, id) < 0);
+  if (comeOrGone.length > 0) return comeOrGone;
+  const others = (order, id) => String([placeOf(order, id), [...order[placeOf(order, id)]].sort()]);
+  return all.filter((id) => others(before, id) !== others(after, id));
+}
+
 /** {id: rank}, 1 is best, dense, equal ranks are ties. */
 export function ranks(order) {
   return Object.fromEntries(order.flatMap((place, at) => place.map((id) => [id, at + 1])));

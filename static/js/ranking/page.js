@@ -91,11 +91,16 @@ function tellRefused(message) {
   announce(message);
 }
 
-/** Where the server says that another slate is open now, and nothing was said of this one: show it. */
+/**
+ * Where the server says that another slate is open now, or that guidelines are to be read first, and
+ * nothing was said of this one: show that. Whoever is at it already is told, and reads them after it.
+ */
 function agree(entry, answer) {
   const open = answer?.open;
   if (entry.project !== words.project || !desk?.root.dataset.renewUrl || open === undefined) return;
-  if (String(open) !== desk.root.dataset.assignment && desk.untouched) showOpen();
+  const { assignment } = desk.root.dataset;
+  if (desk.untouched && (answer.guidelines || String(open) !== assignment)) showOpen();
+  else if (answer.guidelines) desk.notice(words.newGuidelines);
 }
 
 /** Ask for the slate that is open now, and show it in the place of what is shown. */
@@ -176,15 +181,17 @@ const ACTIONS = {
   break: () => desk.root.querySelector("#take-break")?.click(),
   async undo() {
     await outbox.send(); // what was submitted last may still be on its way
-    if (underWay().length === 0) document.getElementById("undo")?.click();
+    const count = underWay().length;
+    if (count > 0) desk.tell(fill(words.waiting, { count }), { shown: true });
+    else document.getElementById("undo")?.click();
   },
-  dismiss: () => document.querySelector("[data-dismiss]")?.click(),
+  dismiss: () => document.querySelector("[data-put-away-button]")?.click(),
 };
 
 /** Where no slate stands: the break ends by its key, a notice is dismissed by its own. */
 function pressAside(event) {
   const action = event.repeat ? undefined : keys.action(event);
-  const place = { break: "#end-break", dismiss: "[data-dismiss]" }[action];
+  const place = { break: "#end-break", dismiss: "[data-put-away-button]" }[action];
   const button = place && document.querySelector(place);
   if (!button) return;
   event.preventDefault();
@@ -204,7 +211,7 @@ function press(event) {
   } else if (key === "Backspace") {
     if (!event.repeat) desk.back();
   } else if (key === "Escape") {
-    if (desk.besides.release()) leave();
+    if (desk.besides.release() || event.target.closest("#prompt-flags")) leave();
     const held = desk.panel.release();
     if (held) {
       desk.show();
@@ -216,7 +223,7 @@ function press(event) {
     if (desk.besides.choosing) desk.besides.flagsOf(desk.ids[key]);
     else desk.toggle(desk.ids[key]);
   } else if (action) ACTIONS[action]();
-  else if (!/^[\d-]$/.test(key) || !desk.besides.digit(key, desk.last)) return;
+  else if (!/^[\d-]$/.test(key) || !desk.besides.digit(key, event.target, desk.last)) return;
   event.preventDefault();
 }
 
