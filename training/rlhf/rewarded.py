@@ -14,6 +14,7 @@ from training.rlhf.advantages import penalise_missing_end
 from training.rlhf.conversations import room_for_prompt
 from training.rlhf.decoding import Rollout, sample
 from training.rlhf.development import Development
+from training.rlhf.durable import RunError
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.policies import Policy, start_policy
 from training.rlhf.precision import choose_compute
@@ -40,11 +41,13 @@ class Parts:
 def load_parts(directory: RunDirectory, config: RewardedConfig) -> Parts:
     """Base, reward model, judge and policy; prompts to roll out, and others for looks.
 
-    Raises RunError as loading does.
+    Raises RunError as loading does, and spread_missing where `caution` would take nothing off.
     """
     compute = choose_compute(directory)
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
     reward = load_reward_model(config.reward, base)
+    if config.caution and reward.spread is None:
+        raise RunError("spread_missing", path=config.reward)
     judge = None if config.judge is None else load_reward_model(config.judge, base)
     policy = start_policy(config, base)
     prompts = read_prompt_set(

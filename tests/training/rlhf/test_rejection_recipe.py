@@ -8,10 +8,12 @@ import torch
 from tests.training.rlhf.rehearsal import log, messages, prompt_rows, run_here, write_run
 from tests.training.rlhf.test_ppo_recipe import taste_of
 from training.configs import ConfigError, RejectionConfig, SftConfig
+from training.errors import explain
 from training.rlhf import rejection, sft
+from training.rlhf.durable import RunError
 from training.rlhf.models import decode, encode_chat, encode_text
 from training.rlhf.process import Control
-from training.rlhf.reward_model import Scored
+from training.rlhf.reward_model import Scored, load_reward_model
 from training.rlhf.rewarded import final_scores, load_parts, scored_samples
 from training.rlhf.rundir import RunDirectory
 
@@ -136,6 +138,24 @@ def test_what_the_reward_model_is_unsure_of_has_to_be_better_by_that_much(fill):
     for caution, expected in ((0.0, [2.0, 1.0]), (2.0, [0.5, 0.5]), (4.0, [-1.0, 0.0])):
         asked = dataclasses.replace(config, caution=caution)
         assert final_scores(asked, parts, scored, ended, Control()).tolist() == expected
+
+
+def test_caution_is_refused_where_the_reward_model_cannot_say_what_it_is_unsure_by(
+    fill, trained, tiny, tmp_path
+):
+    probed = load_reward_model(trained["reward"], tiny)
+    alone = dataclasses.replace(
+        probed, layers=(), probe=None, spread=None, head=torch.ones(tiny.width)
+    )
+    reward = tmp_path / "no-probe"
+    alone.save(reward)
+    directory = RunDirectory.open(fill(reward=str(reward), caution=0.5))
+    assert load_parts(directory, dataclasses.replace(directory.config, caution=0.0))
+    with pytest.raises(RunError) as refused:
+        load_parts(directory, directory.config)
+    directory.close()
+    assert (refused.value.code, refused.value.values) == ("spread_missing", {"path": str(reward)})
+    assert "caution would take nothing off" in explain("spread_missing", refused.value.values)
 
 
 def test_a_text_that_never_ends_does_not_escape_the_caution(fill):
