@@ -66,6 +66,11 @@ def explain(code: str, values: Mapping[str, Any]) -> str:
             "could help. Use shorter texts or a smaller model, then repeat the run with changes."
         ),
         "not_finite": _(
+            "%(quantity)s became infinite or undefined at step %(step)s. Its batch, of %(file)s: "
+            "%(rows)s (%(count)s in all). A lower learning rate usually helps."
+        )
+        if "rows" in values
+        else _(
             "%(quantity)s became infinite or undefined at step %(step)s. A lower learning rate "
             "usually helps."
         ),

@@ -193,7 +193,7 @@ ERROR_CODES: tuple[str, ...] = (
     "spread_missing",  # path
     "disk_full",  # path
     "out_of_memory",  # step
-    "not_finite",  # step, quantity
+    "not_finite",  # step, quantity; where the batch is known file, rows, count
     "kl_ran_away",  # step, kl, most
     "internal",  # message
 )

@@ -1,5 +1,7 @@
 """The recipe `sft` on a tiny model."""
 
+import math
+
 import pytest
 import torch
 
@@ -161,6 +163,23 @@ def test_where_every_completion_is_empty_nothing_is_learned_and_that_is_said(tra
     with pytest.raises(RunError) as refused:
         train(demonstrations(4, text="  "))
     assert refused.value.code == "data_missing"
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_demonstrations(train, monkeypatch):
+    right, steps = sft.token_loss, []
+
+    def broken(*given, **named):
+        steps.append(1)
+        return right(*given, **named) * (math.nan if len(steps) == 2 else 1)
+
+    monkeypatch.setattr(sft, "token_loss", broken)
+    with pytest.raises(RunError) as refused:
+        train(demonstrations(8), epochs=1, batch=4, validation_share=0.0)
+    values = refused.value.values
+    assert (values["step"], values["quantity"], values["count"]) == (2, "loss", 4)
+    assert values["file"] == "data/demonstrations.jsonl"
+    order = shuffled(8, 0, "sft", 0)
+    assert values["rows"] == ", ".join([f"train-{n}" for n in order[4:7]] + ["…"])
 
 
 def test_every_answer_of_a_conversation_can_be_learned(train, tiny):
