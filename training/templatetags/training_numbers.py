@@ -177,6 +177,7 @@ METRIC_NAMES = {
     "validation_loss": gettext_lazy("held-out loss"),
     "reward_score": gettext_lazy("reward model's score of answers"),
     "picked_epoch": gettext_lazy("picked after epoch"),
+    "micro_batch_halved": gettext_lazy("memory was short: half as much at once (1)"),
     "prompts_cut": gettext_lazy("prompts cut to fit"),
     "completions_cut": gettext_lazy("completions cut to fit"),
     "empty_completions": gettext_lazy("empty completions, left out"),
