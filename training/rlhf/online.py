@@ -47,6 +47,7 @@ class OnlineRun:
         self.picking = Picking(
             directory, control, config=config, policy=parts.policy, development=parts.development
         )
+        self.prompts_cut = parts.prompts.cut
         self.episodes_per_batch = config.episodes_per_batch()
         self.batches = config.batches()
         self.done = 0
@@ -117,6 +118,7 @@ class OnlineRun:
             **({"ran_away_at_step": self.done + 1} if self.ran_away else {}),
             "picked_episode": None if look is None else look.seen,
             "reward": None if look is None else look.score,
+            "prompts_cut": self.prompts_cut,
             **found,
         }
 

@@ -41,6 +41,7 @@ class RankedRows:
         equal_texts_apart: pairs of one text with itself that were ranked apart, left out.
         pairs_contradicted: pairs of completions that were ordered one way and the other.
         rankings_without_grades: their order counts alone, where grades are to count.
+        empty_texts_ranked: completions of nothing but white space, ranked like the others.
         """
         found = {
             "rankings_of_one": self.of_one,
@@ -48,6 +49,7 @@ class RankedRows:
             "equal_texts_apart": self.rankings.equal_rows_apart,
             "pairs_contradicted": self.rankings.contradicted_pairs,
             "rankings_without_grades": self.ungraded,
+            "empty_texts_ranked": sum(not row.text.strip() for row in self.rows),
         }
         return {name: count for name, count in found.items() if count}
 

@@ -138,6 +138,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         "winners": count,
         "picked_winner": None if look is None else look.seen,
         "reward": None if look is None else look.score,
+        "prompts_cut": parts.prompts.cut,
         **result,
     }
 

@@ -134,6 +134,7 @@ METRIC_NAMES = {
     "rankings_of_one": gettext_lazy("rankings of a single completion, left out"),
     "rankings_all_tied": gettext_lazy("rankings with everything tied"),
     "rankings_without_grades": gettext_lazy("rankings without grades, of which the order counts"),
+    "empty_texts_ranked": gettext_lazy("empty completions, ranked like others"),
     "equal_texts_apart": gettext_lazy("pairs of equal texts ranked apart, left out"),
     "pairs_contradicted": gettext_lazy("pairs ordered one way and the other"),
     "ran_away_at_step": gettext_lazy("the policy ran away at step; what was best before counts"),

@@ -6,7 +6,14 @@ import math
 import pytest
 import torch
 
-from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, vowels, write_run
+from tests.training.rlhf.rehearsal import (
+    log,
+    prompt_rows,
+    run_here,
+    vowels,
+    with_long_prompts,
+    write_run,
+)
 from training.configs import PpoConfig
 from training.rlhf import online, ppo, ppo_update
 from training.rlhf.decoding import Rollout, sample
@@ -152,6 +159,13 @@ class TestNumbers:
         _, folder = train()
         explained = [row["explained_variance"] for row in log(folder)]
         assert sum(explained[1:]) / len(explained[1:]) > 0.2
+
+    def test_prompts_that_do_not_fit_are_counted(self, train):
+        rows = [*prompt_rows(20), *prompt_rows(16, "rm_test", 60)]
+        usual = {"episodes": 32, "max_prompt_tokens": 100}
+        assert train(prompts=rows, **usual)[0]["prompts_cut"] == 0
+        metrics, _ = train(prompts=with_long_prompts(rows, 2, 7, 30), **usual)
+        assert metrics["prompts_cut"] == 3
 
     def test_it_leaves_texts_to_read(self, train):
         _, folder = train(episodes=128)

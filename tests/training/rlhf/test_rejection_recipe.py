@@ -5,7 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from tests.training.rlhf.rehearsal import log, messages, prompt_rows, run_here, write_run
+from tests.training.rlhf.rehearsal import (
+    log,
+    messages,
+    prompt_rows,
+    run_here,
+    with_long_prompts,
+    write_run,
+)
 from tests.training.rlhf.test_ppo_recipe import taste_of
 from training.configs import ConfigError, RejectionConfig, SftConfig
 from training.errors import explain
@@ -40,7 +47,7 @@ PROMPTS = [*prompt_rows(40), *prompt_rows(16, "rm_test", 60)]
 def fill(tiny_folder, trained, tmp_path):
     """fill(**config) → the folder of a run that has not begun."""
 
-    def write(**values):
+    def write(*, prompts=PROMPTS, **values):
         fixed = {
             "base": str(tiny_folder),
             "reward": str(trained["reward"]),
@@ -48,7 +55,7 @@ def fill(tiny_folder, trained, tmp_path):
         }
         config = RejectionConfig.from_dict({**fixed, **SMALL, **values})
         folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
-        return write_run(folder, config, prompts=PROMPTS)
+        return write_run(folder, config, prompts=prompts)
 
     return write
 
@@ -210,6 +217,12 @@ def test_sampling_comes_first_and_then_the_loss_falls(train):
     assert [row["step"] for row in rows] == list(range(1, 2 + 20 * 4 + 1))
     first, last = steps[:4], steps[-4:]  # all 32 winners each
     assert sum(row["loss"] for row in last) < sum(row["loss"] for row in first) - 4 * 0.2
+
+
+def test_prompts_that_do_not_fit_are_counted(fill):
+    rows = with_long_prompts(PROMPTS, 2, 7, 50)
+    folder = fill(prompts=rows, episodes=128, epochs=1, max_prompt_tokens=100)
+    assert run_here(rejection.main, folder)["prompts_cut"] == 3
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_others(train):

@@ -65,7 +65,11 @@ def test_a_failure_is_one_sentence(seeded, manager):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("micro_batch_halved", "memory was short: half as much at once (1)")],
+    [
+        ("micro_batch_halved", "memory was short: half as much at once (1)"),
+        ("prompts_cut", "prompts cut to fit"),
+        ("empty_texts_ranked", "empty completions, ranked like others"),
+    ],
 )
 def test_what_a_run_met_on_its_way_is_said_in_words(name, words, seeded, manager):
     run = copy_of(seeded.ppo, state=Run.State.SUCCEEDED, finished_at=timezone.now())
