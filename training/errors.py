@@ -55,12 +55,22 @@ def explain(code: str, values: Mapping[str, Any]) -> str:
             "There are %(found)s usable rankings, and at least %(needed)s are needed. Rank more, "
             "then start again."
         ),
+        "spread_missing": _(
+            "The reward model at “%(path)s” cannot say what it is unsure by, so that caution would "
+            "take nothing off its scores. Train one with a probe (probe_layers), or set caution "
+            "to 0."
+        ),
         "disk_full": _("The disk is full at “%(path)s”. Make room, then resume the run."),
         "out_of_memory": _(
             "The memory was not enough at step %(step)s. Half as much at once was tried where it "
             "could help. Use shorter texts or a smaller model, then repeat the run with changes."
         ),
         "not_finite": _(
+            "%(quantity)s became infinite or undefined at step %(step)s. Its batch, of %(file)s: "
+            "%(rows)s (%(count)s in all). A lower learning rate usually helps."
+        )
+        if "rows" in values
+        else _(
             "%(quantity)s became infinite or undefined at step %(step)s. A lower learning rate "
             "usually helps."
         ),

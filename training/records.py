@@ -190,9 +190,10 @@ ERROR_CODES: tuple[str, ...] = (
     "data_missing",  # file
     "data_invalid",  # file, line, problem
     "too_few_rankings",  # found, needed
+    "spread_missing",  # path
     "disk_full",  # path
     "out_of_memory",  # step
-    "not_finite",  # step, quantity
+    "not_finite",  # step, quantity; where the batch is known file, rows, count
     "kl_ran_away",  # step, kl, most
     "internal",  # message
 )

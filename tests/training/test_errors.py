@@ -60,3 +60,12 @@ def test_each_error_of_the_trainer_makes_its_own_sentence():
 
 def test_a_sentence_names_the_values():
     assert "“/models/x”" in explain("model_not_found", {"path": "/models/x"})
+
+
+def test_a_batch_is_named_where_it_is_known():
+    values = {"step": 3, "quantity": "score"}
+    assert "score became infinite or undefined at step 3. A lower" in explain("not_finite", values)
+    batch = {"file": "data/prompts.jsonl", "rows": "a, b, c, …", "count": 16}
+    said = explain("not_finite", values | batch)
+    assert "score became infinite or undefined at step 3" in said
+    assert "data/prompts.jsonl: a, b, c, … (16 in all)" in said

@@ -26,7 +26,8 @@ class RewardedConfig(PolicyConfig):
     samples_per_prompt: int = 4
     caution: float = 0.0
     """How many standard deviations of what the reward model is unsure by are taken off its score:
-    what is unlike all that was ranked has to be better by that much."""
+    what is unlike all that was ranked has to be better by that much. Above 0 it needs a reward
+    model with a probe."""
     missing_eos: Literal["subtract", "replace"] = "subtract"
     missing_eos_penalty: float = 1.0
     missing_eos_min_share: float = 0.8

@@ -16,13 +16,15 @@ from training.rlhf.features import FeatureRow
 from training.rlhf.models import LanguageModel
 from training.rlhf.packing import Sequenced
 from training.rlhf.randomness import shuffled
-from training.rlhf.ranked import Demonstration
+from training.rlhf.ranked import DEMONSTRATIONS, Demonstration
 
 
 @dataclass(frozen=True)
 class Example:
     """A demonstration in tokens: its completion is learned, end included, its prompt is not."""
 
+    id: str
+    """As the dataset names the demonstration; its earlier answers share it."""
     tokens: Sequenced
     task: str
     prompt_cut: bool
@@ -65,7 +67,7 @@ def split_demonstrations(
     kept_back = {prompts[index] for index in order[: int(share * len(prompts))]}
     train = [item for item in items if str(item.row.messages) not in kept_back]
     if not train:
-        raise RunError("data_missing", file="data/demonstrations.jsonl")
+        raise RunError("data_missing", file=DEMONSTRATIONS)
     return train, [item for item in items if str(item.row.messages) in kept_back]
 
 
@@ -85,6 +87,7 @@ def encode_example(lm: LanguageModel, item: Demonstration, max_tokens: int) -> E
     prompt = fit(lm, item.row.messages, min(max_tokens, lm.max_positions - len(completion)))
     learned = [False] * len(prompt.ids) + [True] * len(completion)
     return Example(
+        item.id,
         Sequenced([*prompt.ids, *completion], learned, item.weight),
         item.task,
         prompt_cut=prompt.cut,

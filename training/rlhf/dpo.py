@@ -33,7 +33,7 @@ from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.prompts import read_prompt_set
 from training.rlhf.randomness import shuffled
-from training.rlhf.ranked import RankedRows, read_rankings
+from training.rlhf.ranked import RankedRows, read_rankings, step_of
 from training.rlhf.ranking_tables import (
     by_prompt,
     put_together,
@@ -112,7 +112,9 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             )
             raise
         share = warmed_up(number, warmup=config.warmup_steps)
-        norm = optimiser.step(share, number=number + 1)
+        step = step_of(number + 1, data, chosen)
+        step.check(loss=found.loss)
+        norm = optimiser.step(share, at=step)
         picking.average()
         # 5. Numbers, now and then a look and the held-out rankings, the state.
         done, last = number + 1, number + 1 == total

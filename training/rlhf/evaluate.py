@@ -90,12 +90,16 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 4. Win rates with intervals over groups of prompts, and what else the gate looks at.
     groups = [prompt.group for prompt in prompts]
+    counts: ResultMetrics = {
+        "prompts": len(rows),
+        "prompts_cut": sum(prompt.cut for prompt in prompts),
+    }
     if config.best_of:
         won = [row["candidate"]["win"] for row in rows]
-        return {"prompts": len(rows), **interval_metrics("best_of_win", won, groups, config)}
+        return {**counts, **interval_metrics("best_of_win", won, groups, config)}
     over = "deployed" if "deployed" in rows[0] else "base"
     return {
-        "prompts": len(rows),
+        **counts,
         **win_rate("win", over, rows, groups, config),
         **win_rate("base_win", "base", rows, groups, config),
         **matched_win_rate("base_win_matched", "base", rows, groups, config),

@@ -25,7 +25,7 @@ from training.rlhf.advantages import (
 from training.rlhf.online import OnlineRun, batch_numbers
 from training.rlhf.ppo_update import Targets, Update
 from training.rlhf.process import Control, run_recipe
-from training.rlhf.rewarded import episodes_of, final_scores, load_parts
+from training.rlhf.rewarded import episodes_of, final_scores, load_parts, step_of
 from training.rlhf.rollouts import Episodes
 from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import warmed_up
@@ -49,7 +49,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         started = time.monotonic()
         episodes = episodes_of(config, parts, number, control)
         # 4. What each is worth beside the others of its prompt; β by the KL seen.
-        run.measure(episodes)
+        step = step_of(config, parts, number)
+        run.measure(episodes, step)
         if run.ran_away:
             break
         scores = final_scores(config, parts, episodes.scored, episodes.finished, control)
@@ -60,6 +61,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             episodes,
             targets,
             number=number,
+            step=step,
             share=warmed_up(
                 number,
                 warmup=config.warmup_steps,

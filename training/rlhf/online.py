@@ -13,6 +13,7 @@ from torch import Tensor
 
 from training.configs import OnlineConfig
 from training.rlhf.durable import RunError
+from training.rlhf.finite import Step
 from training.rlhf.optimiser import Optimiser
 from training.rlhf.picking import Picking
 from training.rlhf.process import Control
@@ -46,6 +47,7 @@ class OnlineRun:
         self.picking = Picking(
             directory, control, config=config, policy=parts.policy, development=parts.development
         )
+        self.prompts_cut = parts.prompts.cut
         self.episodes_per_batch = config.episodes_per_batch()
         self.batches = config.batches()
         self.done = 0
@@ -72,20 +74,23 @@ class OnlineRun:
         self.picking.load(state.tensors, state.values)
         self.controller = KlController(**state.values["controller"])
 
-    def measure(self, episodes: Episodes) -> None:
+    def measure(self, episodes: Episodes, step: Step) -> None:
         """Set β by the KL of the batch at hand, before it is learned from.
 
         A batch later the policy may have gone twice as far: that delay alone makes KL swing.
         Where it is so far that nothing brings it back, the run ends (`ran_away`) with what it had
-        before; raises RunError("kl_ran_away") if that was nothing.
+        before; raises RunError("kl_ran_away") if that was nothing. Raises RunError("not_finite")
+        for episodes that nothing could be learned from.
         """
         kl = float(episodes.kl.sum(1).mean())
         most = max(RUNAWAY * self.config.kl_limit, LEAST_RUNAWAY)
         if kl > most:
             if self.picking.best_look is None or not self.picking.best_look.seen:
-                raise RunError("kl_ran_away", step=self.done + 1, kl=round(kl, 2), most=most)
+                raise RunError("kl_ran_away", step=step.number, kl=round(kl, 2), most=most)
             logger.warning("KL ran away: %.4g nats, beyond %.4g; the run ends here", kl, most)
             self.ran_away = True
+        else:
+            step.check(score=episodes.scores[0], uncertainty=episodes.spread, kl=kl)
         self.controller = self.controller.measured(kl, episodes=self.episodes_per_batch)
 
     def finish_batch(self, done: int, numbers: Mapping[str, float | None]) -> None:
@@ -113,6 +118,7 @@ class OnlineRun:
             **({"ran_away_at_step": self.done + 1} if self.ran_away else {}),
             "picked_episode": None if look is None else look.seen,
             "reward": None if look is None else look.score,
+            "prompts_cut": self.prompts_cut,
             **found,
         }
 

@@ -7,14 +7,13 @@ section 3.1): a step of 1e-5 would be rounded away from any weight above 0.003.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from training.rlhf.durable import RunError
+from training.rlhf.finite import Step
 
 
 class Optimiser:
@@ -54,16 +53,15 @@ class Optimiser:
             fused=True,  # one pass over all weights: a fifth of the time
         )
 
-    def step(self, share: float, *, number: int) -> float:
+    def step(self, share: float, *, at: Step) -> float:
         """Change the parameters by their gradients, which are then forgotten.
 
         share: of the peak learning rate. The norm of all gradients together is clipped to `clip`;
-        returns what it was before. Raises RunError("not_finite") naming step `number`, having
+        returns what it was before. Raises RunError("not_finite") naming the step `at`, having
         changed nothing.
         """
         norm = float(nn.utils.clip_grad_norm_(list(self.parameters.values()), self.clip))
-        if not math.isfinite(norm):
-            raise RunError("not_finite", step=number, quantity="gradient")
+        at.check(gradient=norm)
         for group in self.adam.param_groups:
             group["lr"] = self.learning_rate * share
         for name, parameter in self._rounded():

@@ -18,7 +18,7 @@ from training.rlhf.ppo_update import Update, ValueTerm, make_targets
 from training.rlhf.process import Control, run_recipe
 from training.rlhf.prompts import in_turn, read_texts
 from training.rlhf.reward_model import RewardModel
-from training.rlhf.rewarded import episodes_of, final_scores, load_parts
+from training.rlhf.rewarded import episodes_of, final_scores, load_parts, step_of
 from training.rlhf.ridge_critic import RidgeCritic
 from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import warmed_up
@@ -52,7 +52,8 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         started = time.monotonic()
         episodes = episodes_of(config, parts, number, control, so_far=ridge is not None)
         # 5. Rewards and advantages: the score, less for a missing end, less β·KL; β by the KL seen.
-        run.measure(episodes)
+        step = step_of(config, parts, number)
+        run.measure(episodes, step)
         if run.ran_away:
             break
         scores = final_scores(config, parts, episodes.scored, episodes.finished, control)
@@ -63,6 +64,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             episodes,
             targets,
             number=number,
+            step=step,
             share=warmed_up(
                 number,
                 warmup=config.warmup_steps,

@@ -23,6 +23,7 @@ from training.rlhf.advantages import (
     token_rewards,
     whiten,
 )
+from training.rlhf.finite import Step
 from training.rlhf.layers import Batch, Logprobs
 from training.rlhf.likelihood import add_gradients
 from training.rlhf.losses import (
@@ -163,12 +164,15 @@ class Update:
         number: int,
         share: float,
         control: Control,
+        step: Step | None = None,
         texts: Sequence[Batch] = (),
         ptx_coefficient: float = 0.0,
     ) -> UpdateStats:
         """All epochs over one batch. share: of the peak learning rate. texts: for PPO-ptx, one
         batch for each minibatch of each epoch; empty without. number: the batch's, for its order.
+        step: the batch as an error names it.
         """
+        at = step or Step(number=number + 1)
         sums: dict[str, float] = {}
         steps, furthest, limit = 0, 0.0, self.config.update_kl_limit
         for rows in self._minibatches(episodes.batch, number):
@@ -184,7 +188,8 @@ class Update:
                     control,
                     coefficient=ptx_coefficient,
                 )
-            stats["gradient_norm"] = self.optimiser.step(share, number=number + 1)
+            at.check(**{name: value for name, value in stats.items() if name.endswith("_loss")})
+            stats["gradient_norm"] = self.optimiser.step(share, at=at)
             if not steps:
                 first = stats["ratio"]
             steps += 1

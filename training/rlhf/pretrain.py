@@ -19,6 +19,7 @@ from training.configs import PretrainConfig
 from training.records import SampleRow
 from training.rlhf.corpus import Corpus, Pieces, read_corpus, training_texts
 from training.rlhf.decoding import sample
+from training.rlhf.finite import Step
 from training.rlhf.looks import SHOWN
 from training.rlhf.losses import token_loss
 from training.rlhf.models import (
@@ -97,7 +98,9 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             directory.save_state(number, optimiser.tensors(), {"before": before, "loss": loss})
             raise
         share = cosine(number, total=total, warmup=warmup)
-        norm = optimiser.step(share, number=number + 1)
+        step = Step(number=number + 1)
+        step.check(loss=loss)
+        norm = optimiser.step(share, at=step)
         done, last = number + 1, number + 1 == total
         numbers: dict[str, float | None] = {
             "loss": loss,

@@ -25,6 +25,7 @@ from torch.utils import deterministic
 from training.configs import ConfigError
 from training.rlhf.durable import RunError, write_atomically
 from training.rlhf.precision import halve_what_goes_at_once
+from training.rlhf.room import is_short
 from training.rlhf.rundir import (
     ResultMetrics,
     RunDirectory,
@@ -141,6 +142,8 @@ def _run_locked(
                 raise RunError("config_invalid", problems=problem)  # noqa: TRY301 - one way to fail
             _be_reproducible()
             metrics = _with_room(main, directory, control)
+            if is_short():
+                metrics |= {"micro_batch_halved": 1}
             directory.finish("succeeded", metrics, directory.checkpoint_sha256)
         except Stopped:
             logger.info("stopped at step %d; start it again to go on", directory.step)

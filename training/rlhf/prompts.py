@@ -35,6 +35,8 @@ class Prompt:
     text: str
     group: str = ""
     """With which prompts it belongs together (`training.rlhf.groups`)."""
+    cut: bool = False
+    """Whether it lost its oldest messages for want of room."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class PromptSet:
     train: list[Prompt]
     development: list[Prompt]
     seed: int
+
+    @property
+    def cut(self) -> int:
+        """How many of them all lost their oldest messages."""
+        return sum(prompt.cut for prompt in [*self.train, *self.development])
 
     def batch(self, number: int, size: int) -> Iterator[tuple[Prompt, int]]:
         """Batch `number` of `size` prompts, each with a key that no other place of the run has.
@@ -62,7 +69,7 @@ def read_prompts(
 
     Raises RunError: data_missing, data_invalid.
     """
-    used, found, cut = [], [], 0
+    used, found = [], []
     for number, row in enumerate(directory.rows("prompts"), start=1):
         if row.get("split") != split:
             continue
@@ -75,9 +82,9 @@ def read_prompts(
             )
         ids, was_cut = fit(lm, row["prompt"], max_tokens)
         used.append(row)
-        found.append(Prompt(str(row["id"]), ids, row["prompt"][-1]["content"]))
-        cut += was_cut
-    if cut:
+        text = row["prompt"][-1]["content"]
+        found.append(Prompt(str(row["id"]), ids, text, cut=was_cut))
+    if cut := sum(prompt.cut for prompt in found):
         logger.info("%d of %d prompts (%s) lost their oldest messages", cut, len(found), split)
     groups = groups_of(used)
     return [replace(prompt, group=group) for prompt, group in zip(found, groups, strict=True)]

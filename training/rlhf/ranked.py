@@ -10,11 +10,13 @@ from typing import Any, get_args, get_type_hints
 from training.records import Message, Split
 from training.rlhf.durable import RunError
 from training.rlhf.features import FeatureRow
+from training.rlhf.finite import Step
 from training.rlhf.groups import groups_of
 from training.rlhf.rankings import Rankings
 from training.rlhf.rundir import RunDirectory
 
 RANKINGS = "data/rankings.jsonl"
+DEMONSTRATIONS = "data/demonstrations.jsonl"
 ROLES: tuple[str, ...] = get_args(get_type_hints(Message)["role"])
 
 
@@ -39,6 +41,7 @@ class RankedRows:
         equal_texts_apart: pairs of one text with itself that were ranked apart, left out.
         pairs_contradicted: pairs of completions that were ordered one way and the other.
         rankings_without_grades: their order counts alone, where grades are to count.
+        empty_texts_ranked: completions of nothing but white space, ranked like the others.
         """
         found = {
             "rankings_of_one": self.of_one,
@@ -46,6 +49,7 @@ class RankedRows:
             "equal_texts_apart": self.rankings.equal_rows_apart,
             "pairs_contradicted": self.rankings.contradicted_pairs,
             "rankings_without_grades": self.ungraded,
+            "empty_texts_ranked": sum(not row.text.strip() for row in self.rows),
         }
         return {name: count for name, count in found.items() if count}
 
@@ -118,6 +122,11 @@ def read_rankings(
     return RankedRows(rows, sources, rankings, ids, of_one, ungraded)
 
 
+def step_of(number: int, data: RankedRows, groups: Sequence[Sequence[int]]) -> Step:
+    """Step `number`, counted from 1, on groups of rankings, given by their numbers."""
+    return Step(number=number, file=RANKINGS, ids=[data.ids[n] for own in groups for n in own])
+
+
 def _worth(grades: Sequence[int | None], grade_margin: float) -> list[float]:
     """Of each completion. One without a grade (a better version, which ranks first) is worth the
     least of the others, so that it need not lie further above them."""
@@ -135,6 +144,8 @@ class Demonstration:
     weight: float
     task: str = ""
     """The category of its prompt; empty where it has none."""
+    id: str = ""
+    """As the dataset names it."""
 
 
 def read_demonstrations(directory: RunDirectory) -> list[Demonstration]:
@@ -154,7 +165,7 @@ def read_demonstrations(directory: RunDirectory) -> list[Demonstration]:
         ):
             raise RunError(
                 "data_invalid",
-                file="data/demonstrations.jsonl",
+                file=DEMONSTRATIONS,
                 line=number,
                 problem="needs a prompt of messages, a completion and a weight above 0",
             )
@@ -162,7 +173,12 @@ def read_demonstrations(directory: RunDirectory) -> list[Demonstration]:
             answer = FeatureRow(row["prompt"], row["completion"], finished=True)
             task = row.get("category")
             found.append(
-                Demonstration(answer, float(weight), task if isinstance(task, str) else "")
+                Demonstration(
+                    answer,
+                    float(weight),
+                    task if isinstance(task, str) else "",
+                    str(row.get("id", "")),
+                )
             )
     return found
 

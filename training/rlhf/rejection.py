@@ -16,14 +16,16 @@ import torch
 from torch import Tensor
 
 from training.configs import RejectionConfig
+from training.rlhf.finite import Step
 from training.rlhf.layers import Batch, make_batch
 from training.rlhf.likelihood import add_gradients
 from training.rlhf.models import LanguageModel
 from training.rlhf.optimiser import Optimiser
 from training.rlhf.picking import Picking
 from training.rlhf.process import Control, Stopped, run_recipe
+from training.rlhf.prompts import PROMPTS, Prompt
 from training.rlhf.randomness import shuffled
-from training.rlhf.rewarded import Parts, final_scores, load_parts, scored_samples
+from training.rlhf.rewarded import Parts, final_scores, load_parts, scored_samples, step_of
 from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import cosine
 
@@ -98,18 +100,23 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 4. Fine-tuning on the winners: a step; stopped in the middle, it has changed nothing.
     prompts = prompts_in_order(config, parts)
+    tokens = [prompt.tokens for prompt in prompts]
     for number in range(max(first - config.batches(), 0), steps):
         epoch, place = divmod(number, per_epoch)
         order = shuffled(count, config.seed, "winners", epoch)
         chosen = order[place * config.batch : (place + 1) * config.batch]
         try:
-            batch = batch_of(parts.policy.lm, prompts, winners, chosen)
+            batch = batch_of(parts.policy.lm, tokens, winners, chosen)
             loss = add_gradients(parts.policy.lm, batch, control)
         except Stopped:
             save(config.batches() + number)
             raise
         share = cosine(number, total=steps, warmup=round(config.warmup_share * steps))
-        norm = optimiser.step(share, number=config.batches() + number + 1)
+        step = Step(
+            number=config.batches() + number + 1, file=PROMPTS, ids=[prompts[n].id for n in chosen]
+        )
+        step.check(loss=loss)
+        norm = optimiser.step(share, at=step)
         picking.average()
         # 5. Numbers, now and then a look, the state.
         done, last = config.batches() + number + 1, number + 1 == steps
@@ -131,6 +138,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         "winners": count,
         "picked_winner": None if look is None else look.seen,
         "reward": None if look is None else look.score,
+        "prompts_cut": parts.prompts.cut,
         **result,
     }
 
@@ -143,6 +151,7 @@ def add_winners(
     The best has the highest score, less the penalty where it never ended; of equals the first.
     """
     rollout, scored = scored_samples(config, parts, number, control)
+    step_of(config, parts, number).check(score=scored.scores, uncertainty=scored.spread)
     scores = final_scores(config, parts, scored, rollout.finished, control)
     groups = scores.view(-1, config.samples_per_prompt)
     best = groups.argmax(dim=1) + torch.arange(len(groups)) * config.samples_per_prompt
@@ -155,10 +164,10 @@ def add_winners(
     }
 
 
-def prompts_in_order(config: RejectionConfig, parts: Parts) -> list[list[int]]:
-    """The prompts of all winners, as tokens: the batches' prompts one after another."""
+def prompts_in_order(config: RejectionConfig, parts: Parts) -> list[Prompt]:
+    """The prompts of all winners: the batches' prompts one after another."""
     return [
-        prompt.tokens
+        prompt
         for number in range(config.batches())
         for prompt, _ in parts.prompts.batch(number, config.prompts_per_batch)
     ]

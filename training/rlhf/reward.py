@@ -275,7 +275,7 @@ class RewardRun:
             tuning.load(self.tensors)
         for number in range(first, tuning.steps):
             try:
-                stats = tuning.step(number, self.control)
+                stats = tuning.step(number, self.control, before=before)
             except Stopped:
                 self._save(before + number, tuning.tensors() if number else {})
                 raise

@@ -21,7 +21,7 @@ from training.rlhf.optimiser import Optimiser
 from training.rlhf.precision import Precision
 from training.rlhf.process import Control
 from training.rlhf.randomness import generator, shuffled
-from training.rlhf.ranked import RankedRows
+from training.rlhf.ranked import RankedRows, step_of
 from training.rlhf.ranking_tables import (
     by_prompt,
     put_together,
@@ -89,19 +89,20 @@ class RewardTuning:
         """Steps of all epochs together."""
         return tuning_steps(self.config, len(self.prompts))
 
-    def step(self, number: int, control: Control) -> StepStats:
+    def step(self, number: int, control: Control, *, before: int = 0) -> StepStats:
         """Step `number`, counted from 0, on its share of its epoch's order of prompts.
 
-        Stopped in the middle, it has changed nothing.
+        before: steps of the run ahead of it. Stopped in the middle, it has changed nothing.
         """
         per_epoch = math.ceil(len(self.prompts) / self.config.batch)
         epoch, place = divmod(number, per_epoch)
         order = shuffled(len(self.prompts), self.config.seed, self.key, epoch)
         batch = order[place * self.config.batch : (place + 1) * self.config.batch]
-        rankings = self.data.rankings.subset([n for index in batch for n in self.prompts[index]])
+        groups = [self.prompts[index] for index in batch]
+        rankings = self.data.rankings.subset([n for own in groups for n in own])
         total = weight_of(rankings)
         loss, right, pairs = 0.0, 0.0, 0
-        for part in put_together(self.data.rankings, [self.prompts[index] for index in batch]):
+        for part in put_together(self.data.rankings, groups):
             control.step_boundary()
             own = self.data.rankings.subset(part)
             scores, rows = self._scores(own)
@@ -119,7 +120,9 @@ class RewardTuning:
             (value * share).backward()  # type: ignore[no-untyped-call]  # torch types it so
             loss += float(value.detach()) * share
             right, pairs = right + stats.accuracy * stats.pairs, pairs + stats.pairs
-        norm = self.optimiser.step(cosine(number, total=self.steps), number=number + 1)
+        step = step_of(before + number + 1, self.data, groups)
+        step.check(loss=loss)
+        norm = self.optimiser.step(cosine(number, total=self.steps), at=step)
         return StepStats(loss, right / max(pairs, 1), norm)
 
     def scores(self, chosen: Sequence[int]) -> Tensor:

@@ -14,11 +14,13 @@ from training.rlhf.advantages import penalise_missing_end
 from training.rlhf.conversations import room_for_prompt
 from training.rlhf.decoding import Rollout, sample
 from training.rlhf.development import Development
+from training.rlhf.durable import RunError
+from training.rlhf.finite import Step
 from training.rlhf.models import LanguageModel, load_language_model
 from training.rlhf.policies import Policy, start_policy
 from training.rlhf.precision import choose_compute
 from training.rlhf.process import Control
-from training.rlhf.prompts import PromptSet, read_prompt_set
+from training.rlhf.prompts import PROMPTS, PromptSet, read_prompt_set
 from training.rlhf.randomness import uniforms
 from training.rlhf.reward_model import RewardModel, Scored, kept_layers, load_reward_model
 from training.rlhf.rollouts import Episodes, collect
@@ -40,11 +42,13 @@ class Parts:
 def load_parts(directory: RunDirectory, config: RewardedConfig) -> Parts:
     """Base, reward model, judge and policy; prompts to roll out, and others for looks.
 
-    Raises RunError as loading does.
+    Raises RunError as loading does, and spread_missing where `caution` would take nothing off.
     """
     compute = choose_compute(directory)
     base = load_language_model(config.base, device=compute.device, precision=compute.precision)
     reward = load_reward_model(config.reward, base)
+    if config.caution and reward.spread is None:
+        raise RunError("spread_missing", path=config.reward)
     judge = None if config.judge is None else load_reward_model(config.judge, base)
     policy = start_policy(config, base)
     prompts = read_prompt_set(
@@ -58,6 +62,12 @@ def load_parts(directory: RunDirectory, config: RewardedConfig) -> Parts:
     )
     development = Development(config, policy, prompts.development, reward, judge)
     return Parts(base, reward, policy, prompts, development)
+
+
+def step_of(config: RewardedConfig, parts: Parts, number: int) -> Step:
+    """Batch `number` of the run, counted from 0, as the step that learns from it."""
+    prompts = parts.prompts.batch(number, config.prompts_per_batch)
+    return Step(number=number + 1, file=PROMPTS, ids=[prompt.id for prompt, _ in prompts])
 
 
 def episodes_of(

@@ -33,7 +33,7 @@ import torch
 from training.configs import SampleConfig
 from training.records import CompletionRow, ErrorRecord
 from training.rlhf.adapters import SETTINGS, WEIGHTS
-from training.rlhf.conversations import room_for_prompt
+from training.rlhf.conversations import fit, room_for_prompt
 from training.rlhf.decoding import sample
 from training.rlhf.durable import RunError, file_sha256, verify_manifest
 from training.rlhf.encoding import encode_prompt
@@ -169,7 +169,9 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
 
     # 2. Batch by batch; each is durable, with its numbers, before the next begins.
     state = directory.load_state()
-    sums = dict(state.values) if state else {"completions": 0, "tokens": 0, "finished": 0}
+    sums = {"completions": 0, "tokens": 0, "finished": 0, "prompts_cut": 0}
+    sums |= state.values if state else {}
+    room = sampling.room(lm)
     for step in range(state.step if state else 0, len(batches)):
         start = time.monotonic()
         rows = complete(lm, batches[step], sampling, source, control)
@@ -178,6 +180,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         sums["completions"] += len(rows)
         sums["tokens"] += tokens
         sums["finished"] += sum(row["finished"] for row in rows)
+        sums["prompts_cut"] += sum(fit(lm, one["messages"], room).cut for one in batches[step])
         directory.log_metrics(
             step + 1,
             len(batches),
@@ -193,6 +196,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         "completions": sums["completions"],
         "tokens": sums["tokens"],
         "finished_share": sums["finished"] / sums["completions"],
+        "prompts_cut": sums["prompts_cut"],
         "source": source,
     }
 

@@ -28,6 +28,7 @@ from training.rlhf.demonstrations import (
 from training.rlhf.encoding import encode_prompt
 from training.rlhf.epoch_picking import EpochPicking, picks_by
 from training.rlhf.features import FeatureRow
+from training.rlhf.finite import Step
 from training.rlhf.looks import SHOWN
 from training.rlhf.losses import token_loss
 from training.rlhf.mixture import epoch_order
@@ -44,7 +45,7 @@ from training.rlhf.packing import Packed, pack_all, packed_logprobs, parts
 from training.rlhf.precision import Compute, choose_compute, mixed
 from training.rlhf.process import Control, Stopped, run_recipe
 from training.rlhf.randomness import generator, uniforms
-from training.rlhf.ranked import read_demonstrations
+from training.rlhf.ranked import DEMONSTRATIONS, read_demonstrations
 from training.rlhf.reward_model import RewardModel, load_reward_model
 from training.rlhf.rundir import ResultMetrics, RunDirectory
 from training.rlhf.schedules import cosine
@@ -117,7 +118,9 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
             save(number)
             raise
         share = cosine(number, total=total, warmup=warmup)
-        norm = optimiser.step(share, number=number + 1)
+        step = Step(number=number + 1, file=DEMONSTRATIONS, ids=[train[n].id for n in chosen])
+        step.check(loss=loss)
+        norm = optimiser.step(share, at=step)
         last = number + 1 == total
         numbers: dict[str, float | None] = {"loss": loss, "gradient_norm": norm}
         numbers["learning_rate"] = config.learning_rate * share

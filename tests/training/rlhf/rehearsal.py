@@ -33,6 +33,15 @@ def prompt_rows(count, split="train", start=0):
     ]
 
 
+def with_long_prompts(rows, *places):
+    """The rows, those at `places` with a turn before their prompt that no small window holds."""
+    turns = [*messages("x" * 200), {"role": "assistant", "content": "y"}]
+    return [
+        {**row, "prompt": [*turns, *row["prompt"]]} if place in places else row
+        for place, row in enumerate(rows)
+    ]
+
+
 def completions(model, prompts, *, samples, max_new_tokens=24, seed=0):
     """[(text, finished), …] for each prompt row, sampled from the model."""
     torch.set_num_threads(1)

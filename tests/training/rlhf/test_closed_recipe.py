@@ -163,12 +163,15 @@ def test_an_answer_that_is_right_scores(ask):
     assert (metrics["mine.exact_match.base"], metrics["mine.f1.base"]) == (1, 1)
 
 
-def test_a_prompt_that_is_too_long_loses_its_beginning_and_the_log_says_so(ask, caplog):
+def test_a_prompt_that_is_too_long_loses_its_beginning_and_the_log_says_so(ask, tuned, caplog):
     rows = [{"id": "long", "rule": "exact", "prompt": "x" * 5000, "answers": ["a"]}]
     with caplog.at_level(logging.WARNING):
-        ask(tasks={"mine": rows}, max_prompt_tokens=10_000)
+        metrics, _ = ask(
+            tasks={"mine": rows}, max_prompt_tokens=10_000, policies=[f"sft={tuned['sft']}"]
+        )
     # A token a byte, and one for each mark: 6 + 5000 + 2 + 11 in all, of 2048 − 16.
     assert "mine, long: the prompt has 5019 tokens and loses all but its last 2032" in caplog.text
+    assert metrics["prompts_cut"] == 1, "for both policies, and counted once"
 
 
 def test_a_control_token_in_a_prompt_or_an_answer_is_plain_text(ask):

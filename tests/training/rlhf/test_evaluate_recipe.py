@@ -2,7 +2,13 @@
 
 import pytest
 
-from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, write_run
+from tests.training.rlhf.rehearsal import (
+    log,
+    prompt_rows,
+    run_here,
+    with_long_prompts,
+    write_run,
+)
 from training.configs import EvaluateConfig, PpoConfig
 from training.rlhf import evaluate, ppo
 from training.rlhf.durable import RunError
@@ -92,6 +98,15 @@ def test_each_prompt_has_a_row_with_its_texts_side_by_side(measure, policy):
         assert isinstance(row["candidate"], str)
         assert isinstance(row["base_score"], float)
         assert row["deployed"] is None
+
+
+def test_prompts_that_do_not_fit_are_counted(measure, trained):
+    prompts = with_long_prompts(prompt_rows(6, "evaluation"), 0, 4)
+    metrics, _ = measure(prompts=prompts, max_prompt_tokens=100)
+    assert (metrics["prompts"], metrics["prompts_cut"]) == (6, 2)
+    reward = str(trained["reward"])
+    metrics, _ = measure(prompts=prompts, max_prompt_tokens=100, best_of=2, reward=reward)
+    assert metrics["prompts_cut"] == 2
 
 
 def test_three_prompts_are_there_to_read(measure, policy):

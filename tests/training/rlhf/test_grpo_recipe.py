@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, write_run
+from tests.training.rlhf.rehearsal import (
+    log,
+    prompt_rows,
+    run_here,
+    with_long_prompts,
+    write_run,
+)
 from tests.training.rlhf.test_ppo_recipe import taste_of
 from training.configs import ConfigError, GrpoConfig, PpoConfig
 from training.rlhf import grpo, ppo
@@ -102,6 +108,11 @@ class TestLearning:
 
 
 class TestNumbers:
+    def test_prompts_that_do_not_fit_are_counted(self, paths, tmp_path):
+        config = GrpoConfig.from_dict({**paths, **SMALL, "episodes": 32, "max_prompt_tokens": 100})
+        folder = write_run(tmp_path / "run", config, prompts=with_long_prompts(PROMPTS, 2, 7, 50))
+        assert run_here(grpo.main, folder)["prompts_cut"] == 3
+
     def test_where_both_are_the_same_method_ppo_ends_with_the_same_bits(
         self, train, paths, tmp_path
     ):

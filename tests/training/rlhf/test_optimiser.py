@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from training.rlhf.durable import RunError
+from training.rlhf.finite import Step
 from training.rlhf.optimiser import Optimiser
 
 
@@ -16,7 +17,7 @@ def optimiser_of(parameter, **values):
 def take_steps(optimiser, parameter, count, gradient=1.0):
     for number in range(1, count + 1):
         parameter.grad = torch.full_like(parameter, gradient)
-        optimiser.step(1.0, number=number)
+        optimiser.step(1.0, at=Step(number=number))
 
 
 def test_adams_first_step_is_the_learning_rate_against_the_gradient():
@@ -57,7 +58,7 @@ def test_the_norm_of_all_gradients_is_clipped_and_told():
     weight = nn.Parameter(torch.zeros(4))
     optimiser = optimiser_of(weight, clip=1.0)
     weight.grad = torch.full((4,), 5.0)
-    assert optimiser.step(1.0, number=1) == pytest.approx(10.0)
+    assert optimiser.step(1.0, at=Step(number=1)) == pytest.approx(10.0)
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing_and_names_the_step():
@@ -65,5 +66,5 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_names_the_step():
     optimiser = optimiser_of(weight)
     weight.grad = torch.full_like(weight, float("nan"))
     with pytest.raises(RunError, match="step=7"):
-        optimiser.step(1.0, number=7)
+        optimiser.step(1.0, at=Step(number=7))
     assert weight.tolist() == [1.0, 1.0]

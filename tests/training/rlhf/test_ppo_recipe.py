@@ -1,17 +1,26 @@
 """The recipe `ppo` on a tiny model: it finds a planted reward, and a wrong sign does not."""
 
 import json
+import math
 
 import pytest
 import torch
 
-from tests.training.rlhf.rehearsal import log, prompt_rows, run_here, vowels, write_run
+from tests.training.rlhf.rehearsal import (
+    log,
+    prompt_rows,
+    run_here,
+    vowels,
+    with_long_prompts,
+    write_run,
+)
 from training.configs import PpoConfig
 from training.rlhf import online, ppo, ppo_update
 from training.rlhf.decoding import Rollout, sample
 from training.rlhf.durable import RunError
 from training.rlhf.models import decode, encode_chat
 from training.rlhf.policies import load_policy
+from training.rlhf.process import run_in
 from training.rlhf.randomness import uniforms
 from training.rlhf.rundir import RunDirectory
 
@@ -31,10 +40,10 @@ SMALL = {
 
 
 @pytest.fixture
-def train(tiny_folder, trained, tmp_path):
-    """train(**config) → (metrics, folder of the run)."""
+def fill(tiny_folder, trained, tmp_path):
+    """fill(**config) → the folder of a run that has not begun."""
 
-    def run(*, texts=None, prompts=None, **values):
+    def write(*, texts=None, prompts=None, **values):
         folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         fixed = {
             "base": str(tiny_folder),
@@ -45,7 +54,17 @@ def train(tiny_folder, trained, tmp_path):
         tables = {"prompts": prompts or [*prompt_rows(40), *prompt_rows(16, "rm_test", 60)]}
         if texts is not None:
             tables["texts"] = texts
-        write_run(folder, config, **tables)
+        return write_run(folder, config, **tables)
+
+    return write
+
+
+@pytest.fixture
+def train(fill):
+    """train(**config) → (metrics, folder of the run)."""
+
+    def run(**values):
+        folder = fill(**values)
         return run_here(ppo.main, folder), folder
 
     return run
@@ -140,6 +159,13 @@ class TestNumbers:
         _, folder = train()
         explained = [row["explained_variance"] for row in log(folder)]
         assert sum(explained[1:]) / len(explained[1:]) > 0.2
+
+    def test_prompts_that_do_not_fit_are_counted(self, train):
+        rows = [*prompt_rows(20), *prompt_rows(16, "rm_test", 60)]
+        usual = {"episodes": 32, "max_prompt_tokens": 100}
+        assert train(prompts=rows, **usual)[0]["prompts_cut"] == 0
+        metrics, _ = train(prompts=with_long_prompts(rows, 2, 7, 30), **usual)
+        assert metrics["prompts_cut"] == 3
 
     def test_it_leaves_texts_to_read(self, train):
         _, folder = train(episodes=128)
@@ -241,6 +267,58 @@ class TestChoice:
         start = log(second)[0]
         assert start["kl"] > 0.5
         assert metrics["judge_win_rate"] > 0.6
+
+
+class TestNotFinite:
+    """What went wrong first is named, and the state of the step before is there to go on from."""
+
+    def error_of(self, folder):
+        assert run_in(folder, ppo.main, "ppo") == 1
+        directory = RunDirectory.open(folder)
+        try:
+            state = directory.load_state()
+        finally:
+            directory.close()
+        assert state.step == 2
+        assert all(tensor.isfinite().all() for tensor in state.tensors.values())
+        assert [row["step"] for row in log(folder)] == [1, 2]
+        return json.loads((folder / "result.json").read_text())["error"]
+
+    def test_a_score(self, fill, monkeypatch):
+        right = ppo.episodes_of
+
+        def broken(config, parts, number, *given, **named):
+            found = right(config, parts, number, *given, **named)
+            if number == 2:
+                found.scores[0, 5] = math.nan
+            return found
+
+        monkeypatch.setattr(ppo, "episodes_of", broken)
+        error = self.error_of(fill(episodes=128))
+        assert error["code"] == "not_finite"
+        assert error["values"].pop("rows").count("train-") == 3
+        assert error["values"] == {
+            "step": 3,
+            "quantity": "score",
+            "file": "data/prompts.jsonl",
+            "count": 8,
+        }
+
+    def test_a_loss_ahead_of_its_gradient(self, fill, monkeypatch):
+        right = ppo.make_targets
+        batches = []
+
+        def broken(*given):
+            found = right(*given)
+            batches.append(found)
+            if len(batches) == 3:
+                found.advantages[4, 0] = math.inf
+            return found
+
+        monkeypatch.setattr(ppo, "make_targets", broken)
+        values = self.error_of(fill(episodes=128))["values"]
+        assert (values["step"], values["quantity"]) == (3, "policy_loss")
+        assert values["count"] == 8
 
 
 class TestPaper:

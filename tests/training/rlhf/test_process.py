@@ -252,6 +252,12 @@ class TestWantOfMemory:
         assert self.run(folder, fails=1) == (0, [(1.0, 4096, None), (0.5, 2048, 3)])
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
         assert [(row["step"], row["loss"]) for row in rows] == [(4, 2.0)]
+        assert result(folder)["metrics"] == {"rows": 1, "micro_batch_halved": 1}
+
+    def test_a_run_with_room_enough_says_nothing_of_it(self, tmp_path):
+        write_run(tmp_path / "run", DpoConfig(base="nowhere", precision="float32"))
+        assert self.run(tmp_path / "run", fails=0)[0] == 0
+        assert result(tmp_path / "run")["metrics"] == {"rows": 1}
 
     def test_once(self, tmp_path):
         write_run(tmp_path / "run", DpoConfig(base="nowhere", precision="float32"))

@@ -117,6 +117,15 @@ def test_what_teaches_nothing_is_counted_and_stops_nothing(tmp_path: Path) -> No
     assert (found.rankings.pairs, found.rankings.tied_pairs) == (4, 3)
 
 
+def test_completions_without_a_text_are_counted_each_once(tmp_path: Path) -> None:
+    """Of two labelers on the same prompt, and of one more prompt."""
+    same = ranking(1, "a b", 1, 3, 2)
+    other = {**ranking(2, " c", 2, 1), "prompt": [{"role": "user", "content": "Another?"}]}
+    found = read(tmp_path / "run", [same, {**same, "id": "3"}, other])
+    assert found.oddities() == {"empty_texts_ranked": 2}
+    assert len(found.rows) == 5, "they teach like the others"
+
+
 def test_where_nothing_is_odd_nothing_is_said(tmp_path: Path) -> None:
     assert read(tmp_path / "run", [row(1, 1.0)]).oddities() == {}
 

@@ -5,13 +5,22 @@ import dataclasses
 import pytest
 import torch
 
-from tests.training.rlhf.rehearsal import log, messages, prompt_rows, run_here, write_run
+from tests.training.rlhf.rehearsal import (
+    log,
+    messages,
+    prompt_rows,
+    run_here,
+    with_long_prompts,
+    write_run,
+)
 from tests.training.rlhf.test_ppo_recipe import taste_of
 from training.configs import ConfigError, RejectionConfig, SftConfig
+from training.errors import explain
 from training.rlhf import rejection, sft
+from training.rlhf.durable import RunError
 from training.rlhf.models import decode, encode_chat, encode_text
 from training.rlhf.process import Control
-from training.rlhf.reward_model import Scored
+from training.rlhf.reward_model import Scored, load_reward_model
 from training.rlhf.rewarded import final_scores, load_parts, scored_samples
 from training.rlhf.rundir import RunDirectory
 
@@ -38,7 +47,7 @@ PROMPTS = [*prompt_rows(40), *prompt_rows(16, "rm_test", 60)]
 def fill(tiny_folder, trained, tmp_path):
     """fill(**config) → the folder of a run that has not begun."""
 
-    def write(**values):
+    def write(*, prompts=PROMPTS, **values):
         fixed = {
             "base": str(tiny_folder),
             "reward": str(trained["reward"]),
@@ -46,7 +55,7 @@ def fill(tiny_folder, trained, tmp_path):
         }
         config = RejectionConfig.from_dict({**fixed, **SMALL, **values})
         folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
-        return write_run(folder, config, prompts=PROMPTS)
+        return write_run(folder, config, prompts=prompts)
 
     return write
 
@@ -138,6 +147,24 @@ def test_what_the_reward_model_is_unsure_of_has_to_be_better_by_that_much(fill):
         assert final_scores(asked, parts, scored, ended, Control()).tolist() == expected
 
 
+def test_caution_is_refused_where_the_reward_model_cannot_say_what_it_is_unsure_by(
+    fill, trained, tiny, tmp_path
+):
+    probed = load_reward_model(trained["reward"], tiny)
+    alone = dataclasses.replace(
+        probed, layers=(), probe=None, spread=None, head=torch.ones(tiny.width)
+    )
+    reward = tmp_path / "no-probe"
+    alone.save(reward)
+    directory = RunDirectory.open(fill(reward=str(reward), caution=0.5))
+    assert load_parts(directory, dataclasses.replace(directory.config, caution=0.0))
+    with pytest.raises(RunError) as refused:
+        load_parts(directory, directory.config)
+    directory.close()
+    assert (refused.value.code, refused.value.values) == ("spread_missing", {"path": str(reward)})
+    assert "caution would take nothing off" in explain("spread_missing", refused.value.values)
+
+
 def test_a_text_that_never_ends_does_not_escape_the_caution(fill):
     directory = RunDirectory.open(
         fill(missing_eos_min_share=0.0, missing_eos="replace", missing_eos_penalty=1.0, caution=2.0)
@@ -190,6 +217,12 @@ def test_sampling_comes_first_and_then_the_loss_falls(train):
     assert [row["step"] for row in rows] == list(range(1, 2 + 20 * 4 + 1))
     first, last = steps[:4], steps[-4:]  # all 32 winners each
     assert sum(row["loss"] for row in last) < sum(row["loss"] for row in first) - 4 * 0.2
+
+
+def test_prompts_that_do_not_fit_are_counted(fill):
+    rows = with_long_prompts(PROMPTS, 2, 7, 50)
+    folder = fill(prompts=rows, episodes=128, epochs=1, max_prompt_tokens=100)
+    assert run_here(rejection.main, folder)["prompts_cut"] == 3
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_others(train):

@@ -18,6 +18,7 @@ from tests.training.rlhf.rehearsal import (
     write_run,
 )
 from training.configs import RewardConfig
+from training.rlhf import reward_tuning
 from training.rlhf.durable import RunError
 from training.rlhf.features import FeatureRow, pooled_features
 from training.rlhf.process import Control
@@ -284,6 +285,25 @@ class TestFineTuning:
                 np.mean([0.9 * np.log1p(np.exp(-d)) + 0.1 * np.log1p(np.exp(d)) for d in leads])
             )
         assert found == pytest.approx(float(np.mean(losses)), abs=1e-4)
+
+    def test_a_loss_that_is_not_finite_is_named_by_the_runs_step_and_its_rankings(
+        self, train, ranked, monkeypatch
+    ):
+        right = reward_tuning.ranking_loss
+
+        def broken(*given, **named):
+            loss, stats = right(*given, **named)
+            return loss * math.nan, stats
+
+        monkeypatch.setattr(reward_tuning, "ranking_loss", broken)
+        with pytest.raises(RunError) as refused:
+            train(ranked, finetune="always", batch=4)
+        values = refused.value.values
+        assert (values["quantity"], values["file"]) == ("loss", "data/rankings.jsonl")
+        assert values["rows"].count("r-train-") == 3
+        assert values["count"] == 4
+        # 300 completions of train and rm_test are three chunks of features; the probe; this.
+        assert values["step"] == 3 + 1 + 1
 
     @pytest.mark.parametrize("changes", [{"grade_margin": 1.0}, {"label_smoothing": 0.3}])
     def test_its_scores_are_log_odds_again(self, train, ranked, changes):

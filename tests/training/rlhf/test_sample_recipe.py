@@ -16,7 +16,7 @@ from training.rlhf import decoding
 from training.rlhf import sample as recipe
 from training.rlhf.durable import write_manifest
 from training.rlhf.models import add_lora, encode_chat, encode_text, save_adapter
-from training.rlhf.process import run_in
+from training.rlhf.process import Stopped, run_in
 from training.rlhf.randomness import generator
 from training.rlhf.rundir import RunDirectory
 
@@ -35,6 +35,10 @@ def prompt_rows(count, text="prompt"):
 
 def completions(folder):
     return [json.loads(line) for line in (folder / "completions.jsonl").read_text().splitlines()]
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
 
 
 def run(folder):
@@ -148,6 +152,27 @@ def test_a_prompt_too_long_for_the_model_loses_its_beginning(tiny_folder, make_r
     )
     assert run(folder) == 0
     assert len(completions(folder)) == 3
+    assert result_of(folder)["metrics"]["prompts_cut"] == 1
+
+
+@pytest.mark.model
+def test_prompts_that_do_not_fit_are_counted_also_after_a_stop(tiny_folder, make_run, monkeypatch):
+    rows = [*prompt_rows(6), *({**row, "id": "x" + row["id"]} for row in prompt_rows(3, "x" * 99))]
+    folder = make_run(config(tiny_folder, max_prompt_tokens=100, batch=3), prompts=rows)
+    append, asked = RunDirectory.append_rows, []
+
+    def eighth_stops(directory, name, own):
+        asked.append(name)
+        if asked.count("completions") == 8:
+            raise Stopped
+        append(directory, name, own)
+
+    monkeypatch.setattr(RunDirectory, "append_rows", eighth_stops)
+    assert run(folder) == 75
+    monkeypatch.undo()
+    assert run(folder) == 0
+    metrics = result_of(folder)["metrics"]
+    assert (metrics["prompts"], metrics["prompts_cut"]) == (9, 3)
 
 
 def failure(folder):

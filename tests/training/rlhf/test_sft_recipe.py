@@ -1,13 +1,17 @@
 """The recipe `sft` on a tiny model."""
 
+import json
+import math
+
 import pytest
 import torch
 
 from tests.training.rlhf.rehearsal import completions, log, messages, run_here, write_run
 from training.configs import ConfigError, SftConfig
-from training.rlhf import sft
+from training.rlhf import packing, room, sft
 from training.rlhf.durable import RunError
 from training.rlhf.models import encode_chat, load_language_model
+from training.rlhf.process import run_in
 from training.rlhf.randomness import shuffled
 
 pytestmark = pytest.mark.model
@@ -28,17 +32,27 @@ def demonstrations(count, *, split="train", text="abba baba"):
 
 
 @pytest.fixture
-def train(tiny_folder, tmp_path):
-    """train(rows, **config) → (metrics, folder of the run)."""
+def fill(tiny_folder, tmp_path):
+    """fill(rows, **config) → the folder of a run that has not begun."""
 
-    def run(rows, **values):
+    def write(rows, **values):
         folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         config = SftConfig(
             base=str(tiny_folder),
             threads=1,
             **{"learning_rate": 5e-3, "precision": "float32", **values},
         )
-        write_run(folder, config, demonstrations=rows)
+        return write_run(folder, config, demonstrations=rows)
+
+    return write
+
+
+@pytest.fixture
+def train(fill):
+    """train(rows, **config) → (metrics, folder of the run)."""
+
+    def run(rows, **values):
+        folder = fill(rows, **values)
         return run_here(sft.main, folder), folder
 
     return run
@@ -161,6 +175,53 @@ def test_where_every_completion_is_empty_nothing_is_learned_and_that_is_said(tra
     with pytest.raises(RunError) as refused:
         train(demonstrations(4, text="  "))
     assert refused.value.code == "data_missing"
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_demonstrations(train, monkeypatch):
+    right, steps = sft.token_loss, []
+
+    def broken(*given, **named):
+        steps.append(1)
+        return right(*given, **named) * (math.nan if len(steps) == 2 else 1)
+
+    monkeypatch.setattr(sft, "token_loss", broken)
+    with pytest.raises(RunError) as refused:
+        train(demonstrations(8), epochs=1, batch=4, validation_share=0.0)
+    values = refused.value.values
+    assert (values["step"], values["quantity"], values["count"]) == (2, "loss", 4)
+    assert values["file"] == "data/demonstrations.jsonl"
+    order = shuffled(8, 0, "sft", 0)
+    assert values["rows"] == ", ".join([f"train-{n}" for n in order[4:7]] + ["…"])
+
+
+def test_without_memory_for_a_micro_batch_it_ends_as_with_it_and_says_so(fill, monkeypatch):
+    monkeypatch.setattr(packing, "ROW_TOKENS", 32)
+    monkeypatch.setattr(packing, "MICRO_BATCH_TOKENS", 128)
+    rows, values = demonstrations(8), {"epochs": 2, "batch": 8, "validation_share": 0.0}
+    whole, short = fill(rows, **values), fill(rows, **values)
+    assert run_in(whole, sft.main, "sft") == 0
+    right, sizes = sft.packed_logprobs, []
+
+    def second_fails(lm, part):
+        sizes.append(len(part.ids))
+        if len(sizes) == 2:
+            raise torch.OutOfMemoryError("no more")
+        return right(lm, part)
+
+    monkeypatch.setattr(sft, "packed_logprobs", second_fails)
+    try:
+        assert run_in(short, sft.main, "sft") == 0
+    finally:
+        room.take_only(1.0)
+    assert max(sizes[2:]) == sizes[0] // 2
+    without, halved = (
+        json.loads((folder / "result.json").read_text())["metrics"] for folder in (whole, short)
+    )
+    assert "micro_batch_halved" not in without
+    assert halved.pop("micro_batch_halved") == 1
+    assert halved.pop("loss") == pytest.approx(without.pop("loss"), rel=1e-4)
+    assert halved == without
+    assert [row["step"] for row in log(short)] == [1, 2]
 
 
 def test_every_answer_of_a_conversation_can_be_learned(train, tiny):

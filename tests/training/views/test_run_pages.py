@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from training.configs import PpoConfig
-from training.models import Run, RunMetric, RunSample
+from training.models import Run, RunMetric, RunResult, RunSample
 
 
 def at(name, seeded, run=None):
@@ -61,6 +61,20 @@ def test_a_failure_is_one_sentence(seeded, manager):
     page = manager.get(at("run", seeded, failed)).content.decode()
     assert "There are 3 usable rankings, and at least 12 are needed." in page
     assert f'action="{at("run-resume", seeded, failed)}"' in page
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("micro_batch_halved", "memory was short: half as much at once (1)"),
+        ("prompts_cut", "prompts cut to fit"),
+        ("empty_texts_ranked", "empty completions, ranked like others"),
+    ],
+)
+def test_what_a_run_met_on_its_way_is_said_in_words(name, words, seeded, manager):
+    run = copy_of(seeded.ppo, state=Run.State.SUCCEEDED, finished_at=timezone.now())
+    RunResult.objects.create(run=run, name=name, value=1.0)
+    assert words in manager.get(at("run", seeded, run)).content.decode()
 
 
 def test_a_worker_that_is_silent_is_said(seeded, manager, settings):

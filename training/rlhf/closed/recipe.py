@@ -62,6 +62,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     state = directory.load_state()
     answering: Answering | None = None
     items = 0
+    cut = {tuple(own) for own in state.values.get("cut", [])} if state is not None else set()
     for number, (contender, task, chosen) in enumerate(parts, start=1):
         items += len(chosen)
         if state is not None and number <= state.step:
@@ -70,10 +71,10 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         if answering is None or answering.policy != contender.name:
             answering = None  # two models at a time would be one too many
             answering = _answering(contender, config, compute, control)
-        _say_cuts(answering, task, chosen)
+        cut |= _cut(answering, task, chosen)
         directory.append_rows("answers", answering.rows(task, chosen))
         directory.log_metrics(number, len(parts), items=items)
-        directory.save_state(number, {}, {})
+        directory.save_state(number, {}, {"cut": sorted(cut)})
 
     # 3. Figures with intervals over items, and how each policy differs from the one before.
     found = figures(
@@ -82,6 +83,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
     write_atomically(directory.path / TABLE, draw_table(found, names, config.alpha))
     return {
         "items": sum(len(task.items) for task in tasks),
+        "prompts_cut": len(cut),
         **to_metrics(found, names, config.alpha),
     }
 
@@ -124,9 +126,11 @@ def _answering(
     return Answering(lm, contender.name, sampling, control)
 
 
-def _say_cuts(answering: Answering, task: Task, items: Sequence[Item]) -> None:
-    """A prompt that is too long loses its beginning; which ones, stands in the log."""
+def _cut(answering: Answering, task: Task, items: Sequence[Item]) -> set[tuple[str, str]]:
+    """Task and id of the items whose prompt is too long and loses its beginning; the log has them
+    too."""
     room = answering.sampling.room(answering.lm)
+    found = set()
     for item in items:
         tokens = len(encode_chat(answering.lm, item.prompt)) if item.prompt else 0
         if tokens > room:
@@ -134,6 +138,8 @@ def _say_cuts(answering: Answering, task: Task, items: Sequence[Item]) -> None:
                 "%s, %s: the prompt has %d tokens and loses all but its last %d",
                 *(task.name, item.id, tokens, room),
             )
+            found.add((task.name, item.id))
+    return found
 
 
 def _answers(folder: Path) -> list[AnswerRow]:
