@@ -45,6 +45,7 @@ class StepStats(NamedTuple):
     loss: float
     accuracy: float
     gradient_norm: float
+    learning_rate: float
 
 
 class RewardTuning:
@@ -120,7 +121,7 @@ class RewardTuning:
             loss += float(value.detach()) * share
             right, pairs = right + stats.accuracy * stats.pairs, pairs + stats.pairs
         norm = self.optimiser.step(cosine(number, total=self.steps), number=number + 1)
-        return StepStats(loss, right / max(pairs, 1), norm)
+        return StepStats(loss, right / max(pairs, 1), norm, self.optimiser.rate)
 
     def scores(self, chosen: Sequence[int]) -> Tensor:
         """(rows,) log-odds of the rows that the rankings `chosen` name, 0 elsewhere; on the CPU."""
