@@ -19,7 +19,7 @@ pytestmark = pytest.mark.model
 PEAK = 1e-3
 COMMON = {"learning_rate": PEAK, "precision": "float32", "threads": 1}
 POLICY = {"lora_rank": 4, "max_new_tokens": 8, "development_samples": 4, "evaluate_every": 1000}
-ONLINE = {"prompts_per_batch": 2, "samples_per_prompt": 2, "kl_limit": 100.0}
+ONLINE = {"prompts_per_batch": 2, "samples_per_prompt": 2, "episodes": 12}
 PROMPTS = [*prompt_rows(16), *prompt_rows(4, "rm_test", 60)]
 WARMED_COSINE = [0.5, 1.0, 0.775, 0.325]
 """Four steps, the first of them to warm up: ½; then .1 + .45 (1 + cos x), x = 0, π/3, 2π/3."""
@@ -40,16 +40,17 @@ def shares(tiny_folder, tmp_path):
     return run
 
 
-@pytest.mark.parametrize(
-    ("anneal", "expected"), [(False, [0.1, 0.55, 1.0]), (True, [0.1, 0.55 * 2 / 3, 1 / 3])]
-)
 @pytest.mark.parametrize(("recipe", "kind"), [(ppo, PpoConfig), (grpo, GrpoConfig)])
-def test_it_warms_up_from_a_tenth_and_may_fall_in_a_straight_line(
-    shares, trained, recipe, kind, anneal, expected
-):
-    values = {"reward": str(trained["reward"]), "episodes": 12, "warmup_steps": 2}
-    found = shares(recipe, kind, {"prompts": PROMPTS}, **POLICY, **ONLINE, **values, anneal=anneal)
-    assert found == pytest.approx(expected)
+class TestOnline:
+    def test_it_warms_up_from_a_tenth(self, shares, trained, recipe, kind):
+        values = {**POLICY, **ONLINE, "reward": str(trained["reward"]), "warmup_steps": 2}
+        found = shares(recipe, kind, {"prompts": PROMPTS}, **values)
+        assert found == pytest.approx([0.1, 0.55, 1.0])
+
+    def test_annealed_it_falls_in_a_straight_line(self, shares, trained, recipe, kind):
+        values = {**POLICY, **ONLINE, "reward": str(trained["reward"]), "anneal": True}
+        found = shares(recipe, kind, {"prompts": PROMPTS}, **values)
+        assert found == pytest.approx([1.0, 2 / 3, 1 / 3])
 
 
 def test_of_dpo_it_warms_up_from_a_tenth(shares, ranked):
@@ -78,16 +79,9 @@ def test_of_pretrain_it_falls_by_a_cosine_after_the_warm_up(shares):
 
 
 def test_of_rejection_it_falls_by_a_cosine_after_the_warm_up(shares, trained):
-    values = {"reward": str(trained["reward"]), "episodes": 8, "epochs": 2, "batch": 2}
-    found = shares(
-        rejection,
-        RejectionConfig,
-        {"prompts": PROMPTS},
-        **POLICY,
-        **ONLINE,
-        **values,
-        warmup_share=0.25,
-    )
+    values = {**POLICY, **ONLINE, "episodes": 8, "epochs": 2, "batch": 2, "warmup_share": 0.25}
+    values["reward"] = str(trained["reward"])
+    found = shares(rejection, RejectionConfig, {"prompts": PROMPTS}, **values)
     assert found == pytest.approx(WARMED_COSINE)
 
 
