@@ -1,4 +1,4 @@
-"""A tiny model on disk and in memory, made once per worker, and run directories to fill."""
+"""A tiny model on disk and in memory, a policy and its episodes, and run directories to fill."""
 
 import json
 from collections.abc import Callable, Mapping
