@@ -119,6 +119,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         # 5. Numbers, now and then a look and the held-out rankings, the state.
         done, last = number + 1, number + 1 == total
         numbers: dict[str, float | None] = {**found._asdict(), "gradient_norm": norm}
+        numbers["learning_rate"] = optimiser.rate
         seen = min(done * config.batch, epoch * len(prompts) + (place + 1) * config.batch)
         if picking.is_due(seen, batch=config.batch, last=last):
             numbers |= picking.look(seen, step=done)

@@ -103,7 +103,8 @@ class OnlineRun:
         if self.picking.is_due(seen, batch=self.episodes_per_batch, last=last):
             looked = self.picking.look(seen, step=done)
             self.controller = self.controller.aiming_lower(self.picking.excess)
-        self.directory.log_metrics(done, self.batches, **{**numbers, **looked})
+        rate = {"learning_rate": self.optimiser.rate}
+        self.directory.log_metrics(done, self.batches, **{**numbers, **rate, **looked})
         if done % self.config.save_every == 0 or last or self.control.stopping:
             self._save(done)
         if not last:

@@ -53,6 +53,11 @@ class Optimiser:
             fused=True,  # one pass over all weights: a fifth of the time
         )
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.adam.param_groups[0]["lr"])
+
     def step(self, share: float, *, at: Step) -> float:
         """Change the parameters by their gradients, which are then forgotten.
 

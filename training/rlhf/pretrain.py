@@ -105,7 +105,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         numbers: dict[str, float | None] = {
             "loss": loss,
             "gradient_norm": norm,
-            "learning_rate": config.learning_rate * share,
+            "learning_rate": optimiser.rate,
             "seconds_step": round(time.monotonic() - started, 3),
         }
         if held_out.ends and (done % config.evaluate_every == 0 or last):

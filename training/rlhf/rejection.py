@@ -121,6 +121,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         # 5. Numbers, now and then a look, the state.
         done, last = config.batches() + number + 1, number + 1 == steps
         numbers: dict[str, float | None] = {"loss": loss, "gradient_norm": norm}
+        numbers["learning_rate"] = optimiser.rate
         seen = epoch * count + place * config.batch + len(chosen)
         if picking.is_due(seen, batch=len(chosen), last=last):
             numbers |= picking.look(seen, step=done)

@@ -45,6 +45,7 @@ class StepStats(NamedTuple):
     loss: float
     accuracy: float
     gradient_norm: float
+    learning_rate: float
 
 
 class RewardTuning:
@@ -123,7 +124,7 @@ class RewardTuning:
         step = step_of(before + number + 1, self.data, groups)
         step.check(loss=loss)
         norm = self.optimiser.step(cosine(number, total=self.steps), at=step)
-        return StepStats(loss, right / max(pairs, 1), norm)
+        return StepStats(loss, right / max(pairs, 1), norm, self.optimiser.rate)
 
     def scores(self, chosen: Sequence[int]) -> Tensor:
         """(rows,) log-odds of the rows that the rankings `chosen` name, 0 elsewhere; on the CPU."""

@@ -123,7 +123,7 @@ def main(directory: RunDirectory, control: Control) -> ResultMetrics:
         norm = optimiser.step(share, at=step)
         last = number + 1 == total
         numbers: dict[str, float | None] = {"loss": loss, "gradient_norm": norm}
-        numbers["learning_rate"] = config.learning_rate * share
+        numbers["learning_rate"] = optimiser.rate
         if place + 1 == per_epoch:
             looked: dict[str, float | None] = {}
             if held_out:

@@ -40,6 +40,7 @@ PPO = (
     Curve(name="update_kl", title=_("Way of an update"), unit=_("nats per token, k3"), low=0),
     Curve(name="uncertainty", title=_("Unlike what was ranked"), unit=_("score, 1 sd")),
     Curve(name="explained_variance", title=_("Explained variance"), unit=_("1 is best")),
+    Curve(name="learning_rate", title=_("Learning rate")),
     Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
     Curve(name="value_loss", title=_("Value loss")),
     Curve(name="beta", title=_("KL coefficient β"), unit=_("per nat")),
@@ -49,6 +50,7 @@ PPO = (
 REWARD = (
     Curve(name="loss", title=_("Loss"), unit=_("nats per pair")),
     Curve(name="accuracy", title=_("Accuracy"), unit=_("share of pairs"), low=0.5, high=1),
+    Curve(name="learning_rate", title=_("Learning rate")),
     Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
     Curve(name="features", title=_("Features"), unit=_("share of completions read")),
 )
@@ -73,6 +75,7 @@ CURVES: dict[str, tuple[Curve, ...]] = {
         Curve(name="development_length", title=_("Length"), unit=_("tokens")),
         Curve(name="judge_win_rate", title=_("Win rate"), unit=WINS),
         Curve(name="distinct2", title=_("Distinct-2"), unit=VARIETY),
+        Curve(name="learning_rate", title=_("Learning rate")),
         Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
     ),
     Run.Kind.DPO: (
@@ -83,6 +86,7 @@ CURVES: dict[str, tuple[Curve, ...]] = {
         Curve(name="development_length", title=_("Length"), unit=_("tokens")),
         Curve(name="judge_win_rate", title=_("Win rate"), unit=WINS),
         Curve(name="distinct2", title=_("Distinct-2"), unit=VARIETY),
+        Curve(name="learning_rate", title=_("Learning rate")),
         Curve(name="gradient_norm", title=_("Gradient norm"), unit=_("before clipping")),
     ),
     Run.Kind.BEST_OF: (),

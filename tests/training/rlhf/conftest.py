@@ -1,4 +1,4 @@
-"""A tiny model on disk and in memory, made once per worker, and run directories to fill."""
+"""A tiny model on disk and in memory, a policy and its episodes, and run directories to fill."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from tests.training.rlhf import rehearsal
-from training.configs import RewardConfig, RunConfig
+from training.configs import PpoConfig, RewardConfig, RunConfig
 from training.rlhf import reward
-from training.rlhf.models import LanguageModel, load_language_model
+from training.rlhf.models import LanguageModel, encode_chat, load_language_model
+from training.rlhf.policies import Policy, start_policy
+from training.rlhf.process import Control
+from training.rlhf.randomness import uniforms
+from training.rlhf.rollouts import Episodes, collect
 from training.rlhf.tiny_model import write_tiny_model
 
 torch.set_num_threads(1)
@@ -81,3 +85,35 @@ def trained(
         rehearsal.run_here(reward.main, folder)
         folders[role] = folder / "checkpoint"
     return folders
+
+
+@pytest.fixture(scope="module")
+def policy(tiny: LanguageModel) -> Policy:
+    """A policy whose adapter has moved away from its reference."""
+    config = PpoConfig(base="b", reward="r", lora_rank=4, lora_top_share=0.5, precision="float32")
+    moved = start_policy(config, tiny)
+    random = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in moved.lm.trainable().values():
+            parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.05)
+    return moved
+
+
+@pytest.fixture(scope="module")
+def episodes(policy: Policy, tiny: LanguageModel) -> Episodes:
+    """Three prompts with four completions each, of different lengths."""
+    prompts = [
+        encode_chat(tiny, [{"role": "user", "content": "tell me about " + "it " * n}])
+        for n in range(3)
+    ]
+    return collect(
+        policy.lm,
+        policy.reference,
+        prompts,
+        models=[],
+        samples=4,
+        max_new_tokens=12,
+        temperature=1.0,
+        uniforms=uniforms(1, 0, range(3), 4, 12),
+        control=Control(),
+    )

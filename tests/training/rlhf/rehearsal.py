@@ -8,9 +8,12 @@ import torch
 
 from training.configs import RunConfig
 from training.rlhf.decoding import sample
+from training.rlhf.features import FeatureRow
 from training.rlhf.models import decode, encode_chat, load_language_model
 from training.rlhf.process import Control
 from training.rlhf.randomness import uniforms
+from training.rlhf.ranked import RankedRows
+from training.rlhf.rankings import Rankings
 from training.rlhf.rundir import RunDirectory
 
 TIME_FIELDS = ("time", "seconds_left")
@@ -85,6 +88,16 @@ def ranking_rows(model, prompts, *, taste=vowels, samples=4, noise=0.0, seed=0):
             }
         )
     return rows
+
+
+def two_rankings(*weights):
+    """One of three completions, two of them tied, and one of two; the labels' weights."""
+    texts = [("a", "abba"), ("a", "b"), ("a", "cab cab"), ("b", "dodo"), ("b", "no")]
+    rows = [FeatureRow(messages(prompt), text, finished=True) for prompt, text in texts]
+    rankings = Rankings(
+        rows=[[0, 1, 2], [3, 4]], ranks=[[2, 1, 2], [1, 2]], prompts=["a", "b"], weights=weights
+    )
+    return RankedRows(rows, ["base"] * 5, rankings, ["1", "2"])
 
 
 def write_run(folder: Path, config: RunConfig, **tables):

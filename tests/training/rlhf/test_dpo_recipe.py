@@ -1,12 +1,23 @@
 """The recipe `dpo` on a tiny model: it finds a planted taste, and a wrong sign does not."""
 
+import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
-from tests.training.rlhf.rehearsal import log, prompt_rows, ranking_rows, run_here, write_run
+from tests.training.rlhf.rehearsal import (
+    log,
+    prompt_rows,
+    ranking_rows,
+    run_here,
+    two_rankings,
+    write_run,
+)
 from tests.training.rlhf.test_ppo_recipe import taste_of
 from training.configs import ConfigError, DpoConfig
 from training.rlhf import dpo
 from training.rlhf.durable import RunError
+from training.rlhf.models import encode_chat, encode_text, save_model
 from training.rlhf.policies import start_policy
 from training.rlhf.process import Control
 from training.rlhf.ranked import read_rankings
@@ -101,6 +112,63 @@ def test_the_reference_is_the_base_whatever_the_policy_starts_from(
     ratios = dpo.log_ratios(policy, data, range(8), config)
     assert ratios.abs().max() > 0.1
     assert dpo.accuracy(policy, data, config, Control()) > 0.55
+
+
+def log_probabilities(model, lm, rows, temperature):
+    """Nats of each whole completion, its end included, computed by transformers itself."""
+    found = []
+    for row in rows:
+        prompt = encode_chat(lm, row.messages)
+        ids = encode_text(lm, row.text, finished=row.finished)
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+        logprobs = (logits.double() / temperature).log_softmax(-1)
+        found.append(float(logprobs[range(len(ids)), ids].sum()))
+    return np.array(found)
+
+
+def over_pairs(h, ranks, cost):
+    better = [(i, j) for i in range(len(h)) for j in range(len(h)) if ranks[i] < ranks[j]]
+    return np.mean([cost(h[i] - h[j]) for i, j in better])
+
+
+def of_order(rewards, ranks):
+    losses = []
+    for own, rank in zip(rewards, ranks, strict=True):
+        below = [r for r, other in zip(rewards, ranks, strict=True) if other > rank]
+        if below:
+            losses.append(np.log(np.exp([own, *below]).sum()) - own)
+    return np.mean(losses)
+
+
+LOSSES = {
+    "dpo": lambda h, ranks: over_pairs(
+        0.3 * h, ranks, lambda d: 0.9 * np.log1p(np.exp(-d)) + 0.1 * np.log1p(np.exp(d))
+    ),
+    "ipo": lambda h, ranks: over_pairs(h, ranks, lambda d: (d - 1 / (2 * 0.3)) ** 2),
+    "plackett_luce": lambda h, ranks: of_order(0.3 * h, ranks),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_off_the_reference_its_loss_is_the_papers(policy, tiny, tmp_path, loss):
+    """h is log π/π_ref of a whole completion; β, or τ, is 0.3, a label is wrong one time in 10."""
+    config = DpoConfig(
+        base="b",
+        loss=loss,
+        beta=0.3,
+        label_smoothing=0.1 if loss == "dpo" else 0.0,
+        temperature=0.8,
+    )
+    data = two_rankings(1.0, 1.0)
+    save_model(policy.lm, tmp_path / "policy")
+    moved = AutoModelForCausalLM.from_pretrained(tmp_path / "policy", dtype=torch.float32)
+    now, before = (log_probabilities(one, tiny, data.rows, 0.8) for one in (moved, tiny.model))
+    h = now - before
+    assert np.ptp(h) > 0.3
+    expected = np.mean([LOSSES[loss](h[:3], [2, 1, 2]), LOSSES[loss](h[3:], [1, 2])])
+    found, _ = dpo._loss(policy, data, [0, 1], config)
+    assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_run_without_rankings_says_so(train):

@@ -346,7 +346,17 @@ class TestPaper:
         assert taste_of(tiny, folder / "checkpoint", 4) >= 0
         assert metrics["episodes"] == 128
 
-    def test_the_learning_rate_warms_up_and_the_average_lags_behind(self, train):
+    def test_the_configs_ptx_coefficient_is_what_their_gradient_counts(self, train):
+        """So large that nothing else is left of the gradient."""
+        texts = [{"id": "1", "split": "train", "text": "once upon a time"}]
+        few = {"episodes": 8, "prompts_per_batch": 2, "epochs": 1, "minibatches": 1}
+        norms = []
+        for coefficient in (1e3, 3e3):
+            _, folder = train(texts=texts, judge=None, ptx_coefficient=coefficient, **few)
+            norms.append(log(folder)[0]["gradient_norm"])
+        assert norms[1] == pytest.approx(3 * norms[0], rel=1e-2)
+
+    def test_the_average_lags_behind(self, train):
         fast, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None)
         slow, _ = train(episodes=128, kl_limit=100.0, distinct_share=0.0, judge=None, ema=0.9)
         assert 0 < slow["kl"] < 0.5 * fast["kl"]

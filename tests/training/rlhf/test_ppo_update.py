@@ -44,38 +44,6 @@ class Level(torch.nn.Module):
         return self.level * part.mask
 
 
-@pytest.fixture(scope="module")
-def policy(tiny):
-    """A policy whose adapter has moved away from its reference."""
-    config = PpoConfig(**PATHS, lora_rank=4, lora_top_share=0.5, precision="float32")
-    moved = start_policy(config, tiny)
-    random = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in moved.lm.trainable().values():
-            parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.05)
-    return moved
-
-
-@pytest.fixture(scope="module")
-def episodes(policy, tiny):
-    """Three prompts with four completions each, of different lengths."""
-    prompts = [
-        encode_chat(tiny, [{"role": "user", "content": "tell me about " + "it " * n}])
-        for n in range(3)
-    ]
-    return collect(
-        policy.lm,
-        policy.reference,
-        prompts,
-        models=[],
-        samples=4,
-        max_new_tokens=12,
-        temperature=1.0,
-        uniforms=uniforms(1, 0, range(3), 4, 12),
-        control=Control(),
-    )
-
-
 @pytest.fixture
 def scores():
     """Of the twelve completions."""
@@ -110,6 +78,26 @@ def test_leave_one_out_advantages_are_those_of_plain_loops(episodes, scores):
     )
     expected = expected / expected.std()
     assert np.abs(found.advantages.numpy() - expected[:, None] * mask).max() < 1e-5
+
+
+def test_gae_discounts_by_gamma_and_lambda(episodes, scores):
+    """A_t = Σ_k (γλ)^k δ_(t+k), δ_t = r_t + γ V_(t+1) − V_t, V = 0.7; returns are A + V."""
+    gamma, lam, value = 0.9, 0.6, 0.7
+    config = PpoConfig(**PATHS, **SIZES, gamma=gamma, gae_lambda=lam, critic="network")
+    found = make_targets(config, episodes, scores, BETA, Level(value))
+    score, kl, mask = in_numpy(episodes, scores)
+    advantages = np.zeros(mask.shape)
+    for row, length in enumerate(mask.sum(1)):
+        reward = -BETA * kl[row, :length]
+        reward[-1] += score[row]
+        delta = reward + gamma * np.append(np.full(length - 1, value), 0.0) - value
+        for t in range(length):
+            advantages[row, t] = sum((gamma * lam) ** (k - t) * delta[k] for k in range(t, length))
+    returns = np.where(mask, advantages + value, 0.0)
+    assert np.abs(found.returns.numpy() - returns).max() < 1e-5
+    valid = advantages[mask]
+    expected = np.where(mask, (advantages - valid.mean()) / valid.std(ddof=1), 0.0)
+    assert np.abs(found.advantages.numpy() - expected).max() < 1e-4
 
 
 def test_gae_gets_the_penalty_at_each_token_and_the_score_at_the_last(episodes, scores):
