@@ -176,11 +176,12 @@ def rank(request: SignedIn, slug: str) -> HttpResponse:
 def ahead(request: SignedIn, slug: str) -> HttpResponse:
     """The prompt after the open one, for a page that shows it once that is submitted; 204: none.
 
-    It looks as it will look then: one more was submitted, and can be undone.
+    It looks as it will look then: one more was submitted, and can be undone. Where guidelines are
+    to be read before any other prompt, the header `Read-First` says so.
     """
     project = project_for(request, slug, *RANKERS)
     if guidelines.to_be_read(project=project, user=request.user):
-        return HttpResponse(status=204)
+        return HttpResponse(status=204, headers={"Read-First": "guidelines"})
     try:
         following = leasing.lease_ahead(project=project, labeler=request.user)
     except HELD_BACK:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labeling import assignments, conversations, drafts, guidelines, leasing, rankings
+from labeling import assignments, conversations, drafts, leasing, rankings
 from labeling.forms.rankings import DraftForm, judgement_in, seconds_in
 from labeling.hidden_numbers import Of, hidden
 from labeling.judgements import BadJudgement, Judgement
@@ -110,8 +110,8 @@ def _answer(
 ) -> JsonResponse:
     """What became of a submission, and which slot is open now.
 
-    {"open": its hidden number, or null, "guidelines": whether there is a version to be read before
-    it}; where it was refused also why, and whether it is kept as a draft: its page is gone already.
+    {"open": its hidden number, or null}; where it was refused also why, and whether it is kept as a
+    draft: its page is gone already.
     """
     kept = isinstance(refusal, (assignments.LeaseExpired, rankings.AlreadyRanked))
     kept = kept and not isinstance(refusal, assignments.NotGiven)
@@ -126,8 +126,7 @@ def _answer(
     except HELD_BACK:
         following = None  # the page asks for what is open, and is told why nothing is
     number = None if following is None else hidden(Of.ASSIGNMENT, following)
-    unread = guidelines.to_be_read(project=assignment.project, user=request.user) is not None
-    answer: dict[str, object] = {"open": number, "guidelines": unread}
+    answer: dict[str, object] = {"open": number}
     if refusal is None:
         return JsonResponse(answer)
     answer |= {"code": refusal.code, "message": refusal.message, "kept": kept}

@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,19 @@ READY_SECONDS = 120.0
 GONE_SECONDS = 100.0
 ZOMBIE = psutil.STATUS_ZOMBIE
 QUEUES = ("default", "sampling", "training")
+
+
+@contextmanager
+def running(product: Product) -> Iterator[Product]:
+    """With its workers ready; afterwards it leaves nobody behind."""
+    try:
+        product.wait_until_ready()
+        product.says("celery.apps.worker: .* ready", times=len(QUEUES))
+        yield product
+    finally:
+        if product.process.poll() is None:
+            assert product.end() == 0
+        product.wait_until_gone()
 
 
 class Product:

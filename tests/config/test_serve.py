@@ -21,7 +21,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.config.running import QUEUES, ROOT, Product
+from tests.config.running import QUEUES, ROOT, Product, running
 from tests.servers import free_port
 
 WEB_MEGABYTES = 120
@@ -35,14 +35,8 @@ def product(
     """One that runs for all tests of this module that leave it running."""
     folder = tmp_path_factory.mktemp("product") / "data"
     started = Product(folder, free_port(), product_python, RANKLOOP_MODEL=str(tiny_model))
-    try:
-        started.wait_until_ready()
-        started.says("celery.apps.worker: .* ready", times=len(QUEUES))
+    with running(started):
         yield started
-    finally:
-        if started.process.poll() is None:
-            started.end()
-        started.wait_until_gone()
 
 
 @pytest.fixture

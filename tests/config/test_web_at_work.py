@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from tests.config.running import Product
+from tests.config.running import Product, running
 from tests.servers import free_port
 
 LARGEST = 120_000_000
@@ -29,12 +29,8 @@ def product(
 ) -> Iterator[Product]:
     folder = tmp_path_factory.mktemp("at-work") / "data"
     started = Product(folder, free_port(), product_python, RANKLOOP_MODEL=str(tiny_model))
-    try:
-        started.wait_until_ready()
+    with running(started):
         yield started
-    finally:
-        started.end()
-        started.wait_until_gone()
 
 
 @pytest.fixture(scope="module")

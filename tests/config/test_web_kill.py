@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.config.running import ROOT, Product
+from tests.config.running import Product
 from tests.servers import free_port
 
 pytestmark = [pytest.mark.kill, pytest.mark.xdist_group("product"), pytest.mark.timeout(900)]
@@ -95,16 +94,7 @@ class Labeler(threading.Thread):
 
 
 def shell(product: Product, code: str) -> Any:
-    done = subprocess.run(
-        [str(product.python), "manage.py", "shell", "--no-imports", "-c", code],
-        cwd=ROOT,
-        env=product.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(product.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.config.running import QUEUES, Product
+from tests.config.running import Product, running
 from tests.servers import free_port
 
 ACTION_SECONDS = 60
@@ -33,14 +33,8 @@ def product(
     if servers:
         settings["RANKLOOP_DATABASE"] = request.getfixturevalue("postgres_url")
         settings["RANKLOOP_BROKER"] = request.getfixturevalue("redis_url")
-    product = Product(tmp_path / "data", free_port(), product_python, **settings)
-    try:
-        product.wait_until_ready()
-        product.says("celery.apps.worker: .* ready", times=len(QUEUES))
+    with running(Product(tmp_path / "data", free_port(), product_python, **settings)) as product:
         yield product
-    finally:
-        assert product.end() == 0
-        product.wait_until_gone()
 
 
 @pytest.fixture

@@ -91,16 +91,17 @@ function tellRefused(message) {
   announce(message);
 }
 
-/**
- * Where the server says that another slate is open now, or that guidelines are to be read first, and
- * nothing was said of this one: show that. Whoever is at it already is told, and reads them after it.
- */
+/** Where the server says that another slate is open now, and nothing was said of this one: show it. */
 function agree(entry, answer) {
   const open = answer?.open;
   if (entry.project !== words.project || !desk?.root.dataset.renewUrl || open === undefined) return;
-  const { assignment } = desk.root.dataset;
-  if (desk.untouched && (answer.guidelines || String(open) !== assignment)) showOpen();
-  else if (answer.guidelines) desk.notice(words.newGuidelines);
+  if (String(open) !== desk.root.dataset.assignment && desk.untouched) showOpen();
+}
+
+/** Guidelines were published meanwhile. Whoever is at this slate already reads them after it. */
+function readFirst() {
+  if (desk.untouched) showOpen();
+  else desk.notice(words.newGuidelines);
 }
 
 /** Ask for the slate that is open now, and show it in the place of what is shown. */
@@ -119,6 +120,7 @@ async function lookAhead() {
   lookingFrom = asked;
   try {
     const response = await fetch(words.aheadUrl, { headers: signedHeaders() });
+    if (asked === desk && response.headers.has("Read-First")) readFirst();
     if (response.status !== 200 || asked !== desk) return;
     const made = document.createElement("template");
     made.innerHTML = await response.text();

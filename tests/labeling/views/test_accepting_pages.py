@@ -121,7 +121,7 @@ def test_who_is_paused_sees_a_friendly_page_and_a_script_gets_nothing(
     assert client.get(reverse("ahead", args=[project.slug])).status_code == 204
     ranks = {one.pk: place for place, one in enumerate(shown(held), 1)}
     answer = submit(client, held, ranks, accept="application/json")
-    assert answer.json() == {"open": None, "guidelines": False}  # type: ignore[attr-defined]  # a response
+    assert answer.json() == {"open": None}  # type: ignore[attr-defined]  # a response
     assert Ranking.objects.count() == 1
 
 
