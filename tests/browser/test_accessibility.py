@@ -114,6 +114,12 @@ def test_so_is_the_ranking_page_with_all_that_can_open(
         assert complaints(page) == [], key
         press(page, "Escape")
     assert page.url.endswith(address(project))
+    press(page, "Escape z")
+    page.get_by_role("button", name="Back to work").wait_for()
+    for width, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of LOOKS
+        assert complaints(page) == [], ("break", width, scheme)
 
 
 def test_so_is_a_conversation_at_each_of_its_steps(
